@@ -1,0 +1,1 @@
+"""What the evaluation scripts are made of."""
