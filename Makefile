@@ -1,0 +1,51 @@
+# Every target works from nothing but Python >= 3.10 and a package index: the first one called makes .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+SOURCES := modeling_etp datasets_scripts etp metrics tests benchmarks examples $(wildcard *.py)
+
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all test-real check format bench weights clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(READY) ## Make .venv with everything for development, in the tested versions
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## The main job in a few minutes: train, evaluate, classify; DATA=path/to/ptb-xl for the real archive
+	$(BIN)/python examples/demo.py $(if $(DATA),--data_dir $(DATA))
+
+test: $(READY) ## Unit tests: no network, no GPU, no data
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+test-all: $(READY) ## Unit tests and the slow ones: several processes, kills, whole trainings of tiny models
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not gpu and not network and not real_data'
+
+test-real: $(READY) ## Counts, signals and a short training on the real archives in DATA
+	@test -n "$(DATA)" || { echo "DATA is missing: make test-real DATA=folder/with/ptb-xl/and/cpsc2018"; exit 2; }
+	$(BIN)/pytest -q -m real_data --data $(DATA) --timeout 1800
+
+check: $(READY) ## Lint, format, types, layering
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy modeling_etp datasets_scripts etp
+	$(BIN)/pytest -q tests/test_layering.py
+
+format: $(READY) ## Let ruff mend what it can
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(READY) ## All benchmarks; DATA=folder of the archives adds those on real records
+	$(BIN)/python benchmarks/run_all.py $(if $(DATA),--data $(DATA))
+
+clean: ## Remove what the targets made, but not .venv
+	rm -rf build dist runs *.egg-info .pytest_cache .ruff_cache .mypy_cache
