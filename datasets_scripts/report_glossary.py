@@ -1,0 +1,150 @@
+"""The phrases of the report translator, read from the tables in `glossary/`."""
+
+import csv
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GLOSSARY = Path(__file__).parent / "glossary"
+
+#: What a phrase can be besides a finding. `before` attaches to the next finding, `after` to the last one.
+MODIFIER_KINDS = (
+    "negation-before",
+    "certainty-before",
+    "certainty-after",
+    "extent-before",
+    "extent-after",
+    "age-before",
+    "age-after",
+    "region-before",
+    "region-after",
+    "leads",
+    "note-after",
+    "and",
+    "or",
+)
+
+#: Reports write `Ä` inside lower-case words, or `ae`, or "#" for "ü": one spelling for all of them.
+FOLDED = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "é": "e"})
+
+NONSPECIFIC = re.compile(r"\bnon[\s-]+specific")
+TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A source phrase of known meaning: `kind` is "finding", "residue" or one of `MODIFIER_KINDS`."""
+
+    kind: str
+    target: str
+
+
+@dataclass
+class TrieNode:
+    """Phrases that share the words so far; `phrase` is set where one of them ends."""
+
+    children: "dict[str, TrieNode]" = field(default_factory=dict)
+    phrase: Phrase | None = None
+
+
+class GlossaryError(ValueError):
+    """A line of a glossary table is malformed, out of order or doubled."""
+
+
+def fold(text: str) -> str:
+    """Lower case, with umlauts and Swedish letters spelled out."""
+    return text.lower().translate(FOLDED)
+
+
+def read_table(name: str, columns: int) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a tab-separated table after its header line.
+
+    Raises:
+        GlossaryError: A row has not `columns` cells, has an empty source, or is not in order of its source.
+    """
+    path = GLOSSARY / name
+    previous = ""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        next(rows)
+        for number, row in enumerate(rows, start=2):
+            if len(row) != columns or not row[0]:
+                raise GlossaryError(f"{path.name} line {number}: expected {columns} cells, got {row}.")
+            if row[0] <= previous:
+                raise GlossaryError(f"{path.name} line {number}: {row[0]!r} must come after {previous!r}, once.")
+            previous = row[0]
+            yield tuple(row)
+
+
+@functools.cache
+def spellings() -> dict[str, str]:
+    """Folded word as some report has it -> the words meant, folded."""
+    return {fold(wrong): fold(right) for wrong, right in read_table("spelling.tsv", columns=2)}
+
+
+def tokenize(text: str) -> list[str]:
+    """Split a text into folded, correctly spelled words, numbers and punctuation marks."""
+    corrections = spellings()
+    tokens: list[str] = []
+    for token in TOKEN.findall(NONSPECIFIC.sub("nonspecific", fold(text))):
+        tokens += corrections[token].split() if token in corrections else [token]
+    return tokens
+
+
+def words_of(text: str) -> list[str]:
+    """Split a text into folded, correctly spelled words and numbers; punctuation does not count."""
+    return [token for token in tokenize(text) if token.isalnum()]
+
+
+def phrases() -> Iterator[tuple[str, Phrase]]:
+    """Yield every source phrase with its meaning.
+
+    Raises:
+        GlossaryError: A modifier has an unknown kind.
+    """
+    for source, target in read_table("findings.tsv", columns=2):
+        yield source, Phrase("finding", target)
+    for source, kind, target in read_table("modifiers.tsv", columns=3):
+        if kind not in MODIFIER_KINDS:
+            raise GlossaryError(f"modifiers.tsv, {source!r}: kind must be one of {MODIFIER_KINDS}, got {kind!r}.")
+        yield source, Phrase(kind, target)
+    for (source,) in read_table("residue.tsv", columns=1):
+        yield source, Phrase("residue", "")
+
+
+@functools.cache
+def phrase_trie() -> TrieNode:
+    """All phrases by their words.
+
+    Raises:
+        GlossaryError: Two entries, of one or two tables, are the same words.
+    """
+    root = TrieNode()
+    for source, phrase in phrases():
+        node = root
+        for word in words_of(source):
+            node = node.children.setdefault(word, TrieNode())
+        if node.phrase is not None:
+            raise GlossaryError(f"{source!r} is in the glossary twice (umlauts and punctuation do not count).")
+        node.phrase = phrase
+    return root
+
+
+def longest_phrase(tokens: Sequence[str], start: int) -> tuple[Phrase | None, int]:
+    """Find the longest phrase at `start`, looking through punctuation.
+
+    Returns:
+        The phrase, or None, and the position after it.
+    """
+    node, found, end = phrase_trie(), None, start
+    for position in range(start, len(tokens)):
+        if not tokens[position].isalnum():
+            continue
+        node = node.children.get(tokens[position])
+        if node is None:
+            break
+        if node.phrase is not None:
+            found, end = node.phrase, position + 1
+    return found, end

@@ -1,0 +1,165 @@
+"""How the phrases of a report become statements: one finding each, with its qualifiers in English order."""
+
+import itertools
+from dataclasses import dataclass, field, replace
+
+from .report_glossary import Phrase
+from .report_leads import format_leads
+
+#: Degrees of certainty that stand before the finding, and how they read before "normal ECG".
+ADJECTIVES = {"possible": "possibly", "probable": "probably", "definite": "definitely"}
+#: Cart headings that only announce the infarctions printed below them.
+HEADING = "abnormal QRS-T complex"
+ANNOUNCED = {"myocardial infarction", "myocardial damage", "pericardial damage"}
+THESE_LEADS = "these leads"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One finding with its qualifiers; `alternatives` are joined to it by "or", `groups` are leads by name."""
+
+    finding: str
+    negation: str = ""
+    certainty: str = ""
+    extents: tuple[str, ...] = ()
+    age: str = ""
+    regions: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    note: str = ""
+    alternatives: "tuple[Statement, ...]" = ()
+
+    @property
+    def is_placed(self) -> bool:
+        return bool(self.leads or self.groups)
+
+    def noun_phrase(self) -> str:
+        """The finding with extent, age and region, in that order."""
+        before, after = ("", self.age) if self.age.startswith("of ") else (self.age, "")
+        return " ".join(filter(None, [*self.extents, before, " and ".join(self.regions), self.finding, after]))
+
+    def sentences(self) -> list[str]:
+        """One sentence for the listed leads and one for each named group, so that equal facts read equal."""
+        places = ([format_leads(self.leads)] if self.leads else []) + list(self.groups)
+        return [self.sentence(place) for place in places or [""]]
+
+    def sentence(self, place: str) -> str:
+        """The statement in English, in `place` ("leads V4-V6", "limb leads", "" for nowhere in particular)."""
+        text = " or ".join([self.noun_phrase(), *(other.noun_phrase() for other in self.alternatives)])
+        if self.certainty in ADJECTIVES:
+            is_normal = text.startswith(("normal", "otherwise normal"))
+            text = f"{ADJECTIVES[self.certainty] if is_normal else self.certainty} {text}"
+        if self.negation:
+            text = f"{self.negation} {text}"
+        if place:
+            text = f"{text} throughout" if place == "all leads" else f"{text} in {place}"
+        if self.certainty == "cannot be excluded":
+            text = f"{text} cannot be excluded"
+        return f"{text}, {self.note}" if self.note else text
+
+    def qualified(self, phrase: Phrase) -> "Statement":
+        """The statement with the qualifier `phrase` added."""
+        role, target = phrase.kind.rpartition("-")[0] or phrase.kind, phrase.target
+        if role == "negation":
+            return replace(self, negation=target)
+        if role == "certainty":
+            return replace(self, certainty=target)
+        if role == "extent":
+            return replace(self, extents=(*self.extents, *(word for word in [target] if word not in self.extents)))
+        if role == "age":
+            certainty, _, age = target.partition(" ")
+            if certainty in ADJECTIVES:
+                return replace(self, certainty=certainty, age=age)
+            return replace(self, age=target)
+        if role == "region":
+            return replace(self, regions=(*self.regions, *(name for name in [target] if name not in self.regions)))
+        if role == "leads":
+            return replace(self, groups=(*self.groups, *(name for name in [target] if name not in self.groups)))
+        return replace(self, note=target)
+
+
+@dataclass
+class Assembler:
+    """Joins the phrases of one report, given in order, to statements."""
+
+    statements: list[Statement] = field(default_factory=list)
+    #: Qualifiers read since the last finding, waiting for the next one.
+    pending: Statement = Statement("")
+    #: "and" or "or" if that was read since the last finding or lead list.
+    joined_by: str = ""
+    #: Certainty said before the last finding: it holds for those that continue its list.
+    certainty_before: str = ""
+    #: Index of the first of the findings that "and" joins to the last one.
+    first_joined: int = 0
+
+    def add(self, phrase: Phrase) -> None:
+        if phrase.kind == "finding":
+            for finding in phrase.target.split(" | "):
+                self.add_finding(finding)
+        elif phrase.kind in ("and", "or"):
+            self.joined_by = phrase.kind
+        elif phrase.kind == "leads":
+            self.add_places(phrase)
+        elif phrase.kind.endswith("-before") or not self.statements:
+            self.pending = self.pending.qualified(phrase)
+        elif phrase.kind.startswith(("age", "region")) and self.statements[-1].alternatives:
+            *others, last = self.statements[-1].alternatives
+            self.statements[-1] = replace(self.statements[-1], alternatives=(*others, last.qualified(phrase)))
+        else:
+            self.statements[-1] = self.statements[-1].qualified(phrase)
+
+    def add_finding(self, finding: str) -> None:
+        statement = replace(self.pending, finding=finding)
+        joined_by, self.pending, self.joined_by = self.joined_by, Statement(""), ""
+        if self.statements and joined_by == "or":
+            previous = self.statements[-1]
+            self.statements[-1] = replace(previous, alternatives=(*previous.alternatives, statement))
+            return
+        if not statement.certainty and (joined_by == "and" or self.continues_list(statement)):
+            statement = replace(statement, certainty=self.certainty_before)
+        self.certainty_before = statement.certainty
+        if joined_by != "and":
+            self.first_joined = len(self.statements)
+        self.statements.append(statement)
+
+    def continues_list(self, statement: Statement) -> bool:
+        """Whether a cart prints one more region of the last finding: "probable A ischemia, B ischemia"."""
+        return bool(self.statements and statement.regions and statement.finding == self.statements[-1].finding)
+
+    def add_leads(self, leads: tuple[str, ...]) -> None:
+        """Place the last finding, and those joined to it that have no place yet, in `leads`."""
+        for index in self.unplaced():
+            known = self.statements[index].leads
+            leads_here = known + tuple(lead for lead in leads if lead not in known)
+            self.statements[index] = replace(self.statements[index], leads=leads_here)
+        self.joined_by = ""
+
+    def add_places(self, phrase: Phrase) -> None:
+        """Place the last finding, and those joined to it, in a named group of leads, or where the one before is."""
+        if phrase.target == THESE_LEADS:
+            self.repeat_places()
+            return
+        for index in self.unplaced():
+            self.statements[index] = self.statements[index].qualified(phrase)
+        self.joined_by = ""
+
+    def repeat_places(self) -> None:
+        placed = [statement for statement in self.statements[:-1] if statement.is_placed]
+        if placed:
+            self.statements[-1] = replace(self.statements[-1], leads=placed[-1].leads, groups=placed[-1].groups)
+
+    def unplaced(self) -> list[int]:
+        """Indices of the statements that a place read now belongs to."""
+        if not self.statements:
+            return []
+        joined = range(self.first_joined, len(self.statements) - 1)
+        return [index for index in joined if not self.statements[index].is_placed] + [len(self.statements) - 1]
+
+    def sentences(self) -> list[str]:
+        """The distinct English statements in their order."""
+        sentences: dict[str, None] = {}
+        for statement, following in itertools.zip_longest(self.statements, self.statements[1:]):
+            announces = following is not None and following.finding in ANNOUNCED
+            if statement.finding != HEADING or not announces:
+                sentences.update(dict.fromkeys(statement.sentences()))
+        return list(sentences)
