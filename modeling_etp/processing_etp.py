@@ -1,0 +1,65 @@
+"""ECGs and texts -> what `ETPModel.forward` takes."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from transformers import BatchFeature, ProcessorMixin
+from transformers.processing_utils import ProcessingKwargs, Unpack
+
+
+class ETPEcgKwargs(TypedDict, total=False):
+    """Keyword arguments of [`ETPFeatureExtractor`]; see its `__call__`."""
+
+    sampling_rate: int | float | None
+    lead_names: Sequence[str] | None
+    units: str
+    record_ids: Sequence[str] | str | None
+    return_lead_mask: bool
+    return_tensors: str | None
+
+
+class ETPProcessorKwargs(ProcessingKwargs, total=False):
+    audio_kwargs: ETPEcgKwargs  # `audio_kwargs` is what transformers hands to any feature extractor
+
+
+class ETPProcessor(ProcessorMixin):
+    """[`ETPFeatureExtractor`] and a tokenizer as one callable.
+
+    Texts are padded to the longest of the call and cut to what the text tower takes, unless said otherwise.
+    """
+
+    valid_processor_kwargs = ETPProcessorKwargs
+    text_kwargs = {"padding": True, "truncation": True}
+
+    def __init__(self, feature_extractor, tokenizer):
+        super().__init__(feature_extractor, tokenizer)
+
+    def __call__(
+        self,
+        ecg: Any = None,
+        text: str | Sequence[str] | None = None,
+        **kwargs: Unpack[ETPProcessorKwargs],
+    ) -> BatchFeature:
+        """Prepare ECGs, texts, or both.
+
+        Args:
+            ecg: As [`ETPFeatureExtractor`] takes it; needs `sampling_rate` (Hz) too.
+            text: One text or several.
+            kwargs: `sampling_rate`, `lead_names`, `units` … go to the feature extractor, `padding`, `max_length` …
+                to the tokenizer, `return_tensors` to both.
+
+        Returns:
+            `input_values` for `ecg`, and `input_ids`, `attention_mask` … for `text`.
+
+        Raises:
+            ValueError: If neither is given, or an ECG can't be used.
+        """
+        if ecg is None and text is None:
+            raise ValueError("expected `ecg`, `text` or both, got neither.")
+        merged = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
+        features = {}
+        if text is not None:
+            features.update(self.tokenizer(text, **merged["text_kwargs"]))
+        if ecg is not None:
+            features.update(self.feature_extractor(ecg, **merged["audio_kwargs"]))
+        return BatchFeature(features)
