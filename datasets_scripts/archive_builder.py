@@ -1,0 +1,212 @@
+"""What the archive builders share: a cache that notices changed code and data, complete folders, skipped records."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets import ArrowBasedBuilder, BuilderConfig
+from datasets.utils.logging import get_logger
+
+from datasets_scripts.archive_errors import ArchiveError, RecordError
+
+logger = get_logger(__name__)
+
+# Bounds what a build holds in memory: 250 records of 12 x 1000 int16 are 6 MB, twice.
+RECORDS_PER_BATCH = 250
+SKIPPED_FILE = "skipped_records.jsonl"
+_NAMED_IN_ERROR = 5  # file names that an error about many files lists
+
+
+@dataclass
+class ArchiveConfig(BuilderConfig):
+    """Configuration of an archive builder.
+
+    Args:
+        on_error: What to do with a record that can't be used: `"raise"` stops the build with an error that names it,
+            `"skip"` leaves it out, counts it and lists it in `EcgArchiveBuilder.skipped_records`.
+    """
+
+    on_error: str = "raise"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.on_error not in ("raise", "skip"):
+            raise ValueError(f'`on_error` must be "raise" or "skip", got {self.on_error!r}.')
+
+
+class EcgArchiveBuilder(ArrowBasedBuilder):
+    """Base of the builders of ECG archives on disk.
+
+    A subclass sets `TABLE_FILES`: patterns, below `data_dir`, of the tables that its rows are made of.
+    """
+
+    BUILDER_CONFIG_CLASS = ArchiveConfig
+    TABLE_FILES: tuple[str, ...] = ()
+
+    def __init__(self, cache_dir: str | Path | None = None, *, data_dir: str | Path | None = None, **kwargs):
+        """Make a builder; nothing is read or fetched before `download_and_prepare` or `as_streaming_dataset`.
+
+        Args:
+            cache_dir: Where prepared data sets are kept, default that of `datasets`.
+            data_dir: The unpacked archive. Without it, it is fetched from its publisher into the cache.
+            **kwargs: Those of `datasets.DatasetBuilder` and of `ArchiveConfig`.
+        """
+        if data_dir is not None:
+            data_dir = Path(data_dir).expanduser().absolute()
+            if not data_dir.is_dir():
+                raise ArchiveError(
+                    f"data_dir={str(data_dir)!r} is no folder. Give the folder of the unpacked archive."
+                )
+        kwargs.setdefault("hash", self._fingerprint(data_dir))
+        cache = None if cache_dir is None else str(cache_dir)
+        super().__init__(cache, data_dir=None if data_dir is None else str(data_dir), **kwargs)
+        self._skipped_path: Path | None = None
+
+    @property
+    def skipped_records(self) -> list[dict[str, str]]:
+        """Records that `on_error="skip"` left out, as `{"record_id": …, "split": …, "error": …}` in their order."""
+        path = Path(self._output_dir) / SKIPPED_FILE
+        if not path.exists():
+            return []
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return sorted(rows, key=lambda row: (row["split"], row["position"]))
+
+    @classmethod
+    def _fingerprint(cls, data_dir: Path | None) -> str:
+        """Hash of everything that decides the rows except the signal files themselves, for the cache's path."""
+        digest = hashlib.sha256(source_hash().encode())
+        if data_dir is not None:
+            for pattern in cls.TABLE_FILES:
+                for path in sorted(data_dir.glob(pattern)):
+                    digest.update(f"{path.relative_to(data_dir)}\n".encode() + path.read_bytes())
+            for folder, folders, names in os.walk(data_dir):
+                folders.sort()
+                if any(name.endswith((".hea", ".mat")) for name in names):
+                    # Unpacking and replacing files changes the time of their folder.
+                    changed = os.stat(folder).st_mtime_ns
+                    digest.update(f"{os.path.relpath(folder, data_dir)} {changed}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def _download_and_prepare(self, dl_manager, verification_mode, **prepare_split_kwargs):
+        # Inside the folder that `datasets` renames only when the build is complete.
+        self._skipped_path = Path(self._output_dir) / SKIPPED_FILE
+        try:
+            super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
+        finally:
+            self._skipped_path = None
+        skipped = self.skipped_records
+        if skipped:
+            names = ", ".join(row["record_id"] for row in skipped[:_NAMED_IN_ERROR])
+            logger.warning(
+                f"{self.dataset_name}: {len(skipped)} record(s) skipped ({names}{', …' if len(skipped) > 5 else ''}); "
+                f"`builder.skipped_records` lists them with their errors, as does {self._cache_dir}/{SKIPPED_FILE}."
+            )
+
+    def _keep_good(self, table: pa.Table, errors: dict[int, RecordError], split: str, first: int) -> np.ndarray | None:
+        """Settle the errors of a batch.
+
+        Args:
+            table: The rows of the batch.
+            errors: By position in the batch.
+            split: Its name.
+            first: Position of the batch in the split.
+
+        Returns:
+            Positions of the rows to keep, or None for all.
+
+        Raises:
+            RecordError: The first error, with `on_error="raise"`.
+        """
+        if not errors:
+            return None
+        for position, error in sorted(errors.items()):
+            record_id = table["record_id"][position].as_py()
+            if self.config.on_error == "raise":
+                raise RecordError(
+                    f'Record {record_id}: {error} With on_error="skip" the build goes on without such records.'
+                ) from error
+            logger.warning(f"Record {record_id} skipped: {error}")
+            if self._skipped_path is not None:
+                row = {"record_id": record_id, "split": split, "position": first + position, "error": str(error)}
+                with self._skipped_path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+        return np.setdiff1d(np.arange(len(table)), list(errors))
+
+
+def source_hash() -> str:
+    """Hash of the builders' code and data files, and of the ECG readers they use."""
+    here = Path(__file__).parent
+    readers = here.parent / "modeling_etp"
+    patterns = ("*.py", "glossary/*", "*.csv", "*.json")
+    # Scoring's phrases and the simulator decide no row of an archive.
+    sources = [path for pattern in patterns for path in here.glob(pattern) if not path.name.startswith("synthetic")]
+    sources += [*readers.glob("ecg_*_etp.py"), *readers.glob("leads_etp.py")]
+    digest = hashlib.sha256()
+    for path in sorted(path for path in sources if path.is_file()):
+        digest.update(f"{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def check_complete(root: Path, files: Iterable[str], *, cure: str) -> None:
+    """Check that all files of an archive are there, before hours are spent on it.
+
+    Args:
+        root: Folder of the archive.
+        files: Paths relative to it, with `/`.
+        cure: Sentence on how to get them.
+
+    Raises:
+        ArchiveError: If files are missing; it counts them and names the first.
+    """
+    by_folder: dict[str, list[str]] = {}
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        by_folder.setdefault(folder, []).append(name)
+    missing, total = [], 0
+    for folder, names in by_folder.items():
+        total += len(names)
+        try:
+            present = set(os.listdir(root / folder))
+        except (FileNotFoundError, NotADirectoryError):
+            present = set()
+        missing += [f"{folder}/{name}" for name in names if name not in present]
+    if missing:
+        named = ", ".join(missing[:_NAMED_IN_ERROR]) + (", …" if len(missing) > _NAMED_IN_ERROR else "")
+        raise ArchiveError(f"{root}: {len(missing)} of {total} files are missing: {named}. {cure}")
+
+
+def row_ranges(num_rows: int, size: int = RECORDS_PER_BATCH) -> list[tuple[int, int]]:
+    """Split rows into ranges `(start, stop)` of at most `size`."""
+    return [(start, min(start + size, num_rows)) for start in range(0, num_rows, size)]
+
+
+def label_array(labels: Iterable[list[int]]) -> pa.ListArray:
+    """Arrow form of a label column: one list of class indices per row."""
+    return pa.array(labels, type=pa.list_(pa.int64()))
+
+
+def signal_array(signals: np.ndarray) -> pa.FixedSizeListArray:
+    """Wrap int16 signals of shape `(records, leads, samples)` as an Arrow column, without a copy."""
+    _, leads, samples = signals.shape
+    per_lead = pa.FixedSizeListArray.from_arrays(pa.array(signals.reshape(-1)), samples)
+    return pa.FixedSizeListArray.from_arrays(per_lead, leads)
+
+
+def ragged_signal_array(signals: list[np.ndarray]) -> pa.FixedSizeListArray:
+    """Make the Arrow column of signals of shape `(leads, samples)` that differ in their number of samples."""
+    leads = signals[0].shape[0]
+    lengths = np.repeat([signal.shape[1] for signal in signals], leads)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    values = pa.array(np.concatenate([signal.reshape(-1) for signal in signals]))
+    return pa.FixedSizeListArray.from_arrays(pa.ListArray.from_arrays(pa.array(offsets), values), leads)
+
+
+def batches(ranges: list[tuple[int, int]], table: pa.Table) -> Iterator[tuple[int, int, pa.Table]]:
+    """Yield `(index of the range, its first row, its rows)`."""
+    for index, (start, stop) in enumerate(ranges):
+        yield index, start, table.slice(start, stop - start)

@@ -1,0 +1,258 @@
+"""CPSC2018: 6,877 12-lead ECGs of 6 to 144 s at 500 Hz in nine classes, as a `datasets` builder."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Features, List, Value
+from datasets.builder import Key
+from datasets.utils.logging import get_logger
+from scipy.io import loadmat
+
+from datasets_scripts.archive_builder import (
+    ArchiveConfig,
+    EcgArchiveBuilder,
+    batches,
+    check_complete,
+    ragged_signal_array,
+    row_ranges,
+)
+from datasets_scripts.archive_errors import ArchiveError, RecordError
+from datasets_scripts.cpsc2018_labels import CLASSES, labels_of_diagnoses, labels_of_reference
+from datasets_scripts.cpsc2018_splits import read_splits
+from datasets_scripts.ecg_records import read_record, to_microvolts
+
+logger = get_logger(__name__)
+
+_VERSION = datasets.Version("1.0.2")  # of the Challenge 2020; the code's part of the cache key is its hash
+_SAMPLING_RATE = 500
+_RECORDS_PER_BATCH = 50  # they are up to 144 s long
+_SEXES = {"male": "male", "female": "female"}
+_CURE = (
+    "Fetch training/cpsc_2018 of https://physionet.org/content/challenge-2020/1.0.2/ again, "
+    "or leave `data_dir` out to let the builder do it."
+)
+
+
+class Cpsc2018(EcgArchiveBuilder):
+    """Builder of CPSC2018 (ICBEB); configs `all` (default: records in either form), `challenge` and `original`.
+
+    The Challenge 2020 published the records as WFDB (`A0001.hea` + `A0001.mat`), CPSC2018 itself as MATLAB structures
+    (`A0001.mat`) beside a REFERENCE.csv. A record that is there in both forms is taken once, as WFDB.
+    """
+
+    BUILDER_CONFIGS = [
+        ArchiveConfig(name="all", version=_VERSION, description="records in either form"),
+        ArchiveConfig(name="challenge", version=_VERSION, description="WFDB records of the Challenge 2020"),
+        ArchiveConfig(
+            name="original", version=_VERSION, description="MATLAB structures and REFERENCE.csv of CPSC2018"
+        ),
+    ]
+    DEFAULT_CONFIG_NAME = "all"
+    TABLE_FILES = ("**/REFERENCE.csv",)
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(
+            description="CPSC2018: 12-lead ECGs at 500 Hz with up to three of nine classes each.",
+            features=_features(),
+            homepage="https://physionet.org/content/challenge-2020/1.0.2/",
+            license="CC-BY-4.0",
+            citation="Liu F et al. An Open Access Database for Evaluating the Algorithms of Electrocardiogram Rhythm and "
+            "Morphology Abnormality Detection. J Med Imaging Health Inform 8(7), 1368-1373 (2018).",
+        )
+
+    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+        root = Path(self.config.data_dir)
+        files = find_records(root, self.config.name)
+        if self.config.on_error == "raise":
+            headers = [file for file in files.values() if file.endswith(".hea")]
+            check_complete(root, (header[:-4] + ".mat" for header in headers), cure=_CURE)
+        known = read_splits()
+        unknown = sorted(set(files) - set(known))
+        if unknown:
+            raise ArchiveError(
+                f"{root}: {', '.join(unknown[:5])} are no training records of CPSC2018 (A0001 to A6877)."
+            )
+        if len(files) < len(known):
+            logger.warning(f"{root} has {len(files):,} of the {len(known):,} records of CPSC2018. {_CURE}")
+        reference = read_reference(root)
+        generators = []
+        for split in ("train", "validation", "test"):
+            names = [name for name in sorted(files) if known[name][0] == split]
+            rows = {
+                "record_id": pa.array(names, pa.string()),
+                "file": pa.array([files[name] for name in names], pa.string()),
+                "strat_fold": pa.array([known[name][1] for name in names], pa.int32()),
+                "reference": pa.array([reference.get(name) for name in names], pa.list_(pa.int64())),
+            }
+            arguments = {
+                "ranges": row_ranges(len(names), _RECORDS_PER_BATCH),
+                "table": pa.table(rows),
+                "root": str(root),
+                "split": split,
+            }
+            generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
+        return generators
+
+    def _generate_tables(
+        self, ranges: list[tuple[int, int]], table: pa.Table, root: str, split: str
+    ) -> Iterator[tuple[Key, pa.Table]]:
+        for index, first, rows in batches(ranges, table):
+            good, errors = [], {}
+            for position, row in enumerate(rows.to_pylist()):
+                try:
+                    good.append(_read_row(Path(root), row))
+                except RecordError as error:
+                    errors[position] = error
+            self._keep_good(rows, errors, split, first)
+            if good:
+                yield Key(index, 0), self._to_table(good)
+
+    def _to_table(self, rows: list[dict]) -> pa.Table:
+        schema = self.info.features.arrow_schema
+        columns = {name: [row[name] for row in rows] for name in schema.names}
+        arrays = {
+            name: ragged_signal_array(values) if name == "ecg" else pa.array(values, schema.field(name).type)
+            for name, values in columns.items()
+        }
+        return pa.table(arrays)
+
+
+def find_records(root: Path, form: str) -> dict[str, str]:
+    """Find the records below a folder, wherever the publisher's archives were unpacked.
+
+    Args:
+        root: Folder to search; symbolic links to folders aren't followed.
+        form: `"challenge"`, `"original"` or `"all"`.
+
+    Returns:
+        Record -> path relative to `root`: of its header, or of its MATLAB structure.
+
+    Raises:
+        ArchiveError: If there is no record, or one is there twice.
+    """
+    headers: dict[str, str] = {}
+    structures: dict[str, str] = {}
+    for folder, _, names in os.walk(root):
+        here = set(names)
+        for name in names:
+            stem, _, ending = name.rpartition(".")
+            if ending == "hea":
+                found = headers
+            elif ending == "mat" and f"{stem}.hea" not in here:
+                found = structures
+            else:
+                continue
+            path = Path(folder, name).relative_to(root).as_posix()
+            if stem in found:
+                raise ArchiveError(
+                    f"{root}: record {stem} is there twice, {found[stem]} and {path}. Keep one of them."
+                )
+            found[stem] = path
+    chosen = {"challenge": headers, "original": structures, "all": structures | headers}[form]
+    if not chosen:
+        raise ArchiveError(f"{root} holds no record of CPSC2018 in the form {form!r}. {_CURE}")
+    return chosen
+
+
+def read_reference(root: Path) -> dict[str, list[int]]:
+    """Read every REFERENCE.csv below a folder: record -> class indices.
+
+    Raises:
+        ArchiveError: If a row can't be read, or two files disagree; the message names file and record.
+    """
+    labels: dict[str, list[int]] = {}
+    for path in sorted(root.glob("**/REFERENCE.csv")):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                try:
+                    record, own = row["Recording"], labels_of_reference(row)
+                except (KeyError, ValueError) as error:
+                    raise ArchiveError(f"{path}: record {row.get('Recording')}: {error}. {_CURE}") from error
+                if labels.setdefault(record, own) != own:
+                    raise ArchiveError(
+                        f"{path}: the labels of record {record} differ from those in another REFERENCE.csv."
+                    )
+    return labels
+
+
+def _read_row(root: Path, row: dict) -> dict:
+    path = root / row["file"]
+    read = _read_challenge_record if path.suffix == ".hea" else _read_original_record
+    signal, age, sex, labels = read(path, row["reference"])
+    return {
+        "record_id": row["record_id"],
+        "patient_id": None,
+        "ecg": signal,
+        "sampling_rate": _SAMPLING_RATE,
+        "report": "",
+        "statements": [],
+        "age": age,
+        "sex": sex,
+        "labels": labels,
+        "strat_fold": row["strat_fold"],
+    }
+
+
+def _read_challenge_record(path: Path, _reference) -> tuple[np.ndarray, int | None, str | None, list[int]]:
+    record = read_record(path)
+    if record.sampling_rate != _SAMPLING_RATE:
+        raise RecordError(f"{path}: expected {_SAMPLING_RATE} Hz, the header says {record.sampling_rate} Hz.")
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in record.comments)}
+    if "Dx" not in fields:
+        raise RecordError(f"{path}: the header has no diagnosis (`#Dx: …`). Fetch the header again.")
+    try:
+        labels = labels_of_diagnoses(fields["Dx"])
+    except ValueError as error:
+        raise RecordError(f"{path}: #Dx: {error}.") from error
+    return record.signal, _age(fields.get("Age")), _SEXES.get(fields.get("Sex", "").lower()), labels
+
+
+def _read_original_record(path: Path, reference) -> tuple[np.ndarray, int | None, str | None, list[int]]:
+    if reference is None:
+        raise RecordError(f"{path}: no REFERENCE.csv has labels for it. Put the publisher's beside the records.")
+    if path.is_symlink():
+        raise RecordError(
+            f"{path} is a symbolic link, and links inside an archive are not followed. Copy the file there."
+        )
+    try:
+        content = loadmat(path, simplify_cells=True)
+    except (OSError, ValueError, TypeError, NotImplementedError, MemoryError, EOFError) as error:
+        raise RecordError(f"{path} can't be read as a MATLAB file ({error}). Fetch it again.") from error
+    ecg = content.get("ECG")
+    if not isinstance(ecg, dict) or not {"sex", "age", "data"} <= set(ecg):
+        hint = f" It is in the Challenge's form and its header {path.stem}.hea is missing." if "val" in content else ""
+        raise RecordError(f"{path}: expected a structure `ECG` with sex, age and data.{hint} Fetch it again.")
+    millivolts = np.asarray(ecg["data"])
+    if millivolts.ndim != 2 or millivolts.shape[0] != 12 or millivolts.dtype.kind != "f":
+        raise RecordError(f"{path}: expected mV of shape (12, samples), got {millivolts.dtype} {millivolts.shape}.")
+    return to_microvolts(millivolts, path), _age(ecg["age"]), _SEXES.get(str(ecg["sex"]).lower()), reference
+
+
+def _age(value) -> int | None:
+    try:
+        age = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(age) if 0 <= age < 150 else None  # both forms write NaN or -1 where it isn't known
+
+
+def _features() -> Features:
+    return Features(
+        {
+            "record_id": Value("string"),
+            "patient_id": Value("string"),
+            "ecg": List(List(Value("int16")), length=12),
+            "sampling_rate": Value("int32"),
+            "report": Value("string"),
+            "statements": List(Value("string")),
+            "age": Value("int32"),
+            "sex": Value("string"),
+            "labels": List(ClassLabel(names=list(CLASSES))),
+            "strat_fold": Value("int32"),
+        }
+    )
