@@ -14,6 +14,7 @@ import numpy as np
 
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
 
+from .ptb_xl_labels import STATEMENTS
 from .synthetic_ecg import CONDITIONS, Condition, Patients, SimulatedEcgs, simulate_ecgs
 from .synthetic_reports import heart_axis, scp_codes, write_report
 
@@ -53,24 +54,24 @@ STATEMENT_COLUMNS = (
     "CDISC Code",
     "DICOM Code",
 )
-# code -> description, kind, superclass, subclass: only the codes that occur here.
-STATEMENTS = {
-    "NORM": ("ECG within normal limits", "diagnostic", "NORM", "NORM"),
-    "AMI": ("infarction of the anterior wall", "diagnostic", "MI", "AMI"),
-    "IMI": ("infarction of the inferior wall", "diagnostic", "MI", "IMI"),
-    "ISC_": ("ST-T changes of ischaemia", "diagnostic", "STTC", "ISC_"),
-    "LVH": ("hypertrophy of the left ventricle", "diagnostic", "HYP", "LVH"),
-    "CLBBB": ("complete block of the left bundle branch", "diagnostic", "CD", "CLBBB"),
-    "CRBBB": ("complete block of the right bundle branch", "diagnostic", "CD", "CRBBB"),
-    "1AVB": ("AV block of the first degree", "diagnostic", "CD", "_AVB"),
-    "PVC": ("premature ventricular beat", "form", "", ""),
-    "STE_": ("elevation of the ST segment", "form", "", ""),
-    "STD_": ("depression of the ST segment", "form", "", ""),
-    "VCLVH": ("QRS voltage as in left ventricular hypertrophy", "form", "", ""),
-    "SR": ("rhythm of the sinus node", "rhythm", "", ""),
-    "SBRAD": ("slow rhythm of the sinus node", "rhythm", "", ""),
-    "STACH": ("fast rhythm of the sinus node", "rhythm", "", ""),
-    "AFIB": ("fibrillation of the atria", "rhythm", "", ""),
+# Only the codes that occur here; their classes are those of PTB-XL.
+DESCRIPTIONS = {
+    "NORM": "ECG within normal limits",
+    "AMI": "infarction of the anterior wall",
+    "IMI": "infarction of the inferior wall",
+    "ISC_": "ST-T changes of ischaemia",
+    "LVH": "hypertrophy of the left ventricle",
+    "CLBBB": "complete block of the left bundle branch",
+    "CRBBB": "complete block of the right bundle branch",
+    "1AVB": "AV block of the first degree",
+    "PVC": "premature ventricular beat",
+    "STE_": "elevation of the ST segment",
+    "STD_": "depression of the ST segment",
+    "VCLVH": "QRS voltage as in left ventricular hypertrophy",
+    "SR": "rhythm of the sinus node",
+    "SBRAD": "slow rhythm of the sinus node",
+    "STACH": "fast rhythm of the sinus node",
+    "AFIB": "fibrillation of the atria",
 }
 
 
@@ -166,7 +167,7 @@ def _draw_condition(name: str, rng: np.random.Generator) -> Condition:
     condition = CONDITIONS[name]
     if condition.ventricles == "NORM" or rng.random() >= SECOND_FINDING:
         return condition
-    also = rng.choice(["SBRAD", "STACH", "AFIB", "premature beats"])
+    also = str(rng.choice(["SBRAD", "STACH", "AFIB", "premature beats"]))  # a numpy string would show in the table
     return replace(condition, premature_beats=True) if also == "premature beats" else replace(condition, rhythm=also)
 
 
@@ -213,17 +214,22 @@ def _database_row(
 
 
 def _statement_rows() -> list[dict]:
-    return [
-        {
-            "": code,
-            "description": description,
-            kind: 1.0,
-            "diagnostic_class": superclass,
-            "diagnostic_subclass": subclass,
-            "SCP-ECG Statement Description": description,
-        }
-        for code, (description, kind, superclass, subclass) in STATEMENTS.items()
-    ]
+    rows = []
+    for code, description in DESCRIPTIONS.items():
+        superclass, subclass, form, rhythm = STATEMENTS[code]
+        rows.append(
+            {
+                "": code,
+                "description": description,
+                "diagnostic": 1.0 if superclass else "",
+                "form": 1.0 if form else "",
+                "rhythm": 1.0 if rhythm else "",
+                "diagnostic_class": superclass,
+                "diagnostic_subclass": subclass,
+                "SCP-ECG Statement Description": description,
+            }
+        )
+    return rows
 
 
 def _record_path(ecg_id: int, rate: int) -> str:

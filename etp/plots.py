@@ -194,7 +194,7 @@ def _draw_paper(axes: "Axes", width: float, height: float) -> None:
 
 def _draw_row(axes: "Axes", recording: _Recording, row: Sequence[_Field], baseline: float, label_y: float) -> None:
     # The calibration pulse: 1 mV for 0.2 s.
-    pulse = np.array([[0, 0], [3, 0], [3, 10], [8, 10], [8, 0], [10, 0]]) + (MARGIN, baseline)
+    pulse = np.add([[0, 0], [3, 0], [3, 10], [8, 10], [8, 0], [10, 0]], (MARGIN, baseline))
     axes.plot(*pulse.T, color=INK, linewidth=0.9)
     for number, field in enumerate(row):
         left = MARGIN + CALIBRATION_WIDTH + field.offset * MM_PER_SECOND
