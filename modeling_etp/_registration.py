@@ -1,7 +1,6 @@
 """Make ETP known to transformers' Auto classes and to `pipeline`, without importing transformers for it."""
 
 import importlib
-import importlib.util
 import sys
 import threading
 from collections.abc import Callable
@@ -119,8 +118,6 @@ class _ImportWatch(MetaPathFinder):
 
     def register(self) -> None:
         for registration, (theirs, ours) in _REGISTRATIONS.items():
-            if importlib.util.find_spec(f".{ours}", __package__) is None:
-                continue  # TEMP: until every module is written
             if registration in self._pending and (theirs in sys.modules or f"{__package__}.{ours}" in sys.modules):
                 del self._pending[registration]
                 importlib.import_module(theirs)
