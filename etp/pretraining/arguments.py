@@ -1,0 +1,206 @@
+"""The options of `train.py`, in groups, with the contradictions that can be said before anything is computed."""
+
+# ruff: noqa: RUF009  (`option` makes a `field`, which ruff can't see)
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .options import OptionError
+
+TEXT_VIEWS = ("report", "statement", "subset")
+OBJECTIVES = ("batch", "bank")
+
+
+def option(help: str, default: Any = ..., **metadata: Any) -> Any:
+    """A dataclass field with its help; without a default it is required."""
+    metadata["help"] = help
+    if default is ...:
+        return field(metadata=metadata)
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionError(message)
+
+
+@dataclass(kw_only=True)
+class DataArguments:
+    """Which records, and which text of a record."""
+
+    data_dir: Path | None = option("Folder of the archive in its publisher's layout; none fetches it there.", None)
+    dataset: str = option("Archive: a name of `etp.archives`.", "ptb_xl")
+    dataset_config: str | None = option(
+        "Configuration of the archive's builder, e.g. 100hz; none is its default.", None
+    )
+    cache_dir: Path | None = option("Where prepared archives are kept; none is the cache of `datasets`.", None)
+    text_source: Literal["statements", "label_derived"] = option(
+        "statements: what the report says. label_derived: phrases of the record's labels, for a ceiling row only.",
+        "statements",
+    )
+    text_views: dict[str, float] = option(
+        "Weights of a record's texts: report (all statements), statement (one), subset (some).",
+        {"report": 0.5, "statement": 0.5},
+        weights=True,
+    )
+
+    def __post_init__(self):
+        _check_weights("text_views", self.text_views, TEXT_VIEWS)
+
+
+@dataclass(kw_only=True)
+class ModelArguments:
+    """The two towers and what joins them."""
+
+    text_model: str = option(
+        "Text tower: a folder or Hub name of an encoder or sentence-transformers model; `minilm` is all-MiniLM-L6-v2.",
+        "minilm",
+    )
+    text_pooling: Literal["model", "cls", "mean", "pooler"] = option(
+        "How tokens become one vector; model: as its sentence-transformers files say, otherwise cls.", "model"
+    )
+    text_max_tokens: int = option("Longest text in tokens; what is longer is cut.", 256)
+    ecg_config: dict[str, Any] = option("Settings of ETPEcgConfig.", {})
+    model_config: dict[str, Any] = option("Settings of ETPConfig, e.g. projection_dim, loss_type.", {})
+    sampling_rate: int = option("Rate of the ECG tower's input in Hz; records of another rate are resampled.", 100)
+    num_samples: int = option("Length of the ECG tower's input in samples per lead.", 1000)
+    unfreeze_text_from: int | None = option(
+        "Train the text tower from this layer on (0 is the first); none keeps it frozen.", None
+    )
+    text_learning_rate: float = option("Learning rate of the last text layer where the tower is trained.", 2e-5)
+    text_layer_decay: float = option("Factor on the learning rate per text layer further down.", 0.8)
+    gradient_checkpointing: bool = option("Recompute activations in the backward pass: less memory, more time.", False)
+
+    def __post_init__(self):
+        require(self.text_max_tokens >= 8, f"--text_max_tokens must be at least 8, got {self.text_max_tokens}.")
+        require(self.sampling_rate > 0, f"--sampling_rate must be positive, got {self.sampling_rate}.")
+        require(self.num_samples >= 32, f"--num_samples must be at least 32, got {self.num_samples}.")
+        require(0 < self.text_layer_decay <= 1, f"--text_layer_decay must be in (0, 1], got {self.text_layer_decay}.")
+        require(
+            self.unfreeze_text_from is None or self.unfreeze_text_from >= 0,
+            f"--unfreeze_text_from must be 0 or more, got {self.unfreeze_text_from}.",
+        )
+
+
+@dataclass(kw_only=True)
+class AugmentationArguments:
+    """What may happen to a training ECG; every default leaves it as it is."""
+
+    max_shift: float = option("Largest shift in time, as a share of the length; what is uncovered is zero.", 0.0)
+    amplitude_range: float = option("Largest change of amplitude: 0.2 scales by 0.8 to 1.2.", 0.0)
+    wander_mv: float = option("Largest amplitude of baseline wander (0.05-0.5 Hz) in mV.", 0.0)
+    noise_mv: float = option("Largest standard deviation of white noise in mV.", 0.0)
+    lead_dropout: float = option("Chance that a lead is silenced; at least one lead stays.", 0.0)
+    limb_only: float = option("Chance that all chest leads are silenced, as in a wearable recording.", 0.0)
+    time_mask: float = option("Longest stretch that is silenced in all leads, as a share of the length.", 0.0)
+    augment_share: float = option("Share of the records that is augmented.", 1.0)
+
+    def __post_init__(self):
+        for name in ("max_shift", "amplitude_range", "lead_dropout", "time_mask"):
+            require(0 <= getattr(self, name) < 1, f"--{name} must be in [0, 1), got {getattr(self, name)}.")
+        for name in ("wander_mv", "noise_mv"):
+            require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
+        for name in ("limb_only", "augment_share"):
+            require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
+
+
+@dataclass(kw_only=True)
+class TrainingArguments:
+    """How to train."""
+
+    output_dir: Path = option("Receives checkpoints, logs and the final model.")
+    objectives: dict[str, float] = option(
+        "Weights of the losses: batch (texts of the batch), bank (all statements of the training split).",
+        {"batch": 1.0},
+        weights=True,
+    )
+    bank_size: int | None = option("Statements in the bank, the commonest first; none takes all.", None)
+    bank_min_count: int = option("A statement enters the bank once this many records have it.", 1)
+    num_epochs: int = option("Passes over the training split.", 20)
+    max_steps: int | None = option("Stop after this many steps; the schedule is laid for them.", None)
+    batch_size: int = option("ECGs per step over all processes together.", 256)
+    drop_last: bool = option("Leave out the last, smaller batch of an epoch.", True)
+    grad_cache_chunk: int | None = option(
+        "ECGs per forward pass of a process (GradCache); none: the whole batch.", None
+    )
+    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3)
+    weight_decay: float = option("AdamW weight decay of matrices and kernels; biases and norms have none.", 0.05)
+    warmup_ratio: float = option("Share of all steps spent warming up; then a cosine to zero.", 0.05)
+    max_grad_norm: float = option("Gradient clipping threshold; 0 switches it off.", 1.0)
+    ema_decay: float = option("Decay of the averaged weights that are validated and saved; 0 switches them off.", 0.0)
+    precision: Literal["auto", "bf16", "fp32"] = option("auto: bf16 where the machine computes it natively.", "auto")
+    select_best: Literal["none", "loss", "recall"] = option(
+        "Save the epoch that is best on the validation split by this; none saves the last.", "none"
+    )
+    checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
+    keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
+    resume: str | None = option("Continue from a checkpoint folder, or `auto` for the newest whole one.", None)
+    overwrite: bool = option("Replace the run that output_dir holds.", False)
+    log_every: int = option("Steps between lines of metrics.jsonl.", 10)
+    report_to: list[str] = option("Trackers beside metrics.jsonl: tensorboard, trackio.", [])
+    feature_cache: Path | None = option("Where text features are kept; none: ~/.cache/etp/text_features.", None)
+    seed: int = option("Seed of everything random.", 0)
+
+    def __post_init__(self):
+        _check_weights("objectives", self.objectives, OBJECTIVES)
+        require(self.num_epochs >= 1, f"--num_epochs must be at least 1, got {self.num_epochs}.")
+        require(
+            self.batch_size >= 2,
+            f"--batch_size must be at least 2, got {self.batch_size}: the other records of a batch are the negatives.",
+        )
+        require(0 <= self.warmup_ratio < 1, f"--warmup_ratio must be in [0, 1), got {self.warmup_ratio}.")
+        require(0 <= self.ema_decay < 1, f"--ema_decay must be in [0, 1), got {self.ema_decay}.")
+        require(self.learning_rate > 0, f"--learning_rate must be positive, got {self.learning_rate}.")
+        for name in ("weight_decay", "max_grad_norm"):
+            require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
+        for name in ("max_steps", "bank_size", "grad_cache_chunk", "checkpoint_every"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"--{name} must be at least 1, got {value}.")
+        for name in ("keep_checkpoints", "log_every", "bank_min_count"):
+            require(getattr(self, name) >= 1, f"--{name} must be at least 1, got {getattr(self, name)}.")
+        require(
+            not (self.resume and self.overwrite),
+            "--resume continues a run and --overwrite replaces it: give one of them.",
+        )
+        require(
+            "bank" in self.objectives or (self.bank_size is None and self.bank_min_count == 1),
+            "--bank_size and --bank_min_count need the objective bank: add it with --objectives batch=1 bank=1.",
+        )
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """All groups of one run."""
+
+    data: DataArguments
+    model: ModelArguments
+    augmentation: AugmentationArguments
+    training: TrainingArguments
+
+    def __post_init__(self):
+        require(
+            self.model.unfreeze_text_from is None or "bank" not in self.training.objectives,
+            "--unfreeze_text_from and the objective bank contradict each other: every statement of the bank would run "
+            "through the text tower at every step. Leave one of them out.",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option by its name, as YAML and JSON can hold it; a preset that repeats the run."""
+        options = {}
+        for group in (self.data, self.model, self.augmentation, self.training):
+            options.update(asdict(group))
+        return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+
+
+GROUPS = (DataArguments, ModelArguments, AugmentationArguments, TrainingArguments)
+
+
+def _check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:
+    for key, weight in weights.items():
+        require(key in known, f"--{name}: unknown {key!r}, choose from {', '.join(known)}.")
+        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        require(number and weight > 0, f"--{name}: the weight of {key} must be a number above 0, got {weight!r}.")
+    require(bool(weights), f"--{name} is empty: give at least one of {', '.join(known)}.")

@@ -1,0 +1,77 @@
+"""BatchNorm over the global batch, so that the number of processes does not change what is learned."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def synchronise_batch_norm(module: nn.Module, *, device: torch.device) -> nn.Module:
+    """Make every BatchNorm of a module use the mean and variance of all processes' rows.
+
+    On GPUs that is torch's `SyncBatchNorm`; it does not run on CPUs, where `CpuSyncBatchNorm2d` does the same. Names and
+    shapes of weights and statistics stay.
+    """
+    if device.type != "cpu":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            child.__class__ = CpuSyncBatchNorm2d
+    return module
+
+
+class CpuSyncBatchNorm2d(nn.BatchNorm2d):
+    """`nn.BatchNorm2d` whose training statistics are those of all processes, `(batch, channels, height, width)`."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(image)
+        axes = (0, 2, 3)
+        values = image.float()
+        totals = _SumOverProcesses.apply(torch.cat([values.sum(axes), values.new_tensor([values[:, 0].numel()])]))
+        count = totals[-1].detach()
+        mean = totals[:-1] / count
+        centred = values - mean[:, None, None]
+        # A second sum over centred values: the difference of large squares would lose the digits that matter.
+        variance = _SumOverProcesses.apply(centred.square().sum(axes)) / count
+        if self.track_running_stats:
+            self._update(mean.detach(), variance.detach() * count / (count - 1))
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(image.dtype)
+
+    @torch.no_grad()
+    def _update(self, mean: Tensor, variance: Tensor) -> None:
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, tensor: Tensor) -> Tensor:
+        total = tensor.detach().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        # Every process's loss depends on this process's summand.
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+@contextmanager
+def running_statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Inside, BatchNorm in training normalises by its batch as always but leaves the running statistics alone."""
+    norms = [child for child in module.modules() if isinstance(child, _BatchNorm) and child.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

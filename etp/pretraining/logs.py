@@ -1,0 +1,87 @@
+"""What a run tells: metrics.jsonl, trackers, the picture of its curves, and its exact options and versions."""
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .arguments import Arguments
+
+METRICS_FILE = "metrics.jsonl"
+CONFIG_FILE = "training_config.yaml"
+VERSIONS_FILE = "versions.json"
+PACKAGES = ("etp-ecg", "torch", "transformers", "accelerate", "datasets", "numpy", "tokenizers")
+
+
+class MetricsFile:
+    """One JSON object a line; each has `step` and either training or validation figures.
+
+    Args:
+        path: Appended to.
+        first_step: Lines of this step and later are of a future that a resumed run computes again: they go.
+    """
+
+    def __init__(self, path: Path, *, first_step: int):
+        self._path = path
+        kept = [line for line in read_metrics(path) if line["step"] < first_step] if path.exists() else []
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(path)
+
+    def append(self, figures: dict[str, Any]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(figures) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All lines of a metrics file but a last one that a kill cut off."""
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def write_run_files(output_dir: Path, args: Arguments) -> None:
+    """Write the options, as a preset that repeats the run, and the versions it runs on."""
+    (output_dir / CONFIG_FILE).write_text(yaml.safe_dump(args.to_dict(), sort_keys=False))
+    (output_dir / VERSIONS_FILE).write_text(json.dumps(versions(), indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the machine and every package that takes part."""
+    found = {"python": platform.python_version(), "machine": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+            found[package] = "not installed"
+    return found
+
+
+def plot_curves(metrics: Path, picture: Path) -> None:
+    """Draw loss, validation loss, recall and learning rate over the steps."""
+    from matplotlib.figure import Figure
+
+    lines = read_metrics(metrics)
+    training = [line for line in lines if "loss" in line]
+    validation = [line for line in lines if "validation_loss" in line]
+    figure = Figure(figsize=(12, 3.5), layout="constrained")
+    loss_axes, recall_axes, rate_axes = figure.subplots(1, 3)
+    loss_axes.plot([line["step"] for line in training], [line["loss"] for line in training], label="training")
+    steps = [line["step"] for line in validation]
+    loss_axes.plot(steps, [line["validation_loss"] for line in validation], "o-", label="validation")
+    loss_axes.set(title="Loss (nats)", xlabel="step")
+    loss_axes.legend()
+    for k in (1, 5, 10):
+        recall_axes.plot(steps, [line[f"ecg_to_text_recall_at_{k}"] for line in validation], "o-", label=f"R@{k}")
+    recall_axes.set(title="ECG to text, validation", xlabel="step", ylim=(0, None))
+    recall_axes.legend()
+    rate_axes.plot([line["step"] for line in training], [line["learning_rate"] for line in training])
+    rate_axes.set(title="Learning rate", xlabel="step")
+    figure.savefig(picture, dpi=100)

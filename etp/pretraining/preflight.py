@@ -1,0 +1,126 @@
+"""What can be refused before anything is computed: folders, disk, packages, and runs that are in the way."""
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from .arguments import Arguments
+from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
+from .logs import CONFIG_FILE, METRICS_FILE
+from .options import OptionError
+
+FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
+RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, "model.safetensors", "best.safetensors")
+# Options that may change between the parts of a run: none has a part in what is computed.
+FREE_OPTIONS = {
+    "output_dir", "data_dir", "cache_dir", "feature_cache", "resume", "overwrite", "report_to", "log_every",
+    "checkpoint_every", "keep_checkpoints",
+}  # fmt: skip
+
+
+def check_before_computing(args: Arguments) -> Path | None:
+    """Refuse what can't work and find the checkpoint to continue from.
+
+    Returns:
+        The checkpoint's folder; none starts anew.
+
+    Raises:
+        OptionError: Names the flag and the cure.
+        CheckpointError: `--resume` has nothing whole to continue from.
+    """
+    for tracker in args.training.report_to:
+        if tracker not in ("tensorboard", "trackio"):
+            raise OptionError(f"--report_to: unknown tracker {tracker!r}, choose from tensorboard, trackio.")
+        if importlib.util.find_spec(tracker) is None:
+            raise OptionError(f"--report_to {tracker}: it is not installed: pip install {tracker}.")
+    if args.data.data_dir is not None and not args.data.data_dir.is_dir():
+        raise OptionError(f"--data_dir: there is no folder {args.data.data_dir}.")
+    output_dir = args.training.output_dir
+    checkpoint = _find_checkpoint(args)
+    if checkpoint is not None:
+        _check_same_options(args, checkpoint)
+    elif not args.training.overwrite:
+        found = [name for name in RUN_FILES if (output_dir / name).exists()]
+        if found:
+            raise OptionError(
+                f"--output_dir {output_dir} holds another run ({', '.join(found)}): continue it with --resume auto, "
+                "replace it with --overwrite, or set another folder."
+            )
+    _check_writable(output_dir)
+    return checkpoint
+
+
+def clear_output(output_dir: Path) -> None:
+    """Remove the files of the run that `--overwrite` replaces, and no others."""
+    for name in RUN_FILES:
+        path = output_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _find_checkpoint(args: Arguments) -> Path | None:
+    wanted, output_dir = args.training.resume, args.training.output_dir
+    if wanted is None:
+        return None
+    if wanted != "auto":
+        folder = Path(wanted)
+        fault = find_fault(folder) if folder.is_dir() else "there is no such folder"
+        if fault:
+            raise CheckpointError(
+                f"--resume {folder}: {fault}. Give another checkpoint, or `auto` for the newest whole one."
+            )
+        return folder
+    checkpoint = newest_checkpoint(output_dir)
+    if checkpoint is None and any((output_dir / name).exists() for name in ("model.safetensors", "best.safetensors")):
+        raise CheckpointError(
+            f"--resume auto: {output_dir} holds a run without a whole checkpoint. Start anew with --overwrite."
+        )
+    return checkpoint  # none: the run was killed before its first checkpoint, so it starts anew
+
+
+def _check_same_options(args: Arguments, checkpoint: Path) -> None:
+    import json
+
+    stored = json.loads((checkpoint / "state.json").read_text())["options"]
+    current = yaml.safe_load(yaml.safe_dump(args.to_dict()))
+    for name, value in current.items():
+        if name not in FREE_OPTIONS and stored.get(name) != value:
+            raise OptionError(
+                f"--resume {checkpoint}: --{name} is {value!r} here and was {stored.get(name)!r}. A run continues with "
+                f"its own options: leave the flag out and pass the {CONFIG_FILE} of the run, or start anew."
+            )
+
+
+def _check_writable(output_dir: Path) -> None:
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output_dir):
+            pass
+    except OSError as error:
+        raise OptionError(f"--output_dir {output_dir} can't be written: {error.strerror}.") from error
+    free = shutil.disk_usage(output_dir).free
+    if free < FREE_BYTES:
+        raise OptionError(
+            f"--output_dir {output_dir}: {free >> 20} MB are free on its disk, a run needs {FREE_BYTES >> 20} MB. Make "
+            "room or set another folder."
+        )
+
+
+def check_world_size(num_processes: int) -> None:
+    """Refuse a launch whose processes do not know of each other: each would train alone and overwrite the others.
+
+    Raises:
+        OptionError: The launcher started another number of processes than take part.
+    """
+    started = int(os.environ.get("WORLD_SIZE", 1))
+    if num_processes != started:
+        raise OptionError(
+            f"{started} processes were started and {num_processes} take part. On CPUs launch with "
+            "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N."
+        )

@@ -1,0 +1,81 @@
+"""Records of a split as training wants them: signals, texts and ids."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from datasets import Dataset
+
+from datasets_scripts.label_sets import load_label_set
+
+from .arguments import DataArguments
+from .options import OptionError
+from .signals import SignalStore, load_signals
+from .views import TextViews
+
+logger = logging.getLogger(__name__)
+
+# Label column and label set that label-derived text is made of, by archive.
+LABEL_TEXTS = {"ptb_xl": ("all", "all"), "cpsc2018": ("labels", "cpsc2018")}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Records that have a text.
+
+    Attributes:
+        record_ids: Of the archive, to name records in messages.
+        signals: At the model's rate and length.
+        views: Texts of the records.
+    """
+
+    record_ids: list[str]
+    signals: SignalStore
+    views: TextViews
+
+    def __len__(self) -> int:
+        return len(self.record_ids)
+
+
+def load_split(
+    dataset: Dataset,
+    args: DataArguments,
+    feature_extractor,
+    *,
+    name: str,
+    seed: int,
+    device: torch.device,
+    progress: bool,
+) -> Split:
+    """Read a split, leaving out records without text.
+
+    Raises:
+        OptionError: No record has a text.
+        ValueError: A record's signal can't be used.
+    """
+    statements = record_statements(dataset, args)
+    kept = [row for row, record in enumerate(statements) if record]
+    if not kept:
+        raise OptionError(
+            f"None of the {len(dataset)} records of the {name} split in {args.data_dir} has a text "
+            f"(--text_source {args.text_source}): there is nothing to align the ECGs with."
+        )
+    if len(kept) < len(dataset):
+        logger.info("%d of %d %s records have no text and are left out.", len(dataset) - len(kept), len(dataset), name)
+        dataset = dataset.select(kept)
+    signals = load_signals(dataset, feature_extractor, progress=progress)
+    return Split(
+        record_ids=list(dataset["record_id"]),
+        signals=SignalStore(signals, device=device),
+        views=TextViews([statements[row] for row in kept], weights=args.text_views, seed=seed),
+    )
+
+
+def record_statements(dataset: Dataset, args: DataArguments) -> list[list[str]]:
+    """The statements of every record, from its report or, for the ceiling row, from its labels."""
+    if args.text_source == "statements":
+        return [[statement for statement in record if statement.strip()] for record in dataset["statements"]]
+    column, task = LABEL_TEXTS[args.dataset]
+    names = dataset.features[column].feature.names
+    phrases = load_label_set(task)
+    return [[phrases[names[label]][0] for label in record] for record in dataset[column]]

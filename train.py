@@ -1,0 +1,143 @@
+"""Align ECGs with reports: `accelerate launch train.py examples/configs/etp-base.yaml --data_dir PTB_XL --output_dir RUN`."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from safetensors.torch import load_file
+
+from etp.archives import open_archive
+from etp.pretraining.arguments import GROUPS, Arguments
+from etp.pretraining.batch_norm import synchronise_batch_norm
+from etp.pretraining.checkpoints import CheckpointError
+from etp.pretraining.interruption import Interruption
+from etp.pretraining.logs import METRICS_FILE, plot_curves, write_run_files
+from etp.pretraining.loop import NonFiniteLossError, Trainer
+from etp.pretraining.objectives import ContrastiveModel
+from etp.pretraining.options import OptionError, parse_options
+from etp.pretraining.preflight import check_before_computing, check_world_size, clear_output
+from etp.pretraining.records import load_split
+from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
+
+logger = logging.getLogger("train")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = Arguments(*parse_options(GROUPS, sys.argv[1:] if argv is None else argv, description=__doc__))
+    make_configs(args.model)
+    accelerator = start_accelerator(args)
+    checkpoint = prepare_output(args, accelerator)
+
+    processor = make_processor(args.model)
+    model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
+    model.freeze_text_model()
+    train, validation = load_splits(args, processor, accelerator)
+    texts = FrozenTexts(model, processor.tokenizer, cache_dir=args.training.feature_cache, device=accelerator.device)
+
+    contrastive = ContrastiveModel(
+        model, weights=args.training.objectives, across_processes=accelerator.num_processes > 1
+    )
+    if accelerator.num_processes > 1:
+        contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
+    trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
+    trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
+    if checkpoint is not None:
+        trainer.resume(checkpoint)
+    with Interruption() as interruption:
+        finished = trainer.run(interruption)
+
+    if accelerator.is_main_process:
+        plot_curves(args.training.output_dir / METRICS_FILE, args.training.output_dir / "curves.png")
+        if finished:
+            save_model(trainer, processor, args)
+    accelerator.end_training()
+    if not finished:
+        accelerator.print(f"Stopped by a signal after step {trainer.position.step}; --resume auto continues.")
+        return 128 + interruption.signal_number if interruption.signal_number else 1
+    return 0
+
+
+def start_accelerator(args: Arguments) -> Accelerator:
+    # Statistics of BatchNorm are synchronised by the norm itself; a broadcast of rank 0's would be a second opinion.
+    handler = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+    accelerator = Accelerator(
+        mixed_precision=mixed_precision(args.training.precision),
+        log_with=args.training.report_to or None,
+        project_dir=args.training.output_dir,
+        kwargs_handlers=[handler],
+    )
+    check_world_size(accelerator.num_processes)
+    logging.basicConfig(
+        level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s", force=True
+    )
+    return accelerator
+
+
+def mixed_precision(precision: str) -> str:
+    """What `Accelerator` calls the precision: bf16 where the machine multiplies it natively, unless told otherwise."""
+    if precision != "auto":
+        return {"fp32": "no"}.get(precision, precision)
+    native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if native else "no"
+
+
+def prepare_output(args: Arguments, accelerator: Accelerator) -> Path | None:
+    """Refuse what can't work, before anything is computed, and make the output folder a run's."""
+    with accelerator.main_process_first():
+        checkpoint = check_before_computing(args) if accelerator.is_main_process or args.training.resume else None
+    if accelerator.is_main_process:
+        if args.training.overwrite:
+            clear_output(args.training.output_dir)
+        write_run_files(args.training.output_dir, args)
+    if args.training.report_to:
+        accelerator.init_trackers("etp", config={name: str(value) for name, value in args.to_dict().items()})
+    accelerator.wait_for_everyone()
+    return checkpoint
+
+
+def load_splits(args: Arguments, processor, accelerator: Accelerator):
+    """Training and validation records, prepared by one process of each machine."""
+    with accelerator.local_main_process_first():
+        archive = open_archive(
+            args.data.dataset, args.data.data_dir, config=args.data.dataset_config, cache_dir=args.data.cache_dir
+        )
+    return tuple(
+        load_split(
+            archive[name],
+            args.data,
+            processor.feature_extractor,
+            name=name,
+            seed=args.training.seed,
+            device=accelerator.device,
+            progress=accelerator.is_local_main_process,
+        )
+        for name in ("train", "validation")
+    )
+
+
+def save_model(trainer: Trainer, processor, args: Arguments) -> None:
+    """Save the weights that were chosen, with the processor, as a folder that `from_pretrained` takes."""
+    output_dir = args.training.output_dir
+    if args.training.select_best != "none":
+        chosen = load_file(output_dir / "best.safetensors")
+        with torch.no_grad():
+            for name, tensor in trainer.trained.items():
+                tensor.copy_(chosen[name])
+    elif trainer.average is not None:
+        with trainer.average.applied():
+            trainer.module.model.save_pretrained(output_dir)
+            processor.save_pretrained(output_dir)
+            return
+    trainer.module.model.save_pretrained(output_dir)
+    processor.save_pretrained(output_dir)
+    logger.info("Saved the model and its processor in %s.", output_dir)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OptionError, CheckpointError, NonFiniteLossError) as error:
+        sys.exit(f"train.py: {error}")
