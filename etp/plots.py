@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,7 +81,7 @@ def plot_ecg(
     """Draw an ECG on paper of 25 mm/s and 10 mm/mV.
 
     The standard leads come as three rows of four columns of 2.5 s and a rhythm strip; a missing lead leaves its field
-    empty. A recording without standard leads gets one strip per lead. Ten seconds fill the page: of a longer
+    empty. Other leads follow as strips, one each. Ten seconds fill the page: of a longer
     recording the first ten are drawn, of a shorter one every column begins at its start; the caption says which. Each
     lead is shifted by its median, as an electrocardiograph's AC coupling does; beyond 4.5 cm a trace is cut.
 
@@ -142,28 +143,29 @@ def _recording(signal_mv, sampling_rate, lead_names, highlight) -> _Recording:
             raise ValueError(f"highlight must have the signal's shape {signal.shape}, got {highlight.shape}.")
         if not (np.abs(highlight) <= 1).all():
             raise ValueError("highlight must lie between -1 and 1: divide it by its largest magnitude.")
-    known = np.isfinite(signal).any(axis=1)
-    signal[known] -= np.nanmedian(np.where(np.isfinite(signal[known]), signal[known], np.nan), axis=1, keepdims=True)
+    signal[~np.isfinite(signal)] = np.nan
+    recorded = ~np.isnan(signal).all(axis=1)
+    signal[recorded] -= np.nanmedian(signal[recorded], axis=1, keepdims=True)
     return _Recording(signal, float(sampling_rate), row_of, highlight)
 
 
 def _layout(lead_names: Sequence[str], seconds: float) -> list[list[_Field]]:
-    """Three rows of four leads and a rhythm strip, or a strip per lead where no lead is a standard one."""
+    """Three rows of four standard leads and a rhythm strip, if there are any; then a strip per other lead."""
     seconds = min(seconds, PAGE_SECONDS)
     present = {name.upper() for name in lead_names}
-    standard = [lead for lead in ("II", "V1", *STANDARD_LEADS) if lead.upper() in present]
-    if not standard:
-        return [[_Field(name, 0, seconds, 0)] for name in lead_names]
-    columns = [column * COLUMN_SECONDS for column in range(len(LAYOUT[0]))]
-    stop = min(seconds, COLUMN_SECONDS)
-    if seconds < PAGE_SECONDS:
-        rows = [[_Field(lead, 0, stop, at) for lead, at in zip(row, columns, strict=True)] for row in LAYOUT]
-    else:
+    known = {lead.upper() for lead in STANDARD_LEADS}
+    strips = [name for name in lead_names if name.upper() not in known]
+    rows = []
+    if rhythm := [lead for lead in ("II", "V1", *STANDARD_LEADS) if lead.upper() in present]:
+        strips = [rhythm[0], *strips]
+        columns = [column * COLUMN_SECONDS for column in range(len(LAYOUT[0]))]
+        starts = columns if seconds == PAGE_SECONDS else [0.0] * len(columns)
+        shown = min(seconds, COLUMN_SECONDS)
         rows = [
-            [_Field(lead, at, at + COLUMN_SECONDS, at) for lead, at in zip(row, columns, strict=True)]
+            [_Field(lead, start, start + shown, at) for lead, start, at in zip(row, starts, columns, strict=True)]
             for row in LAYOUT
         ]
-    return [*rows, [_Field(standard[0], 0, seconds, 0)]]
+    return [*rows, *([_Field(name, 0, seconds, 0)] for name in strips)]
 
 
 def _row_seconds(row: Sequence[_Field]) -> float:
@@ -229,12 +231,22 @@ def _draw_highlight(axes: "Axes", x: np.ndarray, y: np.ndarray, values: np.ndarr
 
 def _draw_captions(axes: "Axes", recording: _Recording, width: float, height: float, title: str | None) -> None:
     left, top = MARGIN, height - MARGIN
-    axes.text(left, top, title or "", fontsize=10, color=INK, va="top", weight="bold")
+    axes.text(
+        left,
+        top,
+        shorten(title or "", int(width / 2.2), placeholder=" …"),
+        fontsize=10,
+        color=INK,
+        va="top",
+        weight="bold",
+    )
     caption = f"{MM_PER_SECOND:g} mm/s   {MM_PER_MV:g} mm/mV   {recording.sampling_rate:g} Hz"
     if recording.seconds > PAGE_SECONDS:
         caption += f"   first {PAGE_SECONDS:g} s of {recording.seconds:.1f} s"
     elif recording.seconds < PAGE_SECONDS:
         caption += f"   {recording.seconds:.1f} s, every column from its start"
+    if np.nanmax(np.abs(recording.signal), initial=0) * MM_PER_MV > ROW_LIMIT:
+        caption += f"   cut beyond {ROW_LIMIT / MM_PER_MV:g} mV"
     axes.text(left, MARGIN / 2, caption, fontsize=7, color=INK, va="center")
     if recording.highlight is not None:
         right = width - MARGIN
@@ -257,8 +269,6 @@ def _score_pairs(scores: Mapping[str, float] | Sequence[Mapping] | None) -> list
 
 def _draw_scores(axes: "Axes", bars: Sequence[tuple[str, float]], height: float) -> None:
     """As many bars as the page is tall; how many are left out is said below."""
-    from textwrap import shorten
-
     left, right, y = 6.0, SCORES_WIDTH - 16.0, height - MARGIN
     fitting = int((height - 3 * MARGIN) / SCORE_PITCH)
     for label, score in bars[:fitting]:

@@ -1,0 +1,172 @@
+"""A picture of an ECG measures what it stands for, whatever leads and length there are."""
+
+import re
+
+import numpy as np
+import pytest
+
+from etp.plots import plot_ecg
+from modeling_etp.ecg_files_etp import STANDARD_LEADS
+
+MM_PER_INCH = 25.4
+
+
+@pytest.fixture
+def ecg() -> np.ndarray:
+    """Ten seconds at 100 Hz; a lead's sample tells lead and time, and the median of every lead is 0."""
+    time = np.arange(1000) / 1000 - 0.4995
+    return (time + 0.001 * np.arange(12)[:, None] * np.sign(time)).astype(np.float32)
+
+
+def traces(figure) -> list[np.ndarray]:
+    """Points of the lines in millimetres, without the calibration pulses."""
+    lines = [np.array(line.get_xydata()) for line in figure.axes[0].get_lines()]
+    return [line for line in lines if len(line) > 6]
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_a_millimetre_of_the_picture_is_a_millimetre(ecg):
+    for scores in (None, {"sinus rhythm": 0.5}):
+        figure = plot_ecg(ecg, 100, scores=scores)
+        for axes in figure.axes:
+            (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (10, 10)]) / figure.dpi * MM_PER_INCH
+            assert (x1 - x0, y1 - y0) == pytest.approx((10, 10))
+
+
+def test_saved_files_keep_the_scale(ecg, tmp_path):
+    figure = plot_ecg(ecg, 100)
+    width, height = figure.get_size_inches()
+    figure.savefig(tmp_path / "ecg.svg")
+    figure.savefig(tmp_path / "ecg.pdf")
+    figure.savefig(tmp_path / "ecg.png")
+    points = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', (tmp_path / "ecg.svg").read_text()).groups()
+    assert [float(value) / 72 for value in points] == pytest.approx([width, height])
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", (tmp_path / "ecg.pdf").read_bytes()).groups()
+    assert [float(value) / 72 for value in box] == pytest.approx([width, height], rel=1e-4)
+    assert (tmp_path / "ecg.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_second_is_25_mm_and_a_millivolt_10_mm(ecg):
+    strip = traces(plot_ecg(ecg, 100))[-1]
+    assert strip[100, 0] - strip[0, 0] == pytest.approx(25)
+    np.testing.assert_allclose(np.diff(strip[:, 1]), 10 * np.diff(ecg[1]), atol=1e-4)
+
+
+def test_the_calibration_pulse_is_1_mv_for_200_ms(ecg):
+    pulse = np.array(plot_ecg(ecg, 100).axes[0].get_lines()[0].get_xydata())
+    assert np.ptp(pulse[:, 1]) == 10
+    top = pulse[pulse[:, 1] == pulse[:, 1].max(), 0]
+    assert np.ptp(top) == 5
+
+
+@pytest.mark.parametrize("order", [np.arange(12), np.arange(12)[::-1]], ids=["standard", "reversed"])
+def test_columns_show_their_lead_and_their_quarter_of_the_ten_seconds(ecg, order):
+    lines = traces(plot_ecg(ecg[order], 100, [STANDARD_LEADS[row].upper() for row in order]))
+    layout = "I aVR V1 V4 II aVL V2 V5 III aVF V3 V6".split()
+    for number, (lead, line) in enumerate(zip(layout, lines[:12], strict=True)):
+        start = number % 4 * 250
+        expected = ecg[STANDARD_LEADS.index(lead), start : start + len(line)]
+        np.testing.assert_allclose(line[:, 1] - line[0, 1], 10 * (expected - expected[0]), atol=1e-4)
+
+
+def test_the_offset_of_an_amplifier_does_not_move_the_trace(ecg):
+    np.testing.assert_allclose(traces(plot_ecg(ecg + 3, 100))[-1], traces(plot_ecg(ecg, 100))[-1], atol=1e-4)
+
+
+def test_missing_leads_leave_their_field_empty(ecg):
+    figure = plot_ecg(ecg[:8], 100, STANDARD_LEADS[:8])
+    assert {"V3 missing", "V6 missing", "V1"} <= set(texts(figure))
+    assert len(traces(figure)) == 8 + 1
+
+
+def test_the_rhythm_strip_falls_back_to_another_lead(ecg):
+    strip = traces(plot_ecg(ecg[6:], 100, STANDARD_LEADS[6:]))[-1]
+    np.testing.assert_allclose(np.diff(strip[:, 1]), 10 * np.diff(ecg[6]), atol=1e-4)
+
+
+def test_leads_that_are_not_standard_become_strips(ecg):
+    assert len(traces(plot_ecg(ecg[:3], 100, ["X", "Y", "Z"]))) == 3
+    figure = plot_ecg(ecg, 100, [*STANDARD_LEADS[:11], "V7"])
+    assert {"V7", "V6 missing"} <= set(texts(figure))
+    assert len(traces(figure)[-1]) == 1000
+
+
+def test_a_long_recording_says_that_ten_seconds_are_shown(ecg):
+    figure = plot_ecg(np.tile(ecg, 3), 100)
+    assert any("first 10 s of 30.0 s" in text for text in texts(figure))
+    assert len(traces(figure)[-1]) == 1001
+
+
+def test_columns_of_a_short_recording_begin_at_its_start(ecg):
+    figure = plot_ecg(ecg[:, :400], 100)
+    assert any("4.0 s, every column from its start" in text for text in texts(figure))
+    first, last = traces(figure)[0], traces(figure)[3]
+    np.testing.assert_allclose(np.diff(last[:, 1]), 10 * np.diff(ecg[9, :251]), atol=1e-4)
+    assert last[0, 0] - first[0, 0] == pytest.approx(3 * 62.5)
+
+
+def test_gaps_stay_gaps_and_artefacts_do_not_blow_up_the_page(ecg):
+    height = plot_ecg(ecg, 100).get_size_inches()[1]
+    ecg[0, 50:60] = np.nan
+    ecg[4, 300:303] = [400, -400, np.inf]
+    figure = plot_ecg(ecg, 100)
+    assert np.isnan(traces(figure)[0][50:60, 1]).all()
+    assert figure.get_size_inches()[1] < height + 4
+    assert any("cut beyond 4.5 mV" in text for text in texts(figure))
+    plot_ecg(np.full((12, 1000), np.nan), 100)
+
+
+def test_scores_are_drawn_to_scale_in_the_given_order(ecg):
+    given = {"sinus rhythm": 0.25, "atrial fibrillation": 1.0}
+    as_pipeline = [{"label": label, "score": score} for label, score in given.items()]
+    for scores in (given, as_pipeline):
+        figure = plot_ecg(ecg, 100, scores=scores)
+        bars = figure.axes[1].patches
+        assert bars[1].get_width() / bars[0].get_width() == pytest.approx(0.25)
+        assert bars[3].get_width() == pytest.approx(bars[2].get_width())
+        assert texts(figure)[-4:] == ["sinus rhythm", "0.25", "atrial fibrillation", "1.00"]
+
+
+def test_scores_that_do_not_fit_are_counted(ecg):
+    words = texts(plot_ecg(ecg, 100, scores={f"label {number}": 0.5 for number in range(71)}))
+    drawn = sum(word.startswith("label ") for word in words)
+    assert 5 < drawn < 71
+    assert words[-1] == f"and {71 - drawn} more"
+
+
+def test_highlights_colour_the_trace_of_their_lead(ecg):
+    highlight = np.zeros_like(ecg)
+    highlight[6, 500:600], highlight[0, 0:50] = 1, -0.5
+    figure = plot_ecg(ecg, 100, highlight=highlight)
+    drawn = [part for part in figure.axes[0].collections if part.get_linewidth()[0] == 5 and len(part.get_segments())]
+    assert len(drawn) == 2
+    against, for_label = (part.get_colors() for part in drawn)
+    assert against[0, 2] > against[0, 0]
+    assert for_label[0, 0] > for_label[0, 2]
+    assert (against[0, 3], for_label[0, 3]) == pytest.approx((0.5, 1.0))
+    assert len(for_label) == pytest.approx(100, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"signal_mv": np.zeros(1000)}, r"expected a signal of shape \(leads, samples\), got \(1000,\)"),
+        (
+            {"signal_mv": np.zeros((1000, 12))},
+            r"one lead name per row of the signal \(1000, 12\).*Is the signal transp",
+        ),
+        ({"lead_names": ["I"] * 12}, "lead names must differ"),
+        ({"sampling_rate": 0}, "sampling_rate must be a positive number of Hz, got 0"),
+        ({"sampling_rate": float("nan")}, "sampling_rate must be a positive number of Hz, got nan"),
+        ({"scores": {"sinus rhythm": 1.5}}, "the score of 'sinus rhythm' must lie between 0 and 1, got 1.5"),
+        ({"scores": {"sinus rhythm": float("nan")}}, "must lie between 0 and 1, got nan"),
+        ({"highlight": np.zeros((12, 999))}, r"highlight must have the signal's shape \(12, 1000\), got \(12, 999\)"),
+        ({"highlight": np.full((12, 1000), 2)}, "highlight must lie between -1 and 1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(ecg, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plot_ecg(**{"signal_mv": ecg, "sampling_rate": 100, **arguments})
