@@ -2,7 +2,9 @@
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -94,6 +96,21 @@ def optional_module(name: str, source: str | os.PathLike) -> ModuleType:
         package = name.partition(".")[0]
         raise EcgDependencyError(
             source, f'this format is read by {package}, which is not installed: pip install "etp-ecg[files]".'
+        ) from error
+
+
+@contextmanager
+def errors_named(source: str | os.PathLike, library: str) -> Iterator[None]:
+    """Turn whatever a library runs into on malformed input, warnings aside, into an error that names the file."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except EcgFileError:
+        raise
+    except Exception as error:
+        raise EcgCorruptError(
+            source, f"{library} can't read it ({type(error).__name__}: {str(error)[:200]}). Fetch or export it again."
         ) from error
 
 

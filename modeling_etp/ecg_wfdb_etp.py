@@ -1,10 +1,9 @@
 """WFDB records: plain 16-bit signal files directly, everything else that the format allows through `wfdb`."""
 
+import itertools
 import os
 import stat
-import warnings
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from .ecg_recording_etp import (
     EcgRecording,
     EcgUnsafeError,
     age_in_years,
+    errors_named,
     make_recording,
     millivolts_per,
     optional_module,
@@ -85,7 +85,7 @@ def read_wfdb_int16(header_path: str | os.PathLike, *, verify_checksum: bool = T
 def _is_plain(header: WfdbHeader) -> bool:
     """Whether every signal is 16-bit, one sample per frame, unskewed, and the signals of a file stand together."""
     files = header.file_names
-    changes = sum(a != b for a, b in zip(files, files[1:], strict=False))
+    changes = sum(a != b for a, b in itertools.pairwise(files))
     return (
         set(header.formats) == {"16"}
         and set(header.samples_per_frame) == {1}
@@ -168,13 +168,13 @@ def _read_through_wfdb(header_path, header: WfdbHeader, verify_checksum: bool) -
     record_name = os.path.abspath(os.fspath(header_path)).removesuffix(".hea")
     if "://" in record_name:  # wfdb would take it for an address to download from
         raise EcgUnsafeError(header_path, "expected a path without '://'. Rename the folder.")
-    with _wfdb_errors_named(header_path):
+    with errors_named(header_path, "wfdb"):
         seen_by_wfdb = wfdb.rdheader(record_name)
     if seen_by_wfdb.file_name != header.file_names or seen_by_wfdb.samps_per_frame != header.samples_per_frame:
         raise EcgCorruptError(
             header_path, "its signal lines can be read in two ways. Separate their fields by one space."
         )
-    with _wfdb_errors_named(header_path):
+    with errors_named(header_path, "wfdb"):
         # Without smoothing: a channel stored at a higher rate must not be averaged silently.
         record = wfdb.rdrecord(record_name, physical=False, smooth_frames=False)
         checksums = record.calc_checksum(expanded=True)
@@ -183,17 +183,6 @@ def _read_through_wfdb(header_path, header: WfdbHeader, verify_checksum: bool) -
         _verify_checksums(header_path, header, checksums)
     scales = [millivolts_per(unit) or 1.0 for unit in header.units]
     return [(channel * scale).astype(np.float32) for channel, scale in zip(channels, scales, strict=True)]
-
-
-@contextmanager
-def _wfdb_errors_named(header_path):
-    """Turn whatever `wfdb` runs into on malformed input into an error that names the file."""
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except Exception as error:
-        raise EcgCorruptError(header_path, f"wfdb can't read it ({type(error).__name__}: {error}).") from error
 
 
 def _check_declared_sizes(header_path, header: WfdbHeader) -> None:
