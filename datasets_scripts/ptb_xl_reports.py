@@ -21,8 +21,26 @@ FIELD_LENGTH = 255
 #: "qsiii", "tnegv": a wave and its lead written as one word.
 WAVE_AND_LEAD = re.compile(r"\b(qs|qrs|qr|q|rsr|rs|r|st|tneg|t|s)(i{1,3}|av[rlf]|v(?=\d))(?![^\W\d_])")
 SWEDISH = re.compile(r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster")
+GERMAN = re.compile(r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt")
 #: Swedish "i avl" is "in aVL", not the leads I and aVL; "block i" and "och i" are lead and grade there too.
 SWEDISH_IN = re.compile(r"(?<!block)(?<!och)(?<!samt)(?<!,) i (?=[a-z])")
+
+
+#: Advice, comparisons with other tracings and what those showed: none of it is seen in this ECG.
+REMARK = re.compile(
+    r"(progress trace|holter monitor|suggest (repeat|check|enzyme|cardiolog|urgent))[^.]*\.?"
+    r"|the computer has[^.]*\.( please ignore this\.?)?"
+    r"|compared with (submitted )?tracings? ((of|dated) )?(earlier today|[\d:.,& ]+(and [\d:.,& ]+)?)[.,]?"
+    r"|compared with recent tracings"
+    r"|(the )?rhythm was previously [^.]*\.?|previously there were [^.]*\.|t waves were (previously )?inverted[^.]*\.?"
+    r"|\(previously[^)]*\)|whereas previously [^,.]*|the previously (noted|inverted)"
+    r"|st segment depression is now negligible|st (segment depression|t wave changes) ha(s|ve) resolved"
+    r"|(st t wave|st-t wave) changes have resolved|t waves are no longer inverted[^.]*"
+    r"|rather than (slightly )?inverted|(the )?(atrial fibrillation|rhythm) has reverted to"
+    r"|,? ?but vpbs are not recorded[^.]*|,? ?except (for|that) [^.]*"
+    r"|no (significant )?change since [^.]*?(?=normal|\.|$)|(ekg )?(jmf med|som inte fanns paa) ekg \d+"
+    r"|since (ecg|tracing) of [\d:/. ]+|since \d[\d:/. ]+"
+)
 
 
 @dataclass(frozen=True)
@@ -46,34 +64,36 @@ def report_statements(report: str) -> list[str]:
 @functools.lru_cache(maxsize=16_384)
 def translate(report: str) -> Translation:
     """Translate a report, and say which of its words no table knows; the statements leave those out."""
-    tokens = report_tokens(report)
-    assembler, untranslated = Assembler(), []
-    position = 0
+    text = report_text(report)
+    tokens = tokenize(text)
+    assembler = Assembler(postposes=bool(GERMAN.search(text)) and not SWEDISH.search(text))
+    untranslated: list[str] = []
+    num_trailing = position = 0
     while position < len(tokens):
         leads, after_leads = lead_list(tokens, position)
         phrase, after_phrase = longest_phrase(tokens, position)
         if phrase and after_phrase >= after_leads:
             assembler.add(phrase)
-            position = after_phrase
         elif leads:
             assembler.add_leads(leads)
-            position = after_leads
-        else:
-            is_cut_off = position == len(tokens) - 1 and len(LABEL_TEXT.sub("", report)) >= FIELD_LENGTH
-            if tokens[position].isalpha() and not is_cut_off:
-                untranslated.append(tokens[position])
-            position += 1
+        elif tokens[position].isalpha():
+            assembler.detach()
+            untranslated.append(tokens[position])
+            num_trailing += 1
+        if phrase or leads:
+            num_trailing = 0
+        position = max(after_phrase, after_leads, position + 1)
+    if len(LABEL_TEXT.sub("", report)) >= FIELD_LENGTH:
+        untranslated = untranslated[: len(untranslated) - num_trailing]
     num_words = sum(token.isalpha() for token in tokens)
     return Translation(tuple(assembler.sentences()), tuple(untranslated), num_words)
 
 
-def report_tokens(report: str) -> list[str]:
-    """Cut label and device text off and split the rest into folded, correctly spelled words, numbers and marks."""
+def report_text(report: str) -> str:
+    """Cut off label and device text and remarks that are no findings; fold the rest and split run-together words."""
     text = fold(DEVICE_TEXT.sub("", LABEL_TEXT.sub("", report).lower()))
-    text = WAVE_AND_LEAD.sub(r"\1 \2", text)
-    if SWEDISH.search(text):
-        text = SWEDISH_IN.sub(" in ", text)
-    return tokenize(text)
+    text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", " ".join(text.split())))
+    return SWEDISH_IN.sub(" in ", text) if SWEDISH.search(text) else text
 
 
 @dataclass

@@ -9,22 +9,29 @@ from pathlib import Path
 
 GLOSSARY = Path(__file__).parent / "glossary"
 
-#: What a phrase can be besides a finding. `before` attaches to the next finding, `after` to the last one.
+#: What a phrase can be besides a finding. `before` attaches to the next finding, `after` to the last one;
+#: without either the language of the report decides.
 MODIFIER_KINDS = (
     "negation-before",
+    "negation-after",
     "certainty-before",
     "certainty-after",
     "extent-before",
     "extent-after",
+    "extent",
     "age-before",
     "age-after",
     "region-before",
     "region-after",
+    "region",
     "leads",
     "note-after",
     "and",
     "or",
 )
+
+#: Words that are left out: a filler binds what stands around it, a remark (a drug, an exercise test) parts it.
+RESIDUE_KINDS = ("filler", "remark")
 
 #: Reports write `Ä` inside lower-case words, or `ae`, or "#" for "ü": one spelling for all of them.
 FOLDED = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "é": "e"})
@@ -35,7 +42,7 @@ TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 
 @dataclass(frozen=True)
 class Phrase:
-    """A source phrase of known meaning: `kind` is "finding", "residue" or one of `MODIFIER_KINDS`."""
+    """A source phrase of known meaning: `kind` is "finding", one of `MODIFIER_KINDS` or one of `RESIDUE_KINDS`."""
 
     kind: str
     target: str
@@ -102,7 +109,7 @@ def phrases() -> Iterator[tuple[str, Phrase]]:
     """Yield every source phrase with its meaning.
 
     Raises:
-        GlossaryError: A modifier has an unknown kind.
+        GlossaryError: A phrase has an unknown kind.
     """
     for source, target in read_table("findings.tsv", columns=2):
         yield source, Phrase("finding", target)
@@ -110,8 +117,10 @@ def phrases() -> Iterator[tuple[str, Phrase]]:
         if kind not in MODIFIER_KINDS:
             raise GlossaryError(f"modifiers.tsv, {source!r}: kind must be one of {MODIFIER_KINDS}, got {kind!r}.")
         yield source, Phrase(kind, target)
-    for (source,) in read_table("residue.tsv", columns=1):
-        yield source, Phrase("residue", "")
+    for source, kind in read_table("residue.tsv", columns=2):
+        if kind not in RESIDUE_KINDS:
+            raise GlossaryError(f"residue.tsv, {source!r}: kind must be one of {RESIDUE_KINDS}, got {kind!r}.")
+        yield source, Phrase(kind, "")
 
 
 @functools.cache

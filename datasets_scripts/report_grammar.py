@@ -1,6 +1,7 @@
 """How the phrases of a report become statements: one finding each, with its qualifiers in English order."""
 
 import itertools
+import re
 from dataclasses import dataclass, field, replace
 
 from .report_glossary import Phrase
@@ -12,6 +13,13 @@ ADJECTIVES = {"possible": "possibly", "probable": "probably", "definite": "defin
 HEADING = "abnormal QRS-T complex"
 ANNOUNCED = {"myocardial infarction", "myocardial damage", "pericardial damage"}
 THESE_LEADS = "these leads"
+#: A region is part of the name of these ("inferior infarction"); of a wave it says where ("in inferior leads").
+OF_MUSCLE = re.compile("myocardial|pericardi|aneurysm|subendocardial|hypertrophy")
+#: Findings of the whole recording: leads named after them belong to something the tables do not know.
+OF_RECORDING = re.compile(
+    r"rhythm|axis|sinus|ECG|fibrillation|flutter|cardia$|arrhythmia|premature|escape|geminy|enlargement|fascicular"
+    r"|bundle branch|AV block|disease|effect|kalemia|heart|voltage criteria|pacemaker|type [AB]$"
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,15 @@ class Statement:
     def noun_phrase(self) -> str:
         """The finding with extent, age and region, in that order."""
         before, after = ("", self.age) if self.age.startswith("of ") else (self.age, "")
-        return " ".join(filter(None, [*self.extents, before, " and ".join(self.regions), self.finding, after]))
+        *first, last = self.regions or ("",)
+        region = f"{', '.join(first)} and {last}" if first else last
+        return " ".join(filter(None, [*self.extents, before, region, self.finding, after]))
 
     def sentences(self) -> list[str]:
         """One sentence for the listed leads and one for each named group, so that equal facts read equal."""
+        if self.regions and not OF_MUSCLE.search(self.finding):
+            groups = tuple(f"{region} leads" for region in self.regions if f"{region} leads" not in self.groups)
+            return replace(self, regions=(), groups=groups + self.groups).sentences()
         places = ([format_leads(self.leads)] if self.leads else []) + list(self.groups)
         return [self.sentence(place) for place in places or [""]]
 
@@ -82,6 +95,8 @@ class Statement:
 class Assembler:
     """Joins the phrases of one report, given in order, to statements."""
 
+    #: Whether region and extent follow their noun unless inflected, as in German: "infarkt inferior".
+    postposes: bool
     statements: list[Statement] = field(default_factory=list)
     #: Qualifiers read since the last finding, waiting for the next one.
     pending: Statement = Statement("")
@@ -91,17 +106,32 @@ class Assembler:
     certainty_before: str = ""
     #: Index of the first of the findings that "and" joins to the last one.
     first_joined: int = 0
+    #: Whether a word that is left out stands between the last finding and what comes.
+    is_detached: bool = True
+
+    def detach(self) -> None:
+        """Keep what qualifies a word that is left out away from the findings before and after it."""
+        self.is_detached, self.pending, self.joined_by = True, Statement(""), ""
 
     def add(self, phrase: Phrase) -> None:
+        if phrase.kind in ("region", "extent"):
+            direction = "after" if self.postposes and not self.is_detached else "before"
+            phrase = replace(phrase, kind=f"{phrase.kind}-{direction}")
         if phrase.kind == "finding":
             for finding in phrase.target.split(" | "):
                 self.add_finding(finding)
         elif phrase.kind in ("and", "or"):
             self.joined_by = phrase.kind
+        elif phrase.kind == "filler":
+            return
+        elif phrase.kind == "remark":
+            self.detach()
         elif phrase.kind == "leads":
             self.add_places(phrase)
-        elif phrase.kind.endswith("-before") or not self.statements:
+        elif phrase.kind.endswith("-before"):
             self.pending = self.pending.qualified(phrase)
+        elif self.is_detached:
+            return
         elif phrase.kind.startswith(("age", "region")) and self.statements[-1].alternatives:
             *others, last = self.statements[-1].alternatives
             self.statements[-1] = replace(self.statements[-1], alternatives=(*others, last.qualified(phrase)))
@@ -111,6 +141,7 @@ class Assembler:
     def add_finding(self, finding: str) -> None:
         statement = replace(self.pending, finding=finding)
         joined_by, self.pending, self.joined_by = self.joined_by, Statement(""), ""
+        self.is_detached = False
         if self.statements and joined_by == "or":
             previous = self.statements[-1]
             self.statements[-1] = replace(previous, alternatives=(*previous.alternatives, statement))
@@ -138,9 +169,9 @@ class Assembler:
         """Place the last finding, and those joined to it, in a named group of leads, or where the one before is."""
         if phrase.target == THESE_LEADS:
             self.repeat_places()
-            return
-        for index in self.unplaced():
-            self.statements[index] = self.statements[index].qualified(phrase)
+        else:
+            for index in self.unplaced():
+                self.statements[index] = self.statements[index].qualified(phrase)
         self.joined_by = ""
 
     def repeat_places(self) -> None:
@@ -150,7 +181,7 @@ class Assembler:
 
     def unplaced(self) -> list[int]:
         """Indices of the statements that a place read now belongs to."""
-        if not self.statements:
+        if self.is_detached or OF_RECORDING.search(self.statements[-1].finding):
             return []
         joined = range(self.first_joined, len(self.statements) - 1)
         return [index for index in joined if not self.statements[index].is_placed] + [len(self.statements) - 1]
