@@ -1,0 +1,253 @@
+"""What an ECG model looked at: integrated gradients of a label's score, per lead and sample, drawn over the trace."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modeling_etp.zero_shot_etp import check_labels, embed_labels, evaluation_mode, label_logits
+
+from .plots import plot_ecg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Input values, shape (batch, leads, samples) -> one score per ECG, shape (batch,).
+Score = Callable[[Tensor], Tensor]
+
+SMOOTHING_SECONDS = 0.03
+# The magnitude that gets the full colour is not the largest, so that one spike does not outshine all else.
+FULL_COLOUR_QUANTILE = 0.995
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Which parts of an ECG speak for a label and which against it.
+
+    Attributes:
+        label: The label.
+        values: Shape `(leads, samples)`, positive where the signal speaks for the label. They add up to
+            `score - baseline_score`, up to the error of the integration.
+        input_values: What the model saw: shape `(leads, samples)`, mV.
+        lead_names: Of both.
+        sampling_rate: Of both, Hz.
+        score: Of the ECG: the label's logit or, among several candidates, its log odds against the others.
+        baseline_score: Of the flat line it is compared with.
+    """
+
+    label: str
+    values: np.ndarray
+    input_values: np.ndarray
+    lead_names: tuple[str, ...]
+    sampling_rate: float
+    score: float
+    baseline_score: float
+
+    @property
+    def share_of_leads(self) -> dict[str, float]:
+        """Lead -> its part of all the attribution, whatever the sign; they add up to 1."""
+        magnitude = np.abs(self.values).sum(axis=1)
+        return dict(zip(self.lead_names, (magnitude / max(magnitude.sum(), 1e-12)).tolist(), strict=True))
+
+    @property
+    def integration_error(self) -> float:
+        """How far the values are from adding up, relative to the larger of the two scores' difference and 1."""
+        gained = self.score - self.baseline_score
+        return abs(float(self.values.sum()) - gained) / max(abs(gained), 1.0)
+
+
+def explain_label(
+    model: nn.Module,
+    processor: Any,
+    ecg: Any,
+    label: str,
+    *,
+    sampling_rate: float,
+    lead_names: Sequence[str] | None = None,
+    candidate_labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    templates: str | Sequence[str] = ("{}",),
+    steps: int = 64,
+) -> Attribution:
+    """Attribute a label's zero-shot score to the samples of one ECG.
+
+    Args:
+        model: An `ETPModel`.
+        processor: Its `ETPProcessor`.
+        ecg: One record of shape `(leads, samples)`, mV; of a long one, the window that the feature extractor keeps.
+        label: What is to be explained; one of the candidates, if those are given.
+        sampling_rate: Of the ECG, Hz.
+        lead_names: Names of its rows; `None`: those of the feature extractor.
+        candidate_labels: Labels, or label -> phrases. With more than one, the log odds of the label against the others
+            are explained: what sets it apart. `None`: the logit of the label alone.
+        templates: Texts with `{}` in the place of a phrase.
+        steps: Points of the integration.
+
+    Raises:
+        ValueError: If the label is not among the candidates, or the ECG is not a single one the model can take.
+    """
+    candidates = [label] if candidate_labels is None else candidate_labels
+    score = label_score(model, processor.tokenizer, label, candidates, templates=templates)
+    extractor = processor.feature_extractor
+    input_values = extractor(ecg, sampling_rate=sampling_rate, lead_names=lead_names, return_tensors="pt").input_values
+    if len(input_values) != 1:
+        raise ValueError(
+            f"expected one ECG of shape (leads, samples), got {len(input_values)}. Explain one at a time."
+        )
+    input_values = input_values.to(model.device)
+    values, ends = integrated_gradients(model, score, input_values, steps=steps)
+    return Attribution(
+        label=label,
+        values=values[0].cpu().numpy(),
+        input_values=input_values[0].cpu().numpy(),
+        lead_names=tuple(extractor.lead_names),
+        sampling_rate=extractor.sampling_rate,
+        score=float(ends[1]),
+        baseline_score=float(ends[0]),
+    )
+
+
+def label_score(
+    model: nn.Module,
+    tokenizer: Any,
+    label: str,
+    candidate_labels: Sequence[str] | Mapping[str, Sequence[str]],
+    *,
+    templates: str | Sequence[str] = ("{}",),
+) -> Score:
+    """The score that `explain_label` explains: the label's logit, or its log odds against the other candidates.
+
+    Raises:
+        ValueError: If the label is not among the candidates.
+    """
+    candidates = check_labels(candidate_labels)
+    if label not in candidates:
+        raise ValueError(f"label {label!r} is not among the candidates {', '.join(candidates)}. Add it to them.")
+    label_embeddings = embed_labels(model, tokenizer, candidates, templates=templates)
+    position = list(candidates).index(label)
+    others = [index for index in range(len(candidates)) if index != position]
+    scale = model.get_logit_scale().detach()
+
+    def score(input_values: Tensor) -> Tensor:
+        logits = label_logits(model.get_ecg_features(input_values).pooler_output, label_embeddings, scale)
+        return logits[:, position] - logits[:, others].logsumexp(dim=1) if others else logits[:, position]
+
+    return score
+
+
+def integrated_gradients(
+    model: nn.Module, score: Score, input_values: Tensor, *, steps: int = 64, batch_size: int = 16
+) -> tuple[Tensor, Tensor]:
+    """Integrate the gradient of a score from the flat line to an ECG (Sundararajan et al. 2017, arXiv:1703.01365).
+
+    The baseline is 0 mV in every lead, which is also what the model gets for a missing lead. The integral is taken by
+    Gauss-Legendre quadrature.
+
+    Args:
+        model: What the score runs; dropout is off meanwhile, and its parameters get no gradients.
+        score: Input values, shape `(batch, leads, samples)` -> one score per ECG, shape `(batch,)`; records must not
+            influence each other.
+        input_values: One ECG, shape `(1, leads, samples)`, mV.
+        steps: Points of the integration.
+        batch_size: Points that are run at a time.
+
+    Returns:
+        The attribution, shape of `input_values`, and the scores of baseline and ECG, shape `(2,)`.
+
+    Raises:
+        ValueError: If `steps` is below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}.")
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    points = torch.tensor((nodes + 1) / 2, dtype=input_values.dtype, device=input_values.device)
+    weights = torch.tensor(weights / 2, dtype=input_values.dtype, device=input_values.device)
+    gradient = torch.zeros_like(input_values)
+    with evaluation_mode(model):
+        for point, weight in zip(points.split(batch_size), weights.split(batch_size), strict=True):
+            with torch.enable_grad():
+                between = (point[:, None, None] * input_values).requires_grad_()
+                (slope,) = torch.autograd.grad(score(between).sum(), between)
+            gradient += (weight[:, None, None] * slope).sum(dim=0)
+        with torch.no_grad():
+            ends = score(torch.cat([torch.zeros_like(input_values), input_values]))
+    return gradient * input_values, ends
+
+
+def masking_drops(
+    model: nn.Module,
+    score: Score,
+    input_values: Tensor,
+    values: Tensor,
+    *,
+    share: float = 0.1,
+    segment: int = 10,
+    repeats: int = 20,
+    seed: int = 0,
+) -> tuple[float, np.ndarray]:
+    """How much the score drops when the parts that speak most for it are flattened, and when random parts are.
+
+    An attribution that is worth showing loses more by the first than by the second. The parts are stretches of one
+    lead, for single samples set to zero would be spikes that no ECG has.
+
+    Args:
+        model: What the score runs.
+        score: As for `integrated_gradients`.
+        input_values: One ECG, shape `(1, leads, samples)`.
+        values: Its attribution, same shape.
+        share: Of all parts, how many are flattened.
+        segment: Samples of a part.
+        repeats: Random choices.
+        seed: Of the random choices.
+
+    Returns:
+        The drop of the score by the top parts, and those by random parts, shape `(repeats,)`.
+    """
+    _, leads, samples = input_values.shape
+    per_lead = samples // segment
+    weight = values[0, :, : per_lead * segment].reshape(leads, per_lead, segment).sum(dim=2).flatten()
+    count = max(1, round(share * len(weight)))
+    generator = torch.Generator().manual_seed(seed)
+    choices = [weight.topk(count).indices.cpu()]
+    choices += [torch.randperm(len(weight), generator=generator)[:count] for _ in range(repeats)]
+    keep = torch.ones(len(choices), leads * per_lead)
+    for row, chosen in enumerate(choices):
+        keep[row, chosen] = 0
+    mask = torch.ones(len(choices), leads, samples)
+    mask[..., : per_lead * segment] = keep.view(-1, leads, per_lead, 1).expand(-1, -1, -1, segment).flatten(2)
+    with torch.no_grad(), evaluation_mode(model):
+        whole = score(input_values)
+        drops = (whole - score(input_values * mask.to(input_values))).cpu().numpy()
+    return float(drops[0]), drops[1:]
+
+
+def plot_attribution(
+    attribution: Attribution,
+    *,
+    title: str | None = None,
+    scores: Mapping[str, float] | Sequence[Mapping] | None = None,
+) -> "Figure":
+    """Draw the ECG as the model saw it, red where it speaks for the label and blue where against.
+
+    The attribution is smoothed over 30 ms for the eye and scaled to its own range: colours of two pictures do not
+    compare.
+
+    Args:
+        attribution: From `explain_label`.
+        title: Default: the label and its score.
+        scores: Drawn beside the paper, see `plot_ecg`.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    smooth = gaussian_filter1d(attribution.values, SMOOTHING_SECONDS * attribution.sampling_rate, axis=1)
+    full = max(float(np.quantile(np.abs(smooth), FULL_COLOUR_QUANTILE)), 1e-12)
+    return plot_ecg(
+        attribution.input_values,
+        attribution.sampling_rate,
+        attribution.lead_names,
+        title=title or f"What speaks for {attribution.label!r} (score {attribution.score:.2f})",
+        scores=scores,
+        highlight=np.clip(smooth / full, -1, 1),
+    )
