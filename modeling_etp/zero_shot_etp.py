@@ -12,10 +12,6 @@ from torch import Tensor, nn
 
 PHRASE_POOLINGS = ("logsumexp", "mean", "max")
 
-# What a report may say of any ECG at all: the yardstick of a label's probability where a model was not trained to give
-# one (InfoNCE only ranks), see `label_probabilities`.
-NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
-
 
 @dataclass(frozen=True)
 class LabelEmbeddings:
@@ -181,15 +177,17 @@ def _longest_text(model: nn.Module, tokenizer: Any) -> int:
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Dropout off and running statistics left alone, then back to what it was."""
-    if not model.training:  # nothing is written, so threads that share a model in use do not meet here
+    """Dropout off and running statistics left alone; afterwards every part is in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
+    if not training:  # nothing is written, so threads that share a model in use do not meet here
         yield
         return
     model.eval()
     try:
         yield
     finally:
-        model.train()
+        for module in training:
+            module.training = True
 
 
 def embed_labels(
@@ -259,32 +257,7 @@ def label_logits(
     return logits.masked_fill(~is_phrase, -torch.inf).logsumexp(dim=-1) - counts.log()
 
 
-def window_starts(num_samples: int, window: int, *, overlap: float, least_rest: int) -> list[int]:
-    """Where the windows of a recording begin, in samples.
-
-    The last window ends with the recording, so nothing is left out but a rest of less than `least_rest`.
-
-    Args:
-        num_samples: Length of the recording.
-        window: Length of a window.
-        overlap: Share of a window that it has in common with the next, in [0, 1).
-        least_rest: A rest shorter than this makes no window of its own.
-
-    Example:
-        >>> window_starts(2500, 1000, overlap=0.5, least_rest=50)
-        [0, 500, 1000, 1500]
-    """
-    last = num_samples - window
-    if last < max(least_rest, 1):
-        return [0]
-    starts = list(range(0, last, max(round(window * (1 - overlap)), 1)))
-    if len(starts) > 1 and last - starts[-1] < least_rest:
-        starts.pop()
-    return [*starts, last]
-
-
 __all__ = [
-    "NEUTRAL_PHRASES",
     "PHRASE_POOLINGS",
     "LabelEmbeddings",
     "check_labels",
@@ -294,5 +267,4 @@ __all__ = [
     "embed_texts",
     "evaluation_mode",
     "label_logits",
-    "window_starts",
 ]

@@ -1,0 +1,103 @@
+"""Recordings of any length as windows of the model's length, and what was found in windows as one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .ecg_inputs_etp import EcgInput
+
+WINDOW_POOLINGS = ("mean", "max")
+LEAST_REST_SECONDS = 0.5  # less than a heartbeat
+
+
+def windows_of(ecgs: Sequence[EcgInput], feature_extractor: Any, *, overlap: float) -> dict[str, Any]:
+    """Cut ECGs into windows and prepare these for the model.
+
+    Args:
+        ecgs: From `open_ecg`.
+        feature_extractor: An [`ETPFeatureExtractor`].
+        overlap: Share of a window that it has in common with the next, in [0, 1).
+
+    Returns:
+        `input_values` of shape `(windows of all ECGs, leads, num_samples)`, and `seconds`: for each ECG the pairs of
+        seconds between which its windows lie.
+
+    Raises:
+        ValueError: If the feature extractor refuses an ECG; names it, and the window of a long one.
+    """
+    windows, names, seconds = [], [], []
+    for ecg in ecgs:
+        bounds = _window_bounds(ecg, feature_extractor, overlap)
+        own = [(start / ecg.sampling_rate, stop / ecg.sampling_rate) for start, stop in bounds]
+        for (start, stop), (begin, end) in zip(bounds, own, strict=True):
+            windows.append((ecg, ecg.signal[:, start:stop]))
+            names.append(ecg.name if len(own) == 1 else f"{ecg.name}, {begin:g} to {end:g} s")
+        seconds.append(own)
+    return {"input_values": _extract(windows, names, feature_extractor), "seconds": seconds}
+
+
+def _window_bounds(ecg: EcgInput, feature_extractor: Any, overlap: float) -> list[tuple[int, int]]:
+    """First sample of each window and the one after its last."""
+    total, rate = ecg.signal.shape[1], ecg.sampling_rate
+    length = int(-(-feature_extractor.num_samples * rate // feature_extractor.sampling_rate))  # rounded up
+    starts = window_starts(total, length, overlap=overlap, least_rest=int(LEAST_REST_SECONDS * rate))
+    return [(start, min(start + length, total)) for start in starts]
+
+
+def window_starts(num_samples: int, window: int, *, overlap: float, least_rest: int) -> list[int]:
+    """Where the windows of a recording begin, in samples.
+
+    The last window ends with the recording, so nothing is left out but a rest of less than `least_rest`.
+
+    Args:
+        num_samples: Length of the recording.
+        window: Length of a window.
+        overlap: Share of a window that it has in common with the next, in [0, 1).
+        least_rest: A rest shorter than this makes no window of its own.
+
+    Example:
+        >>> window_starts(2500, 1000, overlap=0.5, least_rest=50)
+        [0, 500, 1000, 1500]
+    """
+    last = num_samples - window
+    if last < max(least_rest, 1):
+        return [0]
+    starts = list(range(0, last, max(round(window * (1 - overlap)), 1)))
+    if len(starts) > 1 and last - starts[-1] < least_rest:
+        starts.pop()
+    return [*starts, last]
+
+
+def _extract(windows: list[tuple[EcgInput, np.ndarray]], names: list[str], feature_extractor: Any) -> Tensor:
+    """All windows through the feature extractor, those alike in one call."""
+    groups: dict[tuple, list[int]] = {}
+    for index, (ecg, signal) in enumerate(windows):
+        groups.setdefault((ecg.sampling_rate, ecg.lead_names, ecg.units, signal.shape), []).append(index)
+    parts = []
+    for (rate, lead_names, units, _), rows in groups.items():
+        features = feature_extractor(
+            np.stack([windows[row][1] for row in rows]),
+            sampling_rate=rate,
+            lead_names=lead_names,
+            units=units,
+            record_ids=[names[row] for row in rows],
+        )
+        parts.append(torch.from_numpy(features["input_values"]))
+    if len(parts) == 1:
+        return parts[0]
+    rows = torch.tensor([row for group in groups.values() for row in group])
+    return torch.cat(parts)[rows.argsort()]
+
+
+def pool_windows(values: Tensor, counts: Sequence[int], pooling: str) -> Tensor:
+    """`(windows of all ECGs, …)` to `(ecgs, …)`."""
+    if len(values) == len(counts):
+        return values
+    pool = torch.amax if pooling == "max" else torch.mean
+    return torch.stack([pool(own, dim=0) for own in values.split(list(counts))])
+
+
+__all__ = ["WINDOW_POOLINGS", "pool_windows", "window_starts", "windows_of"]

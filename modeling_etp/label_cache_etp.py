@@ -1,0 +1,71 @@
+"""Label embeddings that are computed once and are valid for the weights they were computed with."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .zero_shot_etp import LabelEmbeddings, embed_labels, embed_texts
+
+CACHED_LABEL_SETS = 16
+
+
+class LabelCache:
+    """Embeds the labels of each call and remembers them until the weights or the tokenizer change.
+
+    Threads may share it: one embeds at a time, which fast tokenizers need as well.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        self._state: tuple | None = None
+        # Held as long as the embeddings: the address of an object that is gone may be given to another.
+        self._owners: list = []
+        self._entries: OrderedDict[tuple, LabelEmbeddings] = OrderedDict()
+
+    def get(
+        self, model: nn.Module, tokenizer: Any, labels: Mapping[str, Sequence[str]], templates: Sequence[str]
+    ) -> LabelEmbeddings:
+        """As [`embed_labels`], from memory where possible."""
+        key = (tuple((label, tuple(phrases)) for label, phrases in labels.items()), tuple(templates))
+        with self._lock:
+            self._forget_if_changed(model, tokenizer)
+            if key not in self._entries:
+                self._entries[key] = embed_labels(model, tokenizer, labels, templates=templates)
+            self._entries.move_to_end(key)
+            if len(self._entries) > CACHED_LABEL_SETS:
+                self._entries.popitem(last=False)
+            return self._entries[key]
+
+    def embed_texts(self, model: nn.Module, tokenizer: Any, texts: Sequence[str], *, batch_size: int) -> Tensor:
+        """[`embed_texts`], one thread at a time."""
+        with self._lock:
+            return embed_texts(model, tokenizer, texts, batch_size=batch_size)
+
+    def _forget_if_changed(self, model: nn.Module, tokenizer: Any) -> None:
+        weights = list(chain(model.text_model.parameters(), model.text_projection.parameters()))
+        state = (id(tokenizer), *map(_fingerprint, weights), _first_values(weights))
+        if state != self._state:
+            self.clear()
+            self._state, self._owners = state, [tokenizer, *weights]
+
+
+def _fingerprint(weight: Tensor) -> tuple:
+    # A tensor made under `torch.inference_mode` counts no versions.
+    return id(weight), weight.data_ptr(), -1 if weight.is_inference() else weight._version
+
+
+def _first_values(weights: Sequence[Tensor]) -> tuple[float, ...]:
+    """The first value of every weight: a write through `.data` changes no version."""
+    first = [weight.detach()[(0,) * weight.dim()].float() for weight in weights]
+    return tuple(torch.stack([value.to(first[0].device) for value in first]).tolist())
+
+
+__all__ = ["LabelCache"]

@@ -1,0 +1,296 @@
+"""`pipeline("zero-shot-ecg-classification")`: any ECG and any labels -> scores."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import Pipeline
+from transformers.pipelines.pt_utils import PipelineDataset, PipelineIterator
+
+from .ecg_inputs_etp import NumberedEcgs, as_inputs, batched, is_one_ecg, open_ecg, open_numbered
+from .ecg_windows_etp import WINDOW_POOLINGS, pool_windows, windows_of
+from .label_cache_etp import LabelCache
+from .processing_etp import ETPProcessor
+from .zero_shot_etp import (
+    PHRASE_POOLINGS,
+    check_labels,
+    check_templates,
+    label_logits,
+)
+
+# What may be said of any ECG.
+NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
+
+WINDOW_OVERLAP = 0.5
+WINDOWS_AT_A_TIME = 128  # bounds memory where one recording has thousands of windows
+
+Labels = Sequence[str] | Mapping[str, Sequence[str]]
+
+
+class ZeroShotEcgClassificationPipeline(Pipeline):
+    """Score ECGs against labels that are given as text.
+
+    A recording of another length than the model's is cut into windows that overlap, a shorter one is padded; sampling
+    rate, unit and order of leads are adapted by the feature extractor. The embeddings of labels are kept, and made
+    anew when the weights, the tokenizer or the device changed. Writes through `parameter.data` that leave the first
+    value of a parameter as it was are not noticed: call `forget_labels()` after such.
+
+    Args:
+        candidate_labels, hypothesis_template, …: Every argument of `__call__` may be given here as its default.
+
+    Example:
+        >>> import modeling_etp
+        >>> from transformers import pipeline
+        >>> classifier = pipeline("zero-shot-ecg-classification", model="build/etp-ptb-xl")  # doctest: +SKIP
+        >>> classifier("ptb-xl/records100/00000/00001_lr", ["normal ECG", "atrial fibrillation"])  # doctest: +SKIP
+        [{'score': 0.98, 'label': 'normal ECG'}, {'score': 0.02, 'label': 'atrial fibrillation'}]
+    """
+
+    _load_processor = False
+    _load_image_processor = False
+    _load_feature_extractor = True
+    _load_tokenizer = True
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.model.eval()
+        self._label_cache = LabelCache()
+
+    def __call__(self, ecg: Any, candidate_labels: Labels | None = None, **kwargs) -> Any:
+        """Score one ECG or several.
+
+        Args:
+            ecg: One ECG: a path, an http(s) URL, the bytes of a file, an `EcgRecording`, an array, tensor or nested
+                list of shape `(leads, samples)`, a dict with "array", "sampling_rate", "lead_names" and "units", or a
+                dataset row with "ecg" (int16 µV) and "sampling_rate". Or several: a list or tuple of these, an array
+                `(batch, leads, samples)`, a generator, a `datasets` dataset or column, a `torch` dataset.
+            candidate_labels: Labels, or label -> phrases that state it.
+            sampling_rate: Hz, of ECGs that do not state their own.
+            lead_names: Names of the rows, of ECGs that do not state their own; the model's leads if omitted.
+            units: Unit of arrays, "mV" if omitted; dataset rows of integers are in µV.
+            hypothesis_template: A text with `{}` in the place of the phrase, or several; "{}" if omitted: phrases such
+                as "atrial fibrillation" are statements of a report already.
+            multi_label: Whether labels are judged one by one instead of against each other. A score is then relative
+                to what may be said of any ECG (or the bias of a SigLIP model) and 0.5 is no calibrated threshold.
+            phrase_pooling: How phrases of a label are pooled: "logsumexp", "mean" or "max".
+            window_overlap: Share of a window that it has in common with the next, in [0, 1); 0.5 if omitted.
+            window_pooling: How the logits of windows are pooled: "mean" or "max".
+            return_windows: Whether to add to each label its score in every window.
+            top_k: How many labels to return at most.
+            threshold: Lowest score to return.
+            batch_size: ECGs that are run at a time.
+
+        Returns:
+            For one ECG a list of `{"score", "label"}`, highest score first; with `return_windows` each has "windows"
+            too, a list of `{"start", "end", "score"}` (seconds). For a list, tuple or batch array a list of such
+            lists, for a generator or dataset an iterator over them.
+
+        Raises:
+            ValueError: If labels, an argument or an ECG cannot be used; names it and the cure.
+        """
+        if candidate_labels is not None:
+            kwargs["candidate_labels"] = candidate_labels
+        if "candidate_labels" not in {*kwargs, *self._forward_params}:
+            raise ValueError(
+                '`candidate_labels` is missing. Pass a list such as ["atrial fibrillation", "sinus rhythm"], or a '
+                "mapping label -> phrases."
+            )
+        ecgs = as_inputs(ecg)
+        if isinstance(ecgs, list) and not ecgs:
+            return []
+        return super().__call__(ecgs, **kwargs)
+
+    def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
+        names = {
+            "preprocess": ("sampling_rate", "lead_names", "units", "window_overlap"),
+            "forward": (
+                "candidate_labels",
+                "hypothesis_template",
+                "multi_label",
+                "phrase_pooling",
+                "window_pooling",
+                "return_windows",
+            ),
+            "postprocess": ("top_k", "threshold"),
+        }
+        unknown = sorted(set(kwargs).difference(*names.values(), _HUB_ARGUMENTS))
+        if unknown:
+            raise ValueError(
+                f"unknown argument(s) {', '.join(unknown)}; there are {', '.join(chain(*names.values()))}, batch_size "
+                "and num_workers."
+            )
+        preprocess, forward, postprocess = (
+            {name: kwargs[name] for name in group if name in kwargs} for group in names.values()
+        )
+        _check_numbers(**{**preprocess, **forward, **postprocess})
+        if "candidate_labels" in forward:
+            forward["candidate_labels"] = check_labels(forward["candidate_labels"])
+            postprocess["labels"] = tuple(forward["candidate_labels"])
+        if "hypothesis_template" in forward:
+            forward["hypothesis_template"] = check_templates(forward["hypothesis_template"])
+        return preprocess, forward, postprocess
+
+    def get_iterator(
+        self, inputs, num_workers: int, batch_size: int, preprocess_params, forward_params, postprocess_params
+    ):
+        # The base class prepares records one by one and pads them to a common shape. Here they are only opened one by
+        # one and prepared as a batch, which costs a tenth, and each may have any number of windows.
+        source = dict(preprocess_params)
+        collate = partial(
+            windows_of, feature_extractor=self.feature_extractor, overlap=source.pop("window_overlap", WINDOW_OVERLAP)
+        )
+        if hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"):
+            opened = PipelineDataset(NumberedEcgs(inputs), open_numbered, source)
+        else:
+            num_workers = min(num_workers, 1)  # two workers would each open all
+            opened = PipelineIterator(enumerate(inputs), open_numbered, source)
+        batches = DataLoader(opened, num_workers=num_workers, batch_size=batch_size, collate_fn=collate)
+        outputs = PipelineIterator(batches, self.forward, forward_params, loader_batch_size=batch_size)
+        return PipelineIterator(outputs, self.postprocess, postprocess_params)
+
+    def preprocess(self, ecg: Any, *, window_overlap: float = WINDOW_OVERLAP, **source) -> dict[str, Any]:
+        """One ECG as `input_values` of its windows."""
+        return windows_of([open_ecg(ecg, **source)], self.feature_extractor, overlap=window_overlap)
+
+    def _forward(
+        self,
+        model_inputs: dict[str, Any],
+        *,
+        candidate_labels: Mapping[str, Sequence[str]],
+        hypothesis_template: Sequence[str] = ("{}",),
+        multi_label: bool = False,
+        phrase_pooling: str = "logsumexp",
+        window_pooling: str = "mean",
+        return_windows: bool = False,
+    ) -> dict[str, Any]:
+        """Scores of shape `(ecgs, labels)`, and those of the windows where wanted."""
+        embeds = self._embed_windows(model_inputs["input_values"])
+        logits = self._logits(embeds, candidate_labels, hypothesis_template, multi_label, phrase_pooling)
+        counts = [len(own) for own in model_inputs["seconds"]]
+        probabilities = torch.sigmoid if multi_label else partial(torch.softmax, dim=-1)
+        outputs = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
+        if return_windows:
+            outputs["windows"] = list(zip(model_inputs["seconds"], probabilities(logits).split(counts), strict=True))
+        return outputs
+
+    def _embed_windows(self, input_values: Tensor) -> Tensor:
+        parts = [self.model.get_ecg_features(part).pooler_output for part in input_values.split(WINDOWS_AT_A_TIME)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _logits(
+        self, embeds: Tensor, labels: Mapping, templates: Sequence[str], multi_label: bool, pooling: str
+    ) -> Tensor:
+        """Shape `(windows, labels)`; for labels that are judged one by one, 0 is as likely as not."""
+        scale = self.model.get_logit_scale()
+        label_embeds = self._label_cache.get(self.model, self.tokenizer, labels, templates)
+        logits = label_logits(embeds, label_embeds, scale, pooling=pooling)
+        if not multi_label:
+            return logits
+        if self.model.logit_bias is not None:
+            return logits + self.model.logit_bias.float()
+        # InfoNCE ranks and its logits have no zero. What may be said of any ECG takes its place.
+        neutral = self._label_cache.get(self.model, self.tokenizer, {"neutral": NEUTRAL_PHRASES}, ("{}",))
+        return logits - label_logits(embeds, neutral, scale, pooling=pooling)
+
+    def postprocess(
+        self,
+        model_outputs: dict[str, Any],
+        *,
+        labels: Sequence[str],
+        top_k: int | None = None,
+        threshold: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Scores of one ECG as `{"score", "label"}`, highest first."""
+        scores = model_outputs["scores"][0].tolist()
+        order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top_k]
+        if threshold is not None:
+            order = [index for index in order if scores[index] >= threshold]
+        entries = [{"score": scores[index], "label": labels[index]} for index in order]
+        if "windows" in model_outputs:
+            windows = model_outputs["windows"]
+            seconds, window_scores = windows[0] if isinstance(windows, list) else windows
+            columns = window_scores.T.tolist()
+            for index, entry in zip(order, entries, strict=True):
+                entry["windows"] = [
+                    {"start": start, "end": end, "score": score}
+                    for (start, end), score in zip(seconds, columns[index], strict=True)
+                ]
+        return entries
+
+    def embed_ecgs(
+        self, ecgs: Any, *, batch_size: int = 64, window_overlap: float = WINDOW_OVERLAP, **source
+    ) -> np.ndarray:
+        """Embed ECGs as unit vectors; of several windows, the normalised mean.
+
+        Args:
+            ecgs: One ECG or several, as `__call__` takes them.
+            batch_size: ECGs that are run at a time.
+            window_overlap: As in `__call__`.
+            source: `sampling_rate`, `lead_names`, `units`, as in `__call__`.
+
+        Returns:
+            Shape `(ecgs, projection_dim)`, float32; one row for one ECG.
+        """
+        inputs = as_inputs(ecgs)
+        inputs = [inputs] if is_one_ecg(inputs) else inputs
+        opened = (open_numbered(numbered, **source) for numbered in enumerate(inputs))
+        embeds = []
+        for batch in batched(opened, batch_size):
+            prepared = windows_of(batch, self.feature_extractor, overlap=window_overlap)
+            with torch.no_grad():
+                windows = self._embed_windows(prepared["input_values"].to(self.device))
+                pooled = pool_windows(windows, [len(own) for own in prepared["seconds"]], "mean")
+                embeds.append(torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy())
+        if not embeds:
+            raise ValueError("there is no ECG to embed. Pass at least one.")
+        return np.concatenate(embeds)
+
+    def embed_texts(self, texts: str | Sequence[str], *, batch_size: int = 64) -> np.ndarray:
+        """Embed texts as unit vectors, shape `(texts, projection_dim)`, float32; one row for one text."""
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        return self._label_cache.embed_texts(self.model, self.tokenizer, texts, batch_size=batch_size).cpu().numpy()
+
+    def forget_labels(self) -> None:
+        """Embed labels anew at the next call."""
+        self._label_cache.clear()
+
+    def save_pretrained(self, save_directory: str | PathLike, **kwargs) -> None:
+        """Save model, tokenizer and feature extractor, the processor that joins them, and the code of this pipeline."""
+        super().save_pretrained(save_directory, **kwargs)
+        # It was set for the file only; on the living configuration it would be saved with the model from now on.
+        self.model.config.__dict__.pop("custom_pipelines", None)
+        ETPProcessor(self.feature_extractor, self.tokenizer).save_pretrained(save_directory)
+
+
+# What `transformers.pipeline` hands on to the class beside the user's own arguments.
+_HUB_ARGUMENTS = ("torch_dtype", "dtype", "local_files_only")
+
+
+def _check_numbers(
+    *,
+    window_overlap: float = WINDOW_OVERLAP,
+    window_pooling: str = "mean",
+    phrase_pooling: str = "logsumexp",
+    top_k: int | None = None,
+    threshold: float | None = None,
+    **_,
+) -> None:
+    if not 0 <= window_overlap < 1:
+        raise ValueError(f"`window_overlap` is a share of the window in [0, 1), got {window_overlap}. Use e.g. 0.5.")
+    if window_pooling not in WINDOW_POOLINGS:
+        raise ValueError(f"`window_pooling` must be one of {', '.join(WINDOW_POOLINGS)}, got {window_pooling!r}.")
+    if phrase_pooling not in PHRASE_POOLINGS:
+        raise ValueError(f"`phrase_pooling` must be one of {', '.join(PHRASE_POOLINGS)}, got {phrase_pooling!r}.")
+    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
+        raise ValueError(f"`top_k` must be a whole number of at least 1, or None for all labels, got {top_k!r}.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"`threshold` is a score between 0 and 1, got {threshold}.")
+
+
+__all__ = ["ZeroShotEcgClassificationPipeline"]
