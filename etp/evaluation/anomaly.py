@@ -1,0 +1,58 @@
+"""Normal against anything else: by phrases, and by distance to normal ECGs of the training split."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .reports import TaskRecords
+
+NORMAL = "NORM"
+TASK_OF = {"ptb_xl": "superclass", "cpsc2018": "cpsc2018"}  # the task whose labels tell normal from abnormal
+NEIGHBOURS = 10
+_ROWS_AT_ONCE = 1024
+
+
+def anomaly_records(records: TaskRecords) -> TaskRecords:
+    """The one label "anomaly": any label of the task but normal."""
+    abnormal = [index for index, label in enumerate(records.labels) if label != NORMAL]
+    return TaskRecords(
+        ["anomaly"],
+        records.targets[:, abnormal].any(axis=1, keepdims=True),
+        records.evaluated,
+        records.validation,
+        records.cluster,
+    )
+
+
+def only_normal(targets: np.ndarray, labels: list[str]) -> np.ndarray:
+    """Records that are called normal and nothing else; `(records, labels)` -> boolean `(records,)`."""
+    return targets[:, labels.index(NORMAL)] & (targets.sum(axis=1) == 1)
+
+
+def zero_shot_anomaly(scores: np.ndarray, labels: list[str]) -> np.ndarray:
+    """How much better the most likely abnormal label fits than normal; `(records, labels)` -> `(records, 1)`."""
+    normal = labels.index(NORMAL)
+    return (np.delete(scores, normal, axis=1).max(axis=1) - scores[:, normal])[:, None]
+
+
+def distance_anomaly(ecg_embeds: Tensor, normal_embeds: Tensor) -> np.ndarray:
+    """Mean cosine distance to the ten nearest normal training ECGs.
+
+    Args:
+        ecg_embeds: L2-normalised, `(records, dim)`.
+        normal_embeds: L2-normalised embeddings of normal training ECGs, `(normals, dim)`.
+
+    Returns:
+        Shape `(records, 1)`.
+
+    Raises:
+        ValueError: If there is no normal training ECG.
+    """
+    if len(normal_embeds) == 0:
+        raise ValueError("The training split holds no normal ECG to measure a distance to; leave --anomaly out.")
+    nearest = min(NEIGHBOURS, len(normal_embeds))
+    similarity = [
+        (rows @ normal_embeds.T).topk(nearest, dim=1).values.mean(dim=1, keepdim=True)
+        for rows in ecg_embeds.split(_ROWS_AT_ONCE)
+    ]
+    return 1 - torch.cat(similarity).double().numpy()

@@ -1,0 +1,72 @@
+"""What every figure is to be read against: no knowledge, untrained weights, and supervised networks of the literature."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+
+from modeling_etp.modeling_etp import ETPModel
+
+from .metrics import SENSITIVITY, SPECIFICITY, macro
+
+_STRODTHOFF = "Strodthoff et al., IEEE JBHI 25(5):1519-1528, 2021, doi:10.1109/JBHI.2020.3022989"
+# Best single supervised network per task: macro AUROC on PTB-XL fold 10; for CPSC2018 (there "ICBEB2018") on a split
+# of its 6,877 records, of which an archive may hold only a part.
+SUPERVISED = {
+    "superclass": (0.930, f"resnet1d_wang, {_STRODTHOFF}"),
+    "subclass": (0.930, f"inception1d, {_STRODTHOFF}"),
+    "diagnostic": (0.937, f"xresnet1d101, {_STRODTHOFF}"),
+    "form": (0.899, f"inception1d, {_STRODTHOFF}"),
+    "rhythm": (0.957, f"xresnet1d101, {_STRODTHOFF}"),
+    "all": (0.925, f"inception1d, {_STRODTHOFF}"),
+    "cpsc2018": (0.974, f"xresnet1d101 on all of CPSC2018, {_STRODTHOFF}"),
+}
+
+
+def constant_baselines(targets: np.ndarray) -> dict[str, dict[str, float]]:
+    """Expected figures of scores that know nothing, and of calling every label present.
+
+    Chance ranks at random and, for F1 and accuracy, guesses each label as often as it occurs.
+
+    Args:
+        targets: Boolean, of the judged records, `(records, labels)`.
+    """
+    share = targets.mean(axis=0)
+    share = share[(share > 0) & (share < 1)]
+    chance = {
+        "macro_auroc": 0.5,
+        "macro_average_precision": float(macro(share)),
+        f"macro_{SENSITIVITY}": 1 - SPECIFICITY,
+        "macro_f1": float(macro(share)),
+        "macro_accuracy": float(macro(share**2 + (1 - share) ** 2)),
+    }
+    all_positive = {
+        "macro_auroc": 0.5,
+        "macro_average_precision": float(macro(share)),
+        f"macro_{SENSITIVITY}": 0.0,  # nobody is called negative, so no threshold reaches the specificity
+        "macro_f1": float(macro(2 * share / (1 + share))),
+        "macro_accuracy": float(macro(share)),
+    }
+    return {"chance": chance, "all_positive": all_positive}
+
+
+def random_ecg_side(model: ETPModel, *, seed: int) -> ETPModel:
+    """The same architecture with an untrained ECG tower and projection, beside the text side as it is.
+
+    What it reaches is owed to the architecture and to chance, not to pre-training.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        untrained = ETPModel(copy.deepcopy(model.config))
+    state = {name: value for name, value in model.state_dict().items() if not name.startswith("ecg_")}
+    untrained.load_state_dict(state, strict=False)
+    return untrained.eval().to(next(model.parameters()).device)
+
+
+def supervised_reference(task: str) -> dict[str, Any] | None:
+    """Macro AUROC of a supervised network and where it was published; None where none is known."""
+    if task not in SUPERVISED:
+        return None
+    auroc, source = SUPERVISED[task]
+    return {"macro_auroc": auroc, "source": source}

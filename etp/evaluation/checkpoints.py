@@ -1,0 +1,113 @@
+"""Opens the checkpoint that is evaluated, complete or not at all, and names it by hash."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+from modeling_etp.configuration_etp import ETPConfig
+from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.processing_etp import ETPProcessor
+
+WEIGHT_FILES = "*.safetensors"
+# A processor saves one of the first two, a tokenizer the third; everything beside them and the weights is prose.
+PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+NAMED_FILES = ("config.json", *PROCESSOR_FILES, "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, incomplete or of another kind; the message says which file and the cure."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model in evaluation mode, its processor, and what identifies them.
+
+    Attributes:
+        files: File name -> sha256 of the weights, the configuration, and the files of the processor.
+    """
+
+    folder: Path
+    model: ETPModel
+    processor: ETPProcessor
+    files: dict[str, str]
+
+    @property
+    def weights_sha256(self) -> str:
+        """As `sha256sum model.safetensors` prints it; over the list of hashes where there are several files."""
+        weights = {name: digest for name, digest in self.files.items() if name.endswith(".safetensors")}
+        return next(iter(weights.values())) if len(weights) == 1 else hash_of_hashes(weights)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything that decides an embedding: weights, configuration and pre-processing."""
+        return hash_of_hashes(self.files)
+
+
+def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") -> Checkpoint:
+    """Open a checkpoint folder, or the name of one on the Hub.
+
+    Raises:
+        CheckpointError: If it is missing, no ETP model, or lacks weights, feature extractor or tokenizer.
+    """
+    folder = _folder(model)
+    for names, what in (
+        (["config.json"], "the model's configuration"),
+        ([WEIGHT_FILES], "the weights"),
+        (PROCESSOR_FILES, "the feature extractor"),
+        (["tokenizer_config.json", "tokenizer.json"], "the tokenizer"),
+    ):
+        if not any(next(folder.glob(name), None) for name in names):
+            raise CheckpointError(
+                f"{folder} lacks {' or '.join(names)}, {what}. A checkpoint holds the model and its processor: save "
+                "both with `model.save_pretrained(folder)` and `processor.save_pretrained(folder)`."
+            )
+    model_type = ETPConfig.get_config_dict(folder)[0].get("model_type")
+    if model_type != ETPConfig.model_type:
+        raise CheckpointError(
+            f"{folder} holds a model of type {model_type!r}, expected {ETPConfig.model_type!r}. An ECG tower "
+            "alone becomes a full checkpoint by `ETPModel.from_ecg_text_pretrained(ecg, text)`."
+        )
+    loaded, report = ETPModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])} … Save it again."
+        )
+    return Checkpoint(folder, loaded.eval().to(device), ETPProcessor.from_pretrained(folder), _hash_files(folder))
+
+
+def hash_of_hashes(files: dict[str, str]) -> str:
+    """One sha256 for named sha256s, independent of their order."""
+    return hashlib.sha256(
+        "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items())).encode()
+    ).hexdigest()
+
+
+def _folder(model: str | Path) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        return Path(snapshot_download(str(model)))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        raise CheckpointError(
+            f"There is no checkpoint {str(model)!r}: neither a folder here nor a model that the Hub gives. Train one "
+            "with train.py, or join the shipped weights with `make weights`."
+        ) from error
+
+
+def _hash_files(folder: Path) -> dict[str, str]:
+    paths = [*folder.glob(WEIGHT_FILES), *(folder / name for name in NAMED_FILES)]
+    return {path.name: file_sha256(path) for path in sorted(paths) if path.is_file()}
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

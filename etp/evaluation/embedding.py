@@ -1,0 +1,189 @@
+"""One pass of a model over the ECGs of a data set, under the recording conditions asked for."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from etp.arrow_batches import read_signals, to_millivolts
+from modeling_etp.ecg_files_etp import STANDARD_LEADS
+from modeling_etp.ecg_windows_etp import window_starts
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.modeling_etp import ETPModel
+
+from .provenance import identity_sha256, source_sha256
+
+WINDOWS = ("one", "mean", "max")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What of each recording the model gets to see.
+
+    Attributes:
+        leads: Leads that are kept; None keeps all. The rest is missing, as if never recorded.
+        seconds: Length that is kept from the start; None keeps all.
+        windows: `"one"` reads what the feature extractor keeps of a longer recording; `"mean"` and `"max"` read all of
+            it in consecutive windows of the model's length, whose label scores are then pooled that way.
+    """
+
+    leads: tuple[str, ...] | None = None
+    seconds: float | None = None
+    windows: str = "one"
+
+    def __post_init__(self):
+        if self.leads is not None:
+            unknown = [lead for lead in self.leads if lead not in STANDARD_LEADS]
+            if unknown or not self.leads or len(set(self.leads)) < len(self.leads):
+                raise ValueError(
+                    f"--leads takes distinct leads of {', '.join(STANDARD_LEADS)}, got {' '.join(self.leads)}."
+                )
+        if self.seconds is not None and self.seconds <= 0:
+            raise ValueError(f"--seconds must be above 0, got {self.seconds}.")
+        if self.windows not in WINDOWS:
+            raise ValueError(f"--windows must be one of {', '.join(WINDOWS)}, got {self.windows!r}.")
+
+
+@dataclass(frozen=True)
+class EcgEmbeddings:
+    """What one pass gives; float32 on the CPU.
+
+    Attributes:
+        features: Pooled output of the ECG tower, `(windows, pooled_size)`: what a linear probe reads.
+        embeds: L2-normalised in the shared space, `(windows, projection_dim)`: what texts are compared with.
+        record: Row of the data set that each window is of, `(windows,)`; every row has at least one.
+    """
+
+    features: Tensor
+    embeds: Tensor
+    record: Tensor
+
+    def pool_scores(self, scores: Tensor, windows: str) -> np.ndarray:
+        """Scores of the windows `(windows, labels)` -> of the records `(records, labels)`, float64."""
+        num_records = int(self.record.max()) + 1
+        reduce = "amax" if windows == "max" else "mean"
+        index = self.record[:, None].expand_as(scores)
+        pooled = torch.zeros(num_records, scores.shape[1], dtype=torch.float64)
+        return pooled.scatter_reduce(0, index, scores.double(), reduce=reduce, include_self=False).numpy()
+
+    def record_features(self) -> np.ndarray:
+        """Mean of the features of each record's windows, `(records, pooled_size)`."""
+        return self.pool_scores(self.features, "mean")
+
+
+def embed_ecgs(
+    model: ETPModel,
+    feature_extractor: ETPFeatureExtractor,
+    dataset: Dataset,
+    *,
+    conditions: Conditions,
+    batch_size: int = 64,
+    bf16: bool = False,
+    description: str = "Embedding ECGs",
+) -> EcgEmbeddings:
+    """Embed every record of a data set, the last incomplete batch included.
+
+    Args:
+        model: Put into evaluation mode here: batch statistics or dropout would make a record depend on its batch.
+        dataset: Rows as the builders make them.
+        bf16: Whether to run under bfloat16 autocast.
+
+    Raises:
+        ValueError: If a record can't be used; names it.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    features, embeds, record = [], [], []
+    with tqdm(total=len(dataset), desc=description, unit="ECG") as bar, torch.inference_mode():
+        for rows, input_values in _batches(dataset, feature_extractor, conditions, batch_size):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+                pooled = model.ecg_model(input_values.to(device)).pooler_output
+                embeds.append(model.ecg_projection(pooled).float().cpu())
+            features.append(pooled.float().cpu())
+            record.append(rows)
+            bar.update(len(rows.unique()))
+    return EcgEmbeddings(torch.cat(features), torch.cat(embeds), torch.cat(record))
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Embeds data sets with one feature extractor under one set of conditions, and remembers what it embedded.
+
+    Attributes:
+        cache_dir: Folder of embeddings kept between runs; they are found by the content of model, signals,
+            conditions and code, never by position. None keeps nothing.
+    """
+
+    feature_extractor: ETPFeatureExtractor
+    conditions: Conditions = field(default_factory=Conditions)
+    batch_size: int = 64
+    bf16: bool = False
+    cache_dir: Path | None = None
+
+    def __call__(
+        self, model: ETPModel, dataset: Dataset, *, model_sha256: str, data_sha256: str, description: str
+    ) -> EcgEmbeddings:
+        """Embed a data set, or read from the cache what the same model made of the same signals."""
+        path = None
+        if self.cache_dir is not None:
+            key = identity_sha256(model_sha256, data_sha256, asdict(self.conditions), self.bf16, source_sha256())
+            path = Path(self.cache_dir) / f"{key}.pt"
+            if path.is_file():
+                return EcgEmbeddings(**torch.load(path, weights_only=True))
+        result = embed_ecgs(
+            model,
+            self.feature_extractor,
+            dataset,
+            conditions=self.conditions,
+            batch_size=self.batch_size,
+            bf16=self.bf16,
+            description=description,
+        )
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".unfinished")
+            torch.save(vars(result), unfinished)
+            unfinished.replace(path)
+        return result
+
+
+def _batches(
+    dataset: Dataset, extractor: ETPFeatureExtractor, conditions: Conditions, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows and `input_values` of their windows, for every row of the data set."""
+    rates, names = np.asarray(dataset["sampling_rate"][:]), dataset["record_id"][:]
+    kept = [STANDARD_LEADS.index(lead) for lead in conditions.leads or STANDARD_LEADS]
+    for start in range(0, len(dataset), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(dataset)))
+        signals = read_signals(dataset, rows)
+        for rate in np.unique(rates[rows]):
+            of_rate = np.flatnonzero(rates[rows] == rate)
+            whole = signals[of_rate] if isinstance(signals, np.ndarray) else [signals[row] for row in of_rate]
+            cut = [_windows(signal[kept], rate, extractor, conditions) for signal in whole]
+            owners = np.repeat(rows[of_rate], [len(windows) for windows in cut])
+            equal = isinstance(signals, np.ndarray)
+            values = np.concatenate(cut) if equal else [window for windows in cut for window in windows]
+            features = extractor(
+                to_millivolts(values) if equal else [to_millivolts(value) for value in values],
+                sampling_rate=float(rate),
+                lead_names=[STANDARD_LEADS[lead] for lead in kept],
+                record_ids=[f"record {names[row]}" for row in owners],
+                return_tensors="pt",
+            )
+            yield torch.from_numpy(owners), features["input_values"]
+
+
+def _windows(signal: np.ndarray, rate: float, extractor: ETPFeatureExtractor, conditions: Conditions) -> np.ndarray:
+    """Cut `(leads, samples)` into `(windows, leads, samples of a window)`; the last window ends where the signal does."""
+    if conditions.seconds is not None:
+        signal = signal[:, : max(1, round(conditions.seconds * rate))]
+    length = round(extractor.num_samples * float(rate) / extractor.sampling_rate)
+    if conditions.windows == "one" or signal.shape[1] <= length:
+        return signal[None]
+    starts = window_starts(signal.shape[1], length, overlap=0, least_rest=1)
+    return np.stack([signal[:, start : start + length] for start in starts])

@@ -1,0 +1,118 @@
+"""The JSON file of a run: written after every task, so that an interrupted run goes on where it stopped."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .provenance import identity_sha256, provenance
+
+FORMAT_VERSION = 1
+
+
+class ResultsFile:
+    """Results of one run, `{"tasks": {task: {"macro_auroc": …}}}` beside what they were made with.
+
+    Args:
+        path: The JSON file.
+        kind: "zero_shot", "linear_probe" or "retrieval".
+        identity: What decides every figure: model, data, split, options. JSON values.
+        seed: Of the run.
+
+    Raises:
+        OSError: If the file can't be written where it is to be.
+    """
+
+    def __init__(self, path: str | Path, *, kind: str, identity: Mapping[str, Any], seed: int):
+        self.path = Path(path)
+        check_writable(self.path)
+        made_with = provenance(seed=seed)
+        key = identity_sha256(kind, dict(identity), seed, made_with["source_sha256"])
+        self.content: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "kind": kind,
+            "run_sha256": key,
+            **identity,
+            **made_with,
+            "tasks": {},
+        }
+        self.resumed = [*self._finished_tasks(key)]
+
+    def _finished_tasks(self, key: str) -> dict[str, Any]:
+        """Tasks that the same run has written before; another run's file is begun anew."""
+        if not self.path.exists():
+            return {}
+        try:
+            before = json.loads(self.path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            print(f"{self.path} is no JSON; it is written anew.")
+            return {}
+        if not isinstance(before, dict) or before.get("run_sha256") != key:
+            print(f"{self.path} is of another model, code or option; it is written anew.")
+            return {}
+        self.content = before
+        return before["tasks"]
+
+    def __contains__(self, task: str) -> bool:
+        return task in self.content["tasks"]
+
+    def add(self, task: str, report: Mapping[str, Any]) -> None:
+        """Add a task's report and write the file."""
+        self.content["tasks"][task] = to_json(report)
+        self.write()
+
+    def write(self) -> None:
+        """Write the file in one go: a reader, or an interruption, never meets half of it."""
+        unfinished = self.path.with_name(self.path.name + ".unfinished")
+        unfinished.write_text(json.dumps(self.content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        unfinished.replace(self.path)
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of an output file and try to write there, before anything is computed.
+
+    Raises:
+        OSError: With the path and the reason.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"--output {path} is a folder; name a file in it, e.g. {path / 'results.json'}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(path.name + ".unfinished")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"--output {path} can't be written: {error.strerror or error}. Choose another path.") from error
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON values: NumPy numbers become Python's, NaN and infinities null."""
+    if isinstance(value, Mapping):
+        return {str(name): to_json(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [to_json(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def load_results(path: str | Path) -> dict[str, Any]:
+    """Read a results file.
+
+    Raises:
+        ValueError: If it is not one.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} can't be read as a results file: {error}") from error
+    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION or "tasks" not in content:
+        raise ValueError(
+            f"{path} is no results file of format {FORMAT_VERSION}; the evaluate_*.py scripts write them."
+        )
+    return content

@@ -1,0 +1,131 @@
+"""The records an evaluation reads: those it judges, and those of the validation split that set thresholds."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, DatasetDict, concatenate_datasets
+
+from etp.archives import open_archive
+from etp.arrow_batches import read_signals
+
+from .intervals import clusters
+from .reports import TaskRecords
+
+SPLITS = ("train", "validation", "test", "all")
+
+
+@dataclass(frozen=True)
+class EvaluationRecords:
+    """The evaluated split and the validation split as one data set, so that one pass embeds both.
+
+    Attributes:
+        dataset: Every record once.
+        evaluated: Which records are judged, boolean `(records,)`.
+        validation: Which records thresholds and calibration may be fitted on, boolean `(records,)`; they can be
+            evaluated ones too, and are then judged by what was fitted on the others (see `decisions`).
+        cluster: Patient number of each record, `(records,)`.
+    """
+
+    dataset: Dataset
+    evaluated: np.ndarray
+    validation: np.ndarray
+    cluster: np.ndarray
+
+    @classmethod
+    def select(cls, splits: DatasetDict, split: str) -> "EvaluationRecords":
+        """Take `split`, or all of them, and the validation records beside it.
+
+        Raises:
+            ValueError: If there is no such split, or it or the validation split holds no record.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}.")
+        evaluated = ["train", "validation", "test"] if split == "all" else [split]
+        names = [*evaluated, *(["validation"] if "validation" not in evaluated else [])]
+        sizes = {name: len(splits[name]) for name in names}
+        if sum(sizes[name] for name in evaluated) == 0:
+            raise ValueError(f"The split {split!r} holds no record, so there is nothing to evaluate.")
+        if sizes["validation"] == 0:
+            raise ValueError("The validation split holds no record, and thresholds are chosen there, never on test.")
+        dataset = concatenate_datasets([splits[name] for name in names if sizes[name]])
+        origin = np.repeat(names, [sizes[name] for name in names])
+        return cls(dataset, np.isin(origin, evaluated), origin == "validation", clusters(dataset["patient_id"][:]))
+
+    def of_task(self, column: str, labels: list[str]) -> tuple[np.ndarray, TaskRecords]:
+        """Which records carry a label of the task, boolean `(records,)`, and what is known about those.
+
+        Raises:
+            ValueError: If no judged record or no validation record carries one.
+        """
+        targets, labelled = label_targets(self.dataset, column, labels)
+        for rows, what in ((self.evaluated, "evaluated"), (self.validation, "validation")):
+            if not (labelled & rows).any():
+                raise ValueError(
+                    f"No {what} record carries a label of {column!r}; leave that task out, or choose another --split."
+                )
+        records = TaskRecords(labels, targets, self.evaluated, self.validation, self.cluster)
+        return labelled, records.keep(labelled)
+
+
+def open_splits(name: str, data_dir: Path, *, config: str | None = None, cache_dir: Path | None = None) -> DatasetDict:
+    """Open an archive that is there.
+
+    Raises:
+        FileNotFoundError: If `data_dir` is no folder.
+        ArchiveError: If it does not hold the archive.
+    """
+    if not Path(data_dir).is_dir():
+        raise FileNotFoundError(f"--data_dir {data_dir} is no folder; it is to hold the unpacked archive {name}.")
+    return open_archive(name, data_dir, config=config, cache_dir=cache_dir)
+
+
+def label_names(dataset: Dataset, column: str) -> list[str]:
+    """Names of the labels of a column, in its order.
+
+    Raises:
+        ValueError: If the data set has no such column of labels.
+    """
+    feature = getattr(dataset.features.get(column), "feature", None)
+    if not hasattr(feature, "names"):
+        raise ValueError(f"The data set has no label column {column!r}; it has {', '.join(dataset.column_names)}.")
+    return list(feature.names)
+
+
+def label_targets(dataset: Dataset, column: str, labels: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Which record has which label.
+
+    Labels are found by their exact names, never by position in another table or as part of a longer name.
+
+    Args:
+        dataset: With the list-of-labels column `column`.
+        labels: The labels wanted, in the order wanted.
+
+    Returns:
+        Boolean targets `(records, labels)`, and which records have any label of the column at all `(records,)`: a
+        record without one says nothing about the task, and is left out of it.
+
+    Raises:
+        ValueError: If a label is not one of the column's.
+    """
+    names = label_names(dataset, column)
+    if unknown := [label for label in labels if label not in names]:
+        raise ValueError(f"Column {column!r} has no label {', '.join(unknown)}; its labels are {', '.join(names)}.")
+    rows = dataset[column][:]
+    hot = np.zeros((len(rows), len(names)), dtype=bool)
+    for row, present in enumerate(rows):
+        hot[row, present] = True
+    return hot[:, [names.index(label) for label in labels]], hot.any(axis=1)
+
+
+def content_sha256(dataset: Dataset, *, rows_per_read: int = 1024) -> str:
+    """sha256 of record names and signals in their order; what a cache of embeddings is keyed by."""
+    digest = hashlib.sha256()
+    for start in range(0, len(dataset), rows_per_read):
+        rows = np.arange(start, min(start + rows_per_read, len(dataset)))
+        for signal in read_signals(dataset, rows):
+            digest.update(np.ascontiguousarray(signal))
+    digest.update("\n".join(dataset["record_id"][:]).encode())
+    digest.update(np.asarray(dataset["sampling_rate"][:]).tobytes())
+    return digest.hexdigest()

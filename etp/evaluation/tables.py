@@ -1,0 +1,238 @@
+"""python -m etp.evaluation.tables RESULTS.json … --output results.md --picture results.png
+
+Build all results tables, and a picture of them, from the JSON files of the evaluation commands.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from etp.retrieval import RECALL_AT
+
+from .command import refusing_bad_input
+from .metrics import SENSITIVITY
+from .provenance import identity_sha256
+from .reports import ON_TEST
+from .results import check_writable, load_results
+
+Result = dict[str, Any]
+BASELINES = {"random_encoder": "random encoder", "chance": "chance", "all_positive": "all positive"}
+COLUMNS = {
+    "macro_auroc": "AUROC",
+    "macro_average_precision": "average precision",
+    f"macro_{SENSITIVITY}": "sensitivity at 90% specificity",
+    "macro_f1": "F1",
+    f"macro_f1_{ON_TEST}": "F1, threshold chosen on test",
+    "macro_accuracy": "accuracy",
+    f"macro_accuracy_{ON_TEST}": "accuracy, threshold chosen on test",
+    "macro_calibration_error": "calibration error",
+}
+SUPERVISED_TITLE = "supervised, literature"
+KINDS = {"zero_shot": "Zero-shot", "linear_probe": "Linear probe", "retrieval": "Retrieval"}
+EMPTY = "-"
+
+
+def detail_table(result: Result) -> str:
+    """Every figure of one zero-shot or linear-probe run in percent, task by task beside its baselines."""
+    rows = []
+    for task, report in result["tasks"].items():
+        rows.append([task, str(report["num_records"]), result["name"], *(_cell(report, name) for name in COLUMNS)])
+        for name, title in BASELINES.items():
+            if figures := report["baselines"].get(name):
+                rows.append([task, "", title, *(percent(figures.get(column)) for column in COLUMNS)])
+        if reference := report.get("supervised_reference"):
+            rows.append([task, "", SUPERVISED_TITLE, *(percent(reference.get(column)) for column in COLUMNS)])
+    return markdown(["task", "records", "model", *COLUMNS.values()], rows)
+
+
+def class_table(report: dict[str, Any]) -> str:
+    """AUROC, average precision and F1 of every class of a task, in percent."""
+    names = ("auroc", "average_precision", SENSITIVITY, "f1")
+    rows = [
+        [label, str(figures["num_positive"]), *(_cell(figures, name) for name in names)]
+        for label, figures in report["per_class"].items()
+    ]
+    return markdown(["class", "positive", "AUROC", "average precision", "sensitivity at 90% specificity", "F1"], rows)
+
+
+def overview_table(results: Sequence[Result]) -> str:
+    """Macro AUROC in percent of runs on the same records, one row a run, the baselines below."""
+    tasks = _tasks(results)
+    rows = [
+        [*_named(result), *(_cell(result["tasks"].get(task), "macro_auroc") for task in tasks)] for result in results
+    ]
+    # The tasks of one kind on the same records share their baselines, but for the random encoder: that of the first run.
+    reports = [next(result["tasks"][task] for result in results if task in result["tasks"]) for task in tasks]
+    for name, title in BASELINES.items():
+        rows.append(
+            [title, "", *(percent(report["baselines"].get(name, {}).get("macro_auroc")) for report in reports)]
+        )
+    references = [report.get("supervised_reference") or {} for report in reports]
+    rows.append([SUPERVISED_TITLE, "", *(percent(reference.get("macro_auroc")) for reference in references)])
+    return markdown(["model", "weights", *tasks], rows)
+
+
+def leads_table(results: Sequence[Result]) -> str:
+    """Macro AUROC by the leads a model gets to see, and what is lost against all of them (points)."""
+    tasks = _tasks(results)
+    whole = {_without_leads(result): result for result in results if result["conditions"]["leads"] is None}
+    rows = []
+    for result in results:
+        cells = []
+        for task in tasks:
+            all_leads = whole.get(_without_leads(result), {"tasks": {}})["tasks"].get(task)
+            cell, report = _cell(result["tasks"].get(task), "macro_auroc"), result["tasks"].get(task)
+            if report and all_leads and result["conditions"]["leads"]:
+                cell += f" ({100 * (report['macro_auroc'] - all_leads['macro_auroc']):+.1f})"
+            cells.append(cell)
+        rows.append([*_named(result), leads_of(result), *cells])
+    return markdown(["model", "weights", "leads", *tasks], rows)
+
+
+def label_share_table(results: Sequence[Result]) -> str:
+    """Linear probe: macro AUROC by the share of training labels, mean and standard deviation over seeds."""
+    tasks = _tasks(results)
+    shares = list(dict.fromkeys(share for r in results for t in r["tasks"].values() for share in t["label_shares"]))
+    rows = []
+    for result in results:
+        for share in shares:
+            cells = []
+            for task in tasks:
+                figures = result["tasks"].get(task, {}).get("label_shares", {}).get(share)
+                spread = (
+                    f" ± {100 * figures['macro_auroc_deviation']:.1f}" if figures and figures["num_runs"] > 1 else ""
+                )
+                cells.append(percent(figures and figures["macro_auroc"]) + spread)
+            rows.append([*_named(result), f"{float(share):.0%}", *cells])
+    return markdown(["model", "weights", "labels", *tasks], rows)
+
+
+def retrieval_table(results: Sequence[Result]) -> str:
+    """Recall in percent and median rank, both ways."""
+    rows = []
+    for result in results:
+        for text, report in result["tasks"].items():
+            for direction, heading in (("ecg_to_text", "ECG to text"), ("text_to_ecg", "text to ECG")):
+                for name, figures in ((None, report), *report["baselines"].items()):
+                    recalls = [_cell(figures, f"{direction}_recall_at_{k}") for k in RECALL_AT]
+                    model = _named(result) if name is None else (BASELINES[name], "")
+                    counts = f"{report['num_ecgs']} / {report['num_texts']}"
+                    rows.append([*model, text, counts, heading, *recalls, f"{figures[f'{direction}_median_rank']:g}"])
+    recalls = [f"R@{k}" for k in RECALL_AT]
+    return markdown(["model", "weights", "text", "ECGs / texts", "direction", *recalls, "median rank"], rows)
+
+
+def provenance_table(results: Sequence[Result]) -> str:
+    """Command, seed, weights, code and date of every run."""
+    rows = [
+        [
+            result["name"],
+            f"`{result['command']}`",
+            str(result["seed"]),
+            f"`{result['checkpoint_sha256'][:12]}`",
+            f"`{(result['commit'] or result['source_sha256'])[:12]}`",
+            result["machine"],
+            result["date"],
+        ]
+        for result in results
+    ]
+    return markdown(["model", "command", "seed", "weights", "code", "machine", "date"], rows)
+
+
+def results_page(results: Sequence[Result]) -> str:
+    """All tables of all runs as one markdown page."""
+    parts = ["# Results", "All shares in percent; brackets: 95% interval over resampled patients."]
+    for (kind, dataset, split), group in _grouped(results, "kind", "dataset", "split").items():
+        heading = f"{KINDS[kind]}, {dataset}, {split} split"
+        if kind == "retrieval":
+            parts += [f"## {heading}", retrieval_table(group)]
+            continue
+        whole = [result for result in group if result["conditions"]["leads"] is None] or group
+        parts += [f"## {heading}: macro AUROC", overview_table(whole)]
+        if kind == "linear_probe":
+            parts += [f"### {heading}: by share of labels", label_share_table(group)]
+        if len({leads_of(result) for result in group}) > 1:
+            parts += [f"### {heading}: by leads", leads_table(group)]
+        for result in group:
+            parts += [f"### {heading}: {result['name']}, {leads_of(result)}", detail_table(result)]
+            for task, report in result["tasks"].items():
+                summary = f"<details><summary>{task} by class</summary>"
+                parts += [summary, class_table(report), "</details>"]
+    return "\n\n".join([*parts, "## How each figure was made", provenance_table(results)]) + "\n"
+
+
+def leads_of(result: Result) -> str:
+    """The leads a run saw, in words."""
+    leads = result["conditions"]["leads"]
+    return "12 leads" if leads is None else f"{len(leads)} leads" if len(leads) > 3 else "+".join(leads)
+
+
+def percent(value: float | None, interval: Sequence[float] | None = None) -> str:
+    """A share as percent with one decimal, its interval in brackets."""
+    if value is None:
+        return EMPTY
+    if interval is None or None in interval:
+        return f"{100 * value:.1f}"
+    return f"{100 * value:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table whose columns also line up as plain text."""
+    table = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in table
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def _cell(figures: dict[str, Any] | None, name: str) -> str:
+    if figures is None:
+        return EMPTY
+    return percent(figures.get(name), figures.get("intervals_95", {}).get(name))
+
+
+def _named(result: Result) -> tuple[str, str]:
+    return result["name"], f"`{result['checkpoint_sha256'][:12]}`"
+
+
+def _tasks(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(task for result in results for task in result["tasks"]))
+
+
+def _grouped(results: Sequence[Result], *names: str) -> dict[tuple, list[Result]]:
+    groups: dict[tuple, list[Result]] = {}
+    for result in results:
+        groups.setdefault(tuple(result[name] for name in names), []).append(result)
+    return groups
+
+
+def _without_leads(result: Result) -> str:
+    conditions = {name: value for name, value in result["conditions"].items() if name != "leads"}
+    return identity_sha256(result["checkpoint_sha256"], result["data_sha256"], conditions, result["options"])
+
+
+def main(argv: Sequence[str] | None = None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="+", type=Path, help="JSON files of evaluate_*.py")
+    parser.add_argument("--output", type=Path, help="markdown file; printed if omitted")
+    parser.add_argument("--picture", type=Path, help="picture file, .png, .svg or .pdf")
+    args = parser.parse_args(argv)
+    with refusing_bad_input():
+        results = [load_results(path) for path in args.results]
+        for path in filter(None, (args.output, args.picture)):
+            check_writable(path)
+    page = results_page(results)
+    if args.output is None:
+        print(page)
+    else:
+        args.output.write_text(page, encoding="utf-8")
+    if args.picture is not None:
+        from .pictures import draw_results
+
+        draw_results(results, args.picture)
+
+
+if __name__ == "__main__":
+    main()
