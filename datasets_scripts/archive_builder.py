@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -185,11 +187,6 @@ def row_ranges(num_rows: int, size: int = RECORDS_PER_BATCH) -> list[tuple[int, 
     return [(start, min(start + size, num_rows)) for start in range(0, num_rows, size)]
 
 
-def label_array(labels: Iterable[list[int]]) -> pa.ListArray:
-    """Arrow form of a label column: one list of class indices per row."""
-    return pa.array(labels, type=pa.list_(pa.int64()))
-
-
 def signal_array(signals: np.ndarray) -> pa.FixedSizeListArray:
     """Wrap int16 signals of shape `(records, leads, samples)` as an Arrow column, without a copy."""
     _, leads, samples = signals.shape
@@ -206,7 +203,17 @@ def ragged_signal_array(signals: list[np.ndarray]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.ListArray.from_arrays(pa.array(offsets), values), leads)
 
 
-def batches(ranges: list[tuple[int, int]], table: pa.Table) -> Iterator[tuple[int, int, pa.Table]]:
-    """Yield `(index of the range, its first row, its rows)`."""
-    for index, (start, stop) in enumerate(ranges):
-        yield index, start, table.slice(start, stop - start)
+def read_ahead(ranges: Sequence[tuple[int, int]], read: Callable[[int, int], Any]) -> Iterator[tuple[int, Any]]:
+    """Yield `(index, read(start, stop))` of each range, while a thread already reads the next one.
+
+    Reading and writing an archive take about equal time, both mostly in the kernel, so together they take half.
+    """
+    if not ranges:
+        return
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(read, *ranges[0])
+        for index, following in enumerate([*ranges[1:], None]):
+            batch = coming.result()
+            if following is not None:
+                coming = reader.submit(read, *following)
+            yield index, batch

@@ -16,9 +16,9 @@ from scipy.io import loadmat
 from datasets_scripts.archive_builder import (
     ArchiveConfig,
     EcgArchiveBuilder,
-    batches,
     check_complete,
     ragged_signal_array,
+    read_ahead,
     row_ranges,
 )
 from datasets_scripts.archive_errors import ArchiveError, RecordError
@@ -101,16 +101,20 @@ class Cpsc2018(EcgArchiveBuilder):
     def _generate_tables(
         self, ranges: list[tuple[int, int]], table: pa.Table, root: str, split: str
     ) -> Iterator[tuple[Key, pa.Table]]:
-        for index, first, rows in batches(ranges, table):
+        def read(start: int, stop: int) -> list[dict]:
+            rows = table.slice(start, stop - start)
             good, errors = [], {}
             for position, row in enumerate(rows.to_pylist()):
                 try:
                     good.append(_read_row(Path(root), row))
                 except RecordError as error:
                     errors[position] = error
-            self._keep_good(rows, errors, split, first)
-            if good:
-                yield Key(index, 0), self._to_table(good)
+            self._keep_good(rows, errors, split, start)
+            return good
+
+        for index, rows in read_ahead(ranges, read):
+            if rows:
+                yield Key(index, 0), self._to_table(rows)
 
     def _to_table(self, rows: list[dict]) -> pa.Table:
         schema = self.info.features.arrow_schema

@@ -23,13 +23,13 @@ def _header_pattern() -> re.Pattern:
     signal = r" 16%s 1000(?:\.0)?(?:\(0\))?/mV 16 0 -?\d+ (-?\d+) 0 (?i:%s)[ \t]*\r?\n"
     first = r"(?P<file>\S+)" + signal % (r"(?P<offset>(?:\+24)?)", STANDARD_LEADS[0])
     others = [r"(?P=file)" + signal % ("(?P=offset)", lead) for lead in STANDARD_LEADS[1:]]
-    others[-1] = others[-1].replace(r"\r?\n", r"(?:\r?\n|\Z)")
     top = r"(?P<record>\S+) 12 (?P<rate>\d+)(?:\.0+)? (?P<samples>\d+)(?: [^\n]*)?\r?\n"
-    return re.compile(top + first + "".join(others) + r"(?P<comments>(?:[ \t]*#[^\n]*(?:\n|\Z)|[ \t\r]*\n)*)")
+    return re.compile(top + first + "".join(others) + r"(?P<comments>(?:[ \t]*(?:#[^\n]*)?\r?\n)*)")
 
 
 _HEADER = _header_pattern()
-_CHECKSUMS = re.compile(r"/mV 16 0 -?\d+ (-?\d+) 0 ")
+# Numbers of the groups that hold checksums: after record, rate, samples, file and offset.
+_CHECKSUMS = range(6, 6 + len(STANDARD_LEADS))
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class PlainHeader:
 
 def parse_plain_header(text: str, record: str) -> PlainHeader | None:
     """Parse the header of `record`, or return None if it is not plain, names another file, or is absurdly long."""
-    match = _HEADER.fullmatch(text)
+    match = _HEADER.fullmatch(text if text.endswith("\n") else text + "\n")
     if match is None or match["record"] != record or match["file"] not in (record + ".dat", record + ".mat"):
         return None
     num_samples = int(match["samples"])
     if not 0 < num_samples <= _MAX_SAMPLES:
         return None
-    checksums = tuple(int(value) & 0xFFFF for value in _CHECKSUMS.findall(text))
+    checksums = tuple(int(value) & 0xFFFF for value in match.group(*_CHECKSUMS))
     offset = 24 if match["offset"] else 0
     return PlainHeader(match["file"], offset, int(match["rate"]), num_samples, checksums, match["comments"])
 

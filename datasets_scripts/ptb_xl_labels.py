@@ -1,7 +1,7 @@
 """The label tasks of PTB-XL: which classes each SCP statement counts for, and the parser of the `scp_codes` column."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -83,25 +83,29 @@ def _task_classes() -> dict[str, tuple[str, ...]]:
 TASK_CLASSES = _task_classes()
 
 
-def labels_of(codes: tuple[str, ...]) -> dict[str, list[int]]:
-    """Class indices of a record, for every task, ascending and without repetition.
+def _class_indices() -> dict[str, dict[str, int]]:
+    names = {"superclass": 0, "subclass": 1}  # the other tasks' classes are the statements themselves
+    return {
+        task: {
+            code: classes.index(row[names[task]] if task in names else code)
+            for code, row in STATEMENTS.items()
+            if (row[names[task]] if task in names else code) in classes
+        }
+        for task, classes in TASK_CLASSES.items()
+    }
+
+
+_CLASS_OF = _class_indices()  # task -> statement -> index of the class it counts for
+
+
+def labels_of(task: str, codes: Iterable[str]) -> list[int]:
+    """Class indices of a record with these SCP statements, ascending and without repetition.
 
     Every code counts whatever its likelihood is, because 0 means that the likelihood wasn't stated; published counts and
     benchmarks do the same.
     """
-    names: dict[str, set[str]] = {task: set() for task in TASK_CLASSES}
-    for code in codes:
-        superclass, subclass, form, rhythm = STATEMENTS[code]
-        names["all"].add(code)
-        if superclass:
-            names["superclass"].add(superclass)
-            names["subclass"].add(subclass)
-            names["diagnostic"].add(code)
-        if form:
-            names["form"].add(code)
-        if rhythm:
-            names["rhythm"].add(code)
-    return {task: sorted(map(classes.index, names[task])) for task, classes in TASK_CLASSES.items()}
+    class_of = _CLASS_OF[task]
+    return sorted({class_of[code] for code in codes if code in class_of})
 
 
 @lru_cache(maxsize=1 << 16)  # PTB-XL has some thousand different combinations

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
-from datasets.formatting import query_table
 
 NO_SAMPLE = -32768  # WFDB's mark in format 16
 SIGNAL_COLUMN = "ecg"
@@ -24,21 +23,20 @@ def read_signals(dataset: Dataset, indices: Sequence[int] | np.ndarray | slice) 
 
     Raises:
         IndexError: If a row is out of range.
-        ValueError: If the data set has no such column.
+        ValueError: If the data set has no such column, or no row is asked for.
     """
     if SIGNAL_COLUMN not in dataset.column_names:
         raise ValueError(f"The data set needs a column `{SIGNAL_COLUMN}`, it has {', '.join(dataset.column_names)}.")
-    rows = range(len(dataset))[indices] if isinstance(indices, slice) else np.asarray(indices, dtype=np.int64)
-    column = query_table(dataset.data.select([SIGNAL_COLUMN]), rows, indices=dataset._indices)[SIGNAL_COLUMN]
-    if len(column) == 0:
-        raise IndexError("No rows were asked for.")
-    if pa.types.is_fixed_size_list(column.type.value_type):
-        chunks = [_fixed(chunk) for chunk in column.chunks]
-        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-    records = [record for chunk in column.chunks for record in _ragged(chunk)]
-    if len({record.shape[1] for record in records}) == 1:
-        return np.stack(records)
-    return records
+    rows = np.arange(len(dataset))[indices] if isinstance(indices, slice) else np.asarray(indices, dtype=np.int64)
+    if len(rows) == 0:
+        raise ValueError("No rows were asked for.")
+    rows = _stored_rows(dataset, rows)
+    # Record batches and their offsets, which `datasets` keeps for its own look-ups.
+    stored, offsets = dataset.data._batches, dataset.data._offsets
+    batch_of = np.searchsorted(offsets, rows, side="right") - 1
+    if pa.types.is_fixed_size_list(dataset.data.schema.field(SIGNAL_COLUMN).type.value_type):
+        return _read_equal(stored, batch_of, rows - offsets[batch_of])
+    return _read_ragged(stored, batch_of, rows - offsets[batch_of])
 
 
 def to_millivolts(signals: np.ndarray) -> np.ndarray:
@@ -48,15 +46,51 @@ def to_millivolts(signals: np.ndarray) -> np.ndarray:
     return millivolts
 
 
-def _fixed(chunk: pa.FixedSizeListArray) -> np.ndarray:  # -> (rows, leads, samples)
-    per_lead = chunk.flatten()  # respects the offset of a slice, unlike `.values`
+def _stored_rows(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Positions in the Arrow table of rows of a data set that may be a selection or shuffled."""
+    rows = np.where(rows < 0, rows + len(dataset), rows)
+    outside = rows[(rows < 0) | (rows >= len(dataset))]
+    if len(outside):
+        raise IndexError(f"Row {outside[0]} is out of range for a data set of {len(dataset)} rows.")
+    if dataset._indices is None:
+        return rows
+    return dataset._indices.column(0).take(pa.array(rows)).to_numpy().astype(np.int64)
+
+
+def _read_equal(batches: Sequence[pa.RecordBatch], batch_of: np.ndarray, row_of: np.ndarray) -> np.ndarray:
+    first, last = row_of[0], row_of[-1]
+    if batch_of[0] == batch_of[-1] and np.array_equal(row_of, np.arange(first, last + 1)):
+        return _equal_view(batches[batch_of[0]])[first : last + 1]
+    signals = None
+    for batch in np.unique(batch_of):
+        view = _equal_view(batches[batch])
+        if signals is None:
+            signals = np.empty((len(row_of), *view.shape[1:]), dtype=view.dtype)
+        wanted = np.flatnonzero(batch_of == batch)
+        signals[wanted] = view[row_of[wanted]]
+    return signals
+
+
+def _equal_view(batch: pa.RecordBatch) -> np.ndarray:  # -> (rows, leads, samples)
+    per_record = batch.column(SIGNAL_COLUMN)
+    per_lead = per_record.flatten()  # respects the offset of a slice, unlike `.values`
     samples = per_lead.flatten().to_numpy(zero_copy_only=True)
-    return samples.reshape(len(chunk), chunk.type.list_size, per_lead.type.list_size)
+    return samples.reshape(len(batch), per_record.type.list_size, per_lead.type.list_size)
 
 
-def _ragged(chunk: pa.FixedSizeListArray) -> list[np.ndarray]:  # -> one (leads, samples) per row
-    per_lead = chunk.flatten()
-    ends = per_lead.offsets.to_numpy()
-    samples = per_lead.values.to_numpy(zero_copy_only=True)
-    leads = chunk.type.list_size
-    return [samples[ends[row * leads] : ends[(row + 1) * leads]].reshape(leads, -1) for row in range(len(chunk))]
+def _read_ragged(
+    batches: Sequence[pa.RecordBatch], batch_of: np.ndarray, row_of: np.ndarray
+) -> np.ndarray | list[np.ndarray]:
+    signals: list[np.ndarray] = [np.empty(0)] * len(row_of)
+    for batch in np.unique(batch_of):
+        per_record = batches[batch].column(SIGNAL_COLUMN)
+        per_lead = per_record.flatten()
+        starts = per_lead.offsets.to_numpy()
+        samples = per_lead.values.to_numpy(zero_copy_only=True)
+        leads = per_record.type.list_size
+        for index in np.flatnonzero(batch_of == batch):
+            first = row_of[index] * leads
+            signals[index] = samples[starts[first] : starts[first + leads]].reshape(leads, -1)
+    if len({signal.shape[1] for signal in signals}) == 1:
+        return np.stack(signals)
+    return signals
