@@ -75,19 +75,14 @@ def read_ecg(
     if isinstance(source, (str, os.PathLike)):
         name, content = _find_file(source), None
         head = _read(name, _HEAD_BYTES)
+        header = _wfdb_header(name, head)
     else:
-        content = _content(source)
-        name, head = "ECG data", content[:_HEAD_BYTES]
-    kind = _recognise(head, name if content is None else None)
-
-    if kind == "WFDB":
-        if content is not None:
-            raise EcgFormatError(
-                name, "a WFDB header, whose samples are in another file. Pass the path of the header."
-            )
-        header = name if _looks_like_wfdb(head) else _sibling_header(name)
+        name, content = "ECG data", _content(source)
+        head, header = content[:_HEAD_BYTES], None
+    if header is not None:
         recording = read_wfdb(header, lead_names=lead_names, verify_checksum=verify_checksum)
     else:
+        kind = _recognise(head, name)
         limit = MAX_TEXT_BYTES if kind in ("table", "XML") else MAX_FILE_BYTES
         content = _read(name, limit + 1) if content is None else content
         if len(content) > limit:
@@ -152,10 +147,17 @@ def _content(source: Any) -> bytes:
     return content
 
 
-def _recognise(head: bytes, path: Path | None) -> str:
-    """Which reader the first bytes of a file belong to."""
+def _wfdb_header(path: Path, head: bytes) -> Path | None:
+    """The header of the WFDB record that a file is or belongs to."""
+    if path.suffix in (".dat", ".mat") and (header := path.with_suffix(".hea")).is_file():
+        return header
+    return path if path.suffix == ".hea" or _looks_like_wfdb(head) else None
+
+
+def _recognise(head: bytes, name: Path | str) -> str:
+    """Which reader the first bytes of a file, or of the content of one, belong to."""
     if not head:
-        raise EcgCorruptError(path or "ECG data", "it is empty. Fetch or export it again.")
+        raise EcgCorruptError(name, "it is empty. Fetch or export it again.")
     if head[:6] == b"\x93NUMPY":
         return "npy"
     if head[:4] == b"PK\x03\x04":
@@ -165,27 +167,17 @@ def _recognise(head: bytes, path: Path | None) -> str:
     if head[:8] == b"0       " or head[:8] == b"\xffBIOSEMI":
         return "EDF"
     if head[16:22] == b"SCPECG":
-        raise EcgFormatError(path or "ECG data", f"SCP-ECG isn't supported. Convert it to one of {_KNOWN}.")
+        raise EcgFormatError(name, f"SCP-ECG isn't supported. Convert it to one of {_KNOWN}.")
     if head[:6] == b"MATLAB" or head[:4] == b"\x89HDF" or _looks_like_matlab4(head):
-        return "WFDB" if path and _sibling_header(path) else "MATLAB"
+        return "MATLAB"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text[:1] == b"<" or head[:4] in (b"\xff\xfe<\x00", b"\xfe\xff\x00<"):
         return "XML"
-    if (path and path.suffix == ".hea") or _looks_like_wfdb(head):
-        return "WFDB"
-    if path and _sibling_header(path):
-        return "WFDB"
+    if _looks_like_wfdb(head):
+        raise EcgFormatError(name, "a WFDB header, whose samples are in another file. Pass the path of the header.")
     if _looks_like_text(head):
         return "table"
-    raise EcgFormatError(
-        path or "ECG data", f"no known ECG format. Known are {_KNOWN}; a .dat needs its .hea beside it."
-    )
-
-
-def _sibling_header(path: Path) -> Path | None:
-    """The WFDB header beside a signal file."""
-    header = path.with_suffix(".hea")
-    return header if path.suffix in (".dat", ".mat") and header.is_file() else None
+    raise EcgFormatError(name, f"no known ECG format. Known are {_KNOWN}; a .dat needs its .hea beside it.")
 
 
 def _looks_like_wfdb(head: bytes) -> bool:

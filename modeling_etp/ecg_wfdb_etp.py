@@ -27,6 +27,8 @@ from .ecg_wfdb_header_etp import WfdbHeader, open_beside, read_wfdb_header
 
 NO_SAMPLE = -32768  # WFDB's "no sample" of format 16
 
+_PLAIN = {"16": "<i2", "61": ">i2"}
+
 # Bits per sample of the uncompressed formats; the others are FLAC.
 _BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 32 / 3, "311": 32 / 3}
 _FLAC = ("508", "516", "524")
@@ -83,11 +85,12 @@ def read_wfdb_int16(header_path: str | os.PathLike, *, verify_checksum: bool = T
 
 
 def _is_plain(header: WfdbHeader) -> bool:
-    """Whether every signal is 16-bit, one sample per frame, unskewed, and the signals of a file stand together."""
+    """Whether every signal is in 16 bits of one byte order, one sample per frame, unskewed, and the signals of a file stand together."""
     files = header.file_names
     changes = sum(a != b for a, b in itertools.pairwise(files))
     return (
-        set(header.formats) == {"16"}
+        header.formats[0] in _PLAIN
+        and len(set(header.formats)) == 1
         and set(header.samples_per_frame) == {1}
         and not any(header.skews)
         and changes + 1 == len(set(files))
@@ -101,19 +104,26 @@ def _read_plain(header_path, header: WfdbHeader, verify_checksum: bool) -> np.nd
     for stop in range(1, len(files) + 1):
         if stop == len(files) or files[stop] != files[start]:
             frames = _read_frames(
-                header_path, files[start], stop - start, header.byte_offsets[start], header.num_samples
+                header_path,
+                files[start],
+                stop - start,
+                header.byte_offsets[start],
+                header.num_samples,
+                _PLAIN[header.formats[0]],
             )
             groups.append(frames.T)
             start = stop
     if len({group.shape[1] for group in groups}) > 1:
         raise EcgCorruptError(header_path, "its signal files differ in length. Fetch the record again.")
-    stored = np.ascontiguousarray(groups[0]) if len(groups) == 1 else np.concatenate(groups)
+    stored = np.ascontiguousarray(groups[0] if len(groups) == 1 else np.concatenate(groups), np.int16)
     if verify_checksum:
         _verify_checksums(header_path, header, stored.sum(axis=1, dtype=np.int64).tolist())
     return stored
 
 
-def _read_frames(header_path, name: str, num_signals: int, offset: int, num_samples: int | None) -> np.ndarray:
+def _read_frames(
+    header_path, name: str, num_signals: int, offset: int, num_samples: int | None, dtype: str
+) -> np.ndarray:
     """Samples of one file, int16 `(samples, signals)`."""
     with open(open_beside(header_path, name), "rb") as file:
         status = os.fstat(file.fileno())
@@ -134,7 +144,7 @@ def _read_frames(header_path, name: str, num_signals: int, offset: int, num_samp
         content = file.read(present)
     if len(content) != present:
         raise EcgCorruptError(header_path, f"its signal file {name} changed while it was read. Read it again.")
-    return np.frombuffer(content, "<i2").reshape(-1, num_signals)
+    return np.frombuffer(content, dtype).reshape(-1, num_signals)
 
 
 def _verify_checksums(header_path, header: WfdbHeader, sums: Sequence[int]) -> None:

@@ -239,15 +239,15 @@ def open_beside(header_path: str | os.PathLike, name: str) -> int:
             if target.parent != Path(folder).resolve():
                 raise EcgUnsafeError(
                     header_path,
-                    f"its signal file {name} is a link out of its folder. Copy the file itself beside the header.",
+                    f"the file {name} that it names is a link out of its folder. Copy the file itself beside the header.",
                 ) from error
             return os.open(target, _OPEN_FLAGS)
     except FileNotFoundError as error:
         raise EcgFileNotFoundError(
-            header_path, f"its signal file {name} is missing. Put it beside the header, or fetch the record again."
+            header_path, f"the file {name} that it names is missing. Put it beside the header, or fetch the record again."
         ) from error
     except OSError as error:
-        raise EcgFileError(header_path, f"its signal file {name} can't be read ({error.strerror}).") from error
+        raise EcgFileError(header_path, f"the file {name} that it names can't be read ({error.strerror}).") from error
 
 
 # O_NONBLOCK: a named pipe in place of a signal file mustn't hang the reader.
