@@ -18,9 +18,10 @@ LABEL_TEXT = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)
 DEVICE_TEXT = re.compile(r"\s4\.46(\s.*|$)|\s{6,}(unb\w*.*|!\s*)?$", re.DOTALL)
 #: Length of the field that reports were cut to, in the middle of a word if need be.
 FIELD_LENGTH = 255
+LAST_LETTER = re.compile(r"\b[a-z]$")
 #: "qsiii", "tnegv": a wave and its lead written as one word.
 WAVE_AND_LEAD = re.compile(r"\b(qs|qrs|qr|q|rsr|rs|r|st|tneg|t|s)(i{1,3}|av[rlf]|v(?=\d))(?![^\W\d_])")
-SWEDISH = re.compile(r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster")
+SWEDISH = re.compile(r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert")
 GERMAN = re.compile(r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt")
 #: Swedish "i avl" is "in aVL", not the leads I and aVL; "block i" and "och i" are lead and grade there too.
 SWEDISH_IN = re.compile(r"(?<!block)(?<!och)(?<!samt)(?<!,) i (?=[a-z])")
@@ -66,7 +67,9 @@ def translate(report: str) -> Translation:
     """Translate a report, and say which of its words no table knows; the statements leave those out."""
     text = report_text(report)
     tokens = tokenize(text)
-    assembler = Assembler(postposes=bool(GERMAN.search(text)) and not SWEDISH.search(text))
+    is_swedish = bool(SWEDISH.search(text))
+    is_german = not is_swedish and bool(GERMAN.search(text))
+    assembler = Assembler(postposes=is_german)
     untranslated: list[str] = []
     num_trailing = position = 0
     while position < len(tokens):
@@ -80,6 +83,8 @@ def translate(report: str) -> Translation:
             assembler.detach()
             untranslated.append(tokens[position])
             num_trailing += 1
+        elif tokens[position] == "." and not is_german:  # German abbreviates: "neg. t"
+            assembler.end_sentence()
         if phrase or leads:
             num_trailing = 0
         position = max(after_phrase, after_leads, position + 1)
@@ -91,7 +96,10 @@ def translate(report: str) -> Translation:
 
 def report_text(report: str) -> str:
     """Cut off label and device text and remarks that are no findings; fold the rest and split run-together words."""
-    text = fold(DEVICE_TEXT.sub("", LABEL_TEXT.sub("", report).lower()))
+    text = LABEL_TEXT.sub("", report).lower()
+    if len(text) >= FIELD_LENGTH:  # "inverted in i, avl and i": the start of another word, not lead I
+        text = LAST_LETTER.sub("", text)
+    text = fold(DEVICE_TEXT.sub("", text))
     text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", " ".join(text.split())))
     return SWEDISH_IN.sub(" in ", text) if SWEDISH.search(text) else text
 

@@ -21,6 +21,7 @@ MODIFIER_KINDS = (
     "extent",
     "age-before",
     "age-after",
+    "age",
     "region-before",
     "region-after",
     "region",

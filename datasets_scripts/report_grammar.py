@@ -4,6 +4,8 @@ import itertools
 import re
 from dataclasses import dataclass, field, replace
 
+from modeling_etp.ecg_files_etp import STANDARD_LEADS
+
 from .report_glossary import Phrase
 from .report_leads import format_leads
 
@@ -15,6 +17,10 @@ ANNOUNCED = {"myocardial infarction", "myocardial damage", "pericardial damage"}
 THESE_LEADS = "these leads"
 #: A region is part of the name of these ("inferior infarction"); of a wave it says where ("in inferior leads").
 OF_MUSCLE = re.compile("myocardial|pericardi|aneurysm|subendocardial|hypertrophy")
+#: What can be old or recent.
+WITH_AGE = re.compile("infarct|damage|ischemi|involvement|injury|aneurysm|pericardi")
+#: "minor nonspecific", never the other way round.
+LAST_EXTENTS = ("nonspecific", "nondiagnostic")
 #: Findings of the whole recording: leads named after them belong to something the tables do not know.
 OF_RECORDING = re.compile(
     r"rhythm|axis|sinus|ECG|fibrillation|flutter|cardia$|arrhythmia|premature|escape|geminy|enlargement|fascicular"
@@ -43,10 +49,12 @@ class Statement:
 
     def noun_phrase(self) -> str:
         """The finding with extent, age and region, in that order."""
-        before, after = ("", self.age) if self.age.startswith("of ") else (self.age, "")
+        age = self.age if WITH_AGE.search(self.finding) else ""
+        before, after = ("", age) if age.startswith("of ") else (age, "")
         *first, last = self.regions or ("",)
         region = f"{', '.join(first)} and {last}" if first else last
-        return " ".join(filter(None, [*self.extents, before, region, self.finding, after]))
+        extents = sorted(self.extents, key=LAST_EXTENTS.__contains__)
+        return " ".join(filter(None, [*extents, before, region, self.finding, after]))
 
     def sentences(self) -> list[str]:
         """One sentence for the listed leads and one for each named group, so that equal facts read equal."""
@@ -59,7 +67,7 @@ class Statement:
     def sentence(self, place: str) -> str:
         """The statement in English, in `place` ("leads V4-V6", "limb leads", "" for nowhere in particular)."""
         text = " or ".join([self.noun_phrase(), *(other.noun_phrase() for other in self.alternatives)])
-        if self.certainty in ADJECTIVES:
+        if self.certainty in ADJECTIVES and not self.negation:
             is_normal = text.startswith(("normal", "otherwise normal"))
             text = f"{ADJECTIVES[self.certainty] if is_normal else self.certainty} {text}"
         if self.negation:
@@ -106,43 +114,74 @@ class Assembler:
     certainty_before: str = ""
     #: Index of the first of the findings that "and" joins to the last one.
     first_joined: int = 0
+    #: Kind of the last phrase.
+    previous_kind: str = ""
     #: Whether a word that is left out stands between the last finding and what comes.
     is_detached: bool = True
 
+    def end_sentence(self) -> None:
+        """Forget qualifiers whose noun did not come."""
+        self.pending, self.joined_by = Statement(""), ""
+
     def detach(self) -> None:
         """Keep what qualifies a word that is left out away from the findings before and after it."""
-        self.is_detached, self.pending, self.joined_by = True, Statement(""), ""
+        self.end_sentence()
+        self.is_detached = True
 
     def add(self, phrase: Phrase) -> None:
-        if phrase.kind in ("region", "extent"):
-            direction = "after" if self.postposes and not self.is_detached else "before"
-            phrase = replace(phrase, kind=f"{phrase.kind}-{direction}")
+        """Take the next phrase of the report."""
+        if phrase.kind in ("age", "extent", "region"):
+            phrase = replace(phrase, kind=f"{phrase.kind}-{'after' if self.postposes_here(phrase) else 'before'}")
         if phrase.kind == "finding":
             for finding in phrase.target.split(" | "):
                 self.add_finding(finding)
         elif phrase.kind in ("and", "or"):
             self.joined_by = phrase.kind
-        elif phrase.kind == "filler":
-            return
         elif phrase.kind == "remark":
             self.detach()
         elif phrase.kind == "leads":
             self.add_places(phrase)
         elif phrase.kind.endswith("-before"):
             self.pending = self.pending.qualified(phrase)
-        elif self.is_detached:
+        elif phrase.kind.endswith("-after") and not self.is_detached:
+            self.add_after(phrase)
+        self.previous_kind = phrase.kind
+
+    def postposes_here(self, phrase: Phrase) -> bool:
+        """Whether a qualifier that may stand on either side of its noun belongs to the last finding."""
+        if self.is_detached or not self.postposes:
+            return False
+        last = self.statements[-1]
+        if phrase.kind == "age":
+            is_next_to_noun = self.previous_kind == "finding" or self.previous_kind.startswith("region")
+            return is_next_to_noun and not last.age and bool(WITH_AGE.search(last.finding))
+        return True
+
+    def add_after(self, phrase: Phrase) -> None:
+        """Qualify the last finding: by certainty with all that "and" joins to it, by age what can have one."""
+        if phrase.kind == "certainty-after":
+            for index in range(self.first_joined, len(self.statements)):
+                if index == len(self.statements) - 1 or not self.statements[index].certainty:
+                    self.statements[index] = self.statements[index].qualified(phrase)
             return
-        elif phrase.kind.startswith(("age", "region")) and self.statements[-1].alternatives:
-            *others, last = self.statements[-1].alternatives
-            self.statements[-1] = replace(self.statements[-1], alternatives=(*others, last.qualified(phrase)))
+        index = len(self.statements) - 1
+        if phrase.kind == "age-after":
+            while index >= 0 and not WITH_AGE.search(self.statements[index].finding):
+                index -= 1
+            if index < 0:
+                return
+        statement = self.statements[index]
+        if phrase.kind.startswith(("age", "region")) and statement.alternatives:
+            *others, last = statement.alternatives
+            self.statements[index] = replace(statement, alternatives=(*others, last.qualified(phrase)))
         else:
-            self.statements[-1] = self.statements[-1].qualified(phrase)
+            self.statements[index] = statement.qualified(phrase)
 
     def add_finding(self, finding: str) -> None:
         statement = replace(self.pending, finding=finding)
         joined_by, self.pending, self.joined_by = self.joined_by, Statement(""), ""
         self.is_detached = False
-        if self.statements and joined_by == "or":
+        if self.statements and joined_by == "or" and not finding.endswith("ECG"):
             previous = self.statements[-1]
             self.statements[-1] = replace(previous, alternatives=(*previous.alternatives, statement))
             return
@@ -160,8 +199,8 @@ class Assembler:
     def add_leads(self, leads: tuple[str, ...]) -> None:
         """Place the last finding, and those joined to it that have no place yet, in `leads`."""
         for index in self.unplaced():
-            known = self.statements[index].leads
-            leads_here = known + tuple(lead for lead in leads if lead not in known)
+            known = {*self.statements[index].leads, *leads}
+            leads_here = tuple(lead for lead in STANDARD_LEADS if lead in known)
             self.statements[index] = replace(self.statements[index], leads=leads_here)
         self.joined_by = ""
 

@@ -10,6 +10,8 @@ LEADS_BY_NAME |= {"l": "aVL", "f": "aVF", "ll": "II", "lll": "III"}
 SEPARATORS = {",", ";", "/", "&", "+", "und", "and", "u", "samt", "och", "."}
 RANGES = {"-", "bis", "to"}
 CHEST_NUMBERS = {"1", "2", "3", "4", "5", "6"}
+#: After "r" they say that it is the wave, not German shorthand for aVR.
+R_WAVE = {"progression", "in", "verlust", "reduktion"}
 
 
 def lead_list(tokens: Sequence[str], start: int) -> tuple[tuple[str, ...], int]:
@@ -30,6 +32,13 @@ def lead_list(tokens: Sequence[str], start: int) -> tuple[tuple[str, ...], int]:
             lead, in_chest = LEADS_BY_NAME[token], False
         elif in_chest and token in CHEST_NUMBERS:
             lead = "V" + token
+        elif (
+            found
+            and token == "r"
+            and tokens[position - 1] == ","
+            and not R_WAVE.intersection(tokens[position + 1 :][:2])
+        ):
+            lead = "aVR"
         elif found and token in RANGES:
             is_range, position = True, position + 1
             continue
