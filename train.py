@@ -1,9 +1,9 @@
 """Align ECGs with reports: `accelerate launch train.py examples/configs/etp-base.yaml --data_dir PTB_XL --output_dir RUN`."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -28,8 +28,9 @@ logger = logging.getLogger("train")
 def main(argv: Sequence[str] | None = None) -> int:
     args = Arguments(*parse_options(GROUPS, sys.argv[1:] if argv is None else argv, description=__doc__))
     make_configs(args.model)
+    checkpoint = check_before_computing(args)
     accelerator = start_accelerator(args)
-    checkpoint = prepare_output(args, accelerator)
+    prepare_output(args, accelerator)
 
     processor = make_processor(args.model)
     model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
@@ -84,18 +85,15 @@ def mixed_precision(precision: str) -> str:
     return "bf16" if native else "no"
 
 
-def prepare_output(args: Arguments, accelerator: Accelerator) -> Path | None:
-    """Refuse what can't work, before anything is computed, and make the output folder a run's."""
-    with accelerator.main_process_first():
-        checkpoint = check_before_computing(args) if accelerator.is_main_process or args.training.resume else None
+def prepare_output(args: Arguments, accelerator: Accelerator) -> None:
+    """Make the output folder this run's, once every process has checked it."""
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if args.training.overwrite:
             clear_output(args.training.output_dir)
         write_run_files(args.training.output_dir, args)
     if args.training.report_to:
         accelerator.init_trackers("etp", config={name: str(value) for name, value in args.to_dict().items()})
-    accelerator.wait_for_everyone()
-    return checkpoint
 
 
 def load_splits(args: Arguments, processor, accelerator: Accelerator):
@@ -140,4 +138,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except (OptionError, CheckpointError, NonFiniteLossError) as error:
-        sys.exit(f"train.py: {error}")
+        # Every process finds the same fault; one says it.
+        sys.exit(f"train.py: {error}" if int(os.environ.get("RANK", 0)) == 0 else 2)

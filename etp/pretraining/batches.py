@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .options import OptionError
 from .randomness import Purpose, generator
 
 
@@ -25,7 +26,7 @@ class BatchPlan:
 
     def __post_init__(self):
         if self.steps_per_epoch == 0:
-            raise ValueError(
+            raise OptionError(
                 f"{self.num_records} training records do not fill one batch of {self.batch_size}: lower --batch_size "
                 "or pass --drop_last false."
             )

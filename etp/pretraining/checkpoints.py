@@ -51,12 +51,14 @@ def write_checkpoint(output_dir: Path, checkpoint: Checkpoint, *, step: int, kee
     """
     folder = output_dir / FOLDER
     final = folder / f"step_{step:08d}"
+    if final.exists() and find_fault(final) is None:
+        return final  # the same step of the same run is the same state
     temporary = folder / f".writing_{final.name}"
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         _write_files(temporary, checkpoint)
-        if final.exists():  # a torn one, or the very step that was resumed from
+        if final.exists():  # a torn one
             shutil.rmtree(final)
         temporary.rename(final)
         _sync(folder)

@@ -19,6 +19,7 @@ from .interruption import Interruption
 from .logs import METRICS_FILE, MetricsFile, versions
 from .objectives import ContrastiveModel
 from .optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
+from .options import OptionError
 from .randomness import Purpose, seed_torch
 from .records import Split
 from .steps import Batch, BatchMaker, backward
@@ -68,6 +69,7 @@ class Trainer:
         self.train_split, self.validation_split = train, validation
         options = args.training
         self.plan = BatchPlan(len(train), options.batch_size, options.drop_last, options.seed)
+        self._check_enough_rows()
         self.num_steps = options.num_epochs * self.plan.steps_per_epoch
         if options.max_steps is not None:
             self.num_steps = min(self.num_steps, options.max_steps)
@@ -93,6 +95,19 @@ class Trainer:
         )
         self.position = Position()
         self._meter = _Meter()
+
+    def _check_enough_rows(self) -> None:
+        processes = self.accelerator.num_processes
+        if self.plan.smallest_batch < processes:
+            raise OptionError(
+                f"The smallest batch has {self.plan.smallest_batch} records for {processes} processes: raise "
+                "--batch_size or pass --drop_last true."
+            )
+        if len(self.validation_split) < max(2, processes):
+            raise OptionError(
+                f"The validation split has {len(self.validation_split)} records with text, {max(2, processes)} are "
+                "needed."
+            )
 
     def resume(self, folder: Path) -> None:
         """Continue from a checkpoint as if there had been no break."""

@@ -56,7 +56,8 @@ class WeightAverage:
     def __init__(self, module: nn.Module, *, decay: float):
         self._decay = decay
         self._step = 0
-        self._live = trained_tensors(module)
+        trained = trained_tensors(module)
+        self._live = {name: tensor for name, tensor in trained.items() if tensor.is_floating_point()}
         self._average = {name: tensor.detach().clone() for name, tensor in self._live.items()}
 
     @torch.no_grad()
@@ -91,11 +92,11 @@ class WeightAverage:
 
 
 def trained_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Trainable parameters and floating-point buffers by name: what a run changes and an average can follow."""
+    """Trainable parameters and the buffers beside them by name: all that a run changes."""
     named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     frozen = frozen_prefixes(module)
     for name, buffer in module.named_buffers():
-        if buffer.is_floating_point() and not name.startswith(frozen):
+        if not name.startswith(frozen):
             named[name] = buffer
     return named
 

@@ -1,6 +1,7 @@
 """What can be refused before anything is computed: folders, disk, packages, and runs that are in the way."""
 
 import importlib.util
+import json
 import os
 import shutil
 import tempfile
@@ -85,8 +86,6 @@ def _find_checkpoint(args: Arguments) -> Path | None:
 
 
 def _check_same_options(args: Arguments, checkpoint: Path) -> None:
-    import json
-
     stored = json.loads((checkpoint / "state.json").read_text())["options"]
     current = yaml.safe_load(yaml.safe_dump(args.to_dict()))
     for name, value in current.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 from .augmentation import Augmentation
 from .batch_norm import running_statistics_kept
 from .batches import share
-from .objectives import ContrastiveModel, TextColumns
+from .objectives import TextColumns
 from .records import Split
 from .towers import FrozenTexts
 from .views import TextKey
@@ -162,8 +162,3 @@ def _restore_generators(states: tuple[Tensor, Tensor | None], device: torch.devi
     torch.set_rng_state(states[0])
     if states[1] is not None:
         torch.cuda.set_rng_state(states[1], device)
-
-
-def unwrap(accelerator: Accelerator, model) -> ContrastiveModel:
-    """The `ContrastiveModel` inside what `accelerator.prepare` returned."""
-    return accelerator.unwrap_model(model)
