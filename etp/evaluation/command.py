@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from datasets import Dataset, DatasetDict
+from torch import Tensor
 from transformers import HfArgumentParser
 
 from .baselines import random_ecg_side
@@ -108,10 +109,13 @@ class Evaluation:
             return self.embedder(
                 model,
                 dataset,
-                model_sha256=name,
-                data_sha256=content_sha256(dataset),
+                model_name=name,
                 description="Embedding ECGs, random encoder" if untrained else "Embedding ECGs",
             )
+
+    def features(self, dataset: Dataset | None = None, *, untrained: bool = False) -> Tensor:
+        """Features of the ECG tower, `(records, pooled_size)`; arguments as of [`Evaluation.embed`]."""
+        return self.embed(dataset, untrained=untrained).record_features()
 
 
 def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: Mapping[str, Any]) -> Evaluation:

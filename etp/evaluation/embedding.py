@@ -17,6 +17,7 @@ from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 
 from .provenance import identity_sha256, source_sha256
+from .splits import content_sha256
 
 WINDOWS = ("one", "mean", "max")
 
@@ -71,9 +72,9 @@ class EcgEmbeddings:
         pooled = torch.zeros(num_records, scores.shape[1], dtype=torch.float64)
         return pooled.scatter_reduce(0, index, scores.double(), reduce=reduce, include_self=False).numpy()
 
-    def record_features(self) -> np.ndarray:
-        """Mean of the features of each record's windows, `(records, pooled_size)`."""
-        return self.pool_scores(self.features, "mean")
+    def record_features(self) -> Tensor:
+        """Mean of the features of each record's windows, float32 `(records, pooled_size)`."""
+        return torch.from_numpy(self.pool_scores(self.features, "mean")).float()
 
 
 def embed_ecgs(
@@ -125,13 +126,17 @@ class Embedder:
     bf16: bool = False
     cache_dir: Path | None = None
 
-    def __call__(
-        self, model: ETPModel, dataset: Dataset, *, model_sha256: str, data_sha256: str, description: str
-    ) -> EcgEmbeddings:
-        """Embed a data set, or read from the cache what the same model made of the same signals."""
+    def __call__(self, model: ETPModel, dataset: Dataset, *, model_name: str, description: str) -> EcgEmbeddings:
+        """Embed a data set, or read from the cache what the same model made of the same signals.
+
+        Args:
+            model_name: What tells the model from every other one, such as the hash of its files.
+        """
         path = None
         if self.cache_dir is not None:
-            key = identity_sha256(model_sha256, data_sha256, asdict(self.conditions), self.bf16, source_sha256())
+            key = identity_sha256(
+                model_name, content_sha256(dataset), asdict(self.conditions), self.bf16, source_sha256()
+            )
             path = Path(self.cache_dir) / f"{key}.pt"
             if path.is_file():
                 return EcgEmbeddings(**torch.load(path, weights_only=True))

@@ -75,19 +75,29 @@ def load_prompts(
     Raises:
         ValueError: If a task is unknown, of another data set, asked for twice or not in the file; names the tasks.
     """
-    available = [task for task, (owner, _) in LABEL_TASKS.items() if owner == dataset]
     own = _read_prompts(file) if file is not None else None
-    if tasks is None:
-        tasks = DEFAULT_TASKS[dataset] if own is None else list(own)
+    if own is not None:
+        tasks = list(own) if tasks is None else tasks
+        if missing := [task for task in tasks if task not in own]:
+            raise ValueError(f"--prompts {file} has no task {', '.join(missing)}; it has {', '.join(own)}.")
+    return [_prompts_of(task, own, file, contrast) for task in label_columns(dataset, tasks)]
+
+
+def label_columns(dataset: str, tasks: Sequence[str] | None = None) -> dict[str, str]:
+    """Task -> label column of the data set, for the tasks asked for or the usual ones.
+
+    Raises:
+        ValueError: If a task is unknown, of another data set, or asked for twice.
+    """
+    tasks = DEFAULT_TASKS[dataset] if tasks is None else tasks
+    available = [task for task, (owner, _) in LABEL_TASKS.items() if owner == dataset]
     for task in tasks:
         if task not in available:
             elsewhere = f" It is a task of {LABEL_TASKS[task][0]}." if task in LABEL_TASKS else ""
             raise ValueError(f"--tasks: {dataset} has no task {task!r}; it has {', '.join(available)}.{elsewhere}")
-        if own is not None and task not in own:
-            raise ValueError(f"--prompts {file} has no task {task!r}; it has {', '.join(own)}.")
     if not tasks or len(set(tasks)) < len(tasks):
         raise ValueError(f"--tasks takes each task once, got {' '.join(tasks) or 'none'}.")
-    return [_prompts_of(task, own, file, contrast) for task in tasks]
+    return {task: LABEL_TASKS[task][1] for task in tasks}
 
 
 def _prompts_of(task: str, own: dict | None, file: Path | None, contrast: str) -> LabelPrompts:

@@ -1,0 +1,121 @@
+"""Linear probe: L2-regularised logistic regression on frozen features, all labels of a task at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .metrics import macro, ranking_metrics
+
+# As scikit-learn's C: the weight of the data term summed over records, against half the squared norm of the weights.
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+_MAX_STEPS = 200
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """`score = (features - centre) / spread @ weight + bias`; weight `(features, labels)`."""
+
+    centre: Tensor
+    spread: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, features: Tensor) -> np.ndarray:
+        """Logits of shape `(records, labels)`, float64."""
+        return ((features - self.centre) / self.spread @ self.weight + self.bias).double().numpy()
+
+
+def fit_probe(
+    features: Tensor,
+    targets: np.ndarray,
+    *,
+    strength: float,
+    start: LinearProbe | None = None,
+    max_steps: int = _MAX_STEPS,
+) -> LinearProbe:
+    """Minimise `strength * cross-entropy + |weight|² / 2` of every label by full-batch L-BFGS.
+
+    Args:
+        features: Of the training records, `(records, features)`; standardised here by their own mean and deviation.
+        targets: Boolean, `(records, labels)`.
+        strength: scikit-learn's `C`. The bias is not penalised.
+        start: Probe of the same records to start from, such as that of the next smaller strength.
+    """
+    centre, spread = features.mean(dim=0), features.std(dim=0, correction=0)
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    inputs = (features - centre) / spread
+    goals = torch.from_numpy(np.asarray(targets)).to(features.dtype)
+    weight = (
+        torch.zeros(inputs.shape[1], goals.shape[1], dtype=features.dtype) if start is None else start.weight.clone()
+    )
+    share = ((goals.sum(dim=0) + 0.5) / (len(goals) + 1)).logit()
+    bias = share if start is None else start.bias.clone()
+    weight.requires_grad_(True), bias.requires_grad_(True)
+    optimizer = torch.optim.LBFGS(
+        [weight, bias], max_iter=max_steps, history_size=20, tolerance_grad=1e-6, line_search_fn="strong_wolfe"
+    )
+    # Dividing by records and strength leaves the minimum where it is and makes tolerances mean the same for all.
+    penalty = 0.5 / (strength * len(inputs))
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        entropy = F.binary_cross_entropy_with_logits(inputs @ weight + bias, goals, reduction="none").mean(dim=0).sum()
+        value = entropy + penalty * weight.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return LinearProbe(centre, spread, weight.detach(), bias.detach())
+
+
+def choose_probe(
+    features: Tensor, targets: np.ndarray, validation_features: Tensor, validation_targets: np.ndarray
+) -> tuple[LinearProbe, float]:
+    """Fit every strength on the training records, keep the one of the best macro AUROC on the validation records.
+
+    Returns:
+        The probe and its strength; the smaller of equally good ones.
+    """
+    best, probe = (-np.inf, None, None), None
+    for strength in STRENGTHS:
+        probe = fit_probe(features, targets, strength=strength, start=probe)
+        auroc = float(macro(ranking_metrics(probe(validation_features), validation_targets)["auroc"][0]))
+        if auroc > best[0]:
+            best = (auroc, probe, strength)
+    if best[1] is None:
+        raise ValueError("No label has both positives and negatives among the validation records: C can't be chosen.")
+    return best[1], best[2]
+
+
+def stratified_share(targets: np.ndarray, share: float, *, seed: int) -> np.ndarray:
+    """Draw a share of the records so that every label keeps its share of positives, and at least one.
+
+    Labels are served from the rarest to the commonest, as in iterative stratification (Sechidis et al. 2011); the rest
+    is drawn from the records that are left.
+
+    Args:
+        targets: Boolean, `(records, labels)`.
+        share: Above 0 and up to 1.
+
+    Returns:
+        Sorted rows. More than the share only where single positives of rare labels need it.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"A share of labels is above 0 and at most 1, got {share}.")
+    if share == 1:
+        return np.arange(len(targets))
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(targets))
+    chosen = np.zeros(len(targets), dtype=bool)
+    counts = targets.sum(axis=0)
+    for label in np.argsort(counts, kind="stable"):
+        positives = order[targets[order, label]]
+        wanted = max(1, round(share * len(positives))) if len(positives) else 0
+        missing = wanted - int(chosen[positives].sum())
+        chosen[positives[~chosen[positives]][: max(0, missing)]] = True
+    missing = round(share * len(targets)) - int(chosen.sum())
+    chosen[order[~chosen[order]][: max(0, missing)]] = True
+    return np.flatnonzero(chosen)
