@@ -120,7 +120,7 @@ class ETPEcgBlock(GradientCheckpointingLayer):
         image = frames_to_image(frames)
         residual = self.dropout(self.activation(self.norm1(self.conv1(image))))
         residual = self.norm2(self.conv2(residual))
-        return image_to_frames(self.activation(residual + self.shortcut(image)))
+        return image_to_frames(self.activation(residual.add_(self.shortcut(image))))
 
 
 @contextmanager
