@@ -35,7 +35,7 @@ def zero_shot_anomaly(scores: np.ndarray, labels: list[str]) -> np.ndarray:
     return (np.delete(scores, normal, axis=1).max(axis=1) - scores[:, normal])[:, None]
 
 
-def distance_anomaly(ecg_embeds: Tensor, normal_embeds: Tensor) -> np.ndarray:
+def distance_anomaly(ecg_embeds: Tensor, normal_embeds: Tensor) -> Tensor:
     """Mean cosine distance to the ten nearest normal training ECGs.
 
     Args:
@@ -55,4 +55,4 @@ def distance_anomaly(ecg_embeds: Tensor, normal_embeds: Tensor) -> np.ndarray:
         (rows @ normal_embeds.T).topk(nearest, dim=1).values.mean(dim=1, keepdim=True)
         for rows in ecg_embeds.split(_ROWS_AT_ONCE)
     ]
-    return 1 - torch.cat(similarity).double().numpy()
+    return 1 - torch.cat(similarity)
