@@ -90,6 +90,7 @@ def translate(report: str) -> Translation:
         position = max(after_phrase, after_leads, position + 1)
     if len(LABEL_TEXT.sub("", report)) >= FIELD_LENGTH:
         untranslated = untranslated[: len(untranslated) - num_trailing]
+        assembler.end_cut_off()
     num_words = sum(token.isalpha() for token in tokens)
     return Translation(tuple(assembler.sentences()), tuple(untranslated), num_words)
 

@@ -124,22 +124,43 @@ def phrases() -> Iterator[tuple[str, Phrase]]:
         yield source, Phrase(kind, "")
 
 
+def own_phrases() -> Iterator[tuple[str, Phrase]]:
+    """Yield the English that the tables translate to as phrases that mean themselves."""
+    for _, phrase in phrases():
+        if phrase.kind == "finding":
+            for finding in phrase.target.split(" | "):
+                yield finding, Phrase("finding", finding)
+        elif phrase.kind.startswith(("age", "extent", "negation")) and not phrase.target.startswith("of "):
+            yield phrase.target, Phrase(f"{phrase.kind.partition('-')[0]}-before", phrase.target)
+        elif phrase.kind.startswith(("leads", "note")):
+            yield phrase.target, phrase
+
+
 @functools.cache
 def phrase_trie() -> TrieNode:
-    """All phrases by their words.
+    """All phrases by their words: those of the tables, and where they leave room the English they translate to.
 
     Raises:
         GlossaryError: Two entries, of one or two tables, are the same words.
     """
     root = TrieNode()
     for source, phrase in phrases():
-        node = root
-        for word in words_of(source):
-            node = node.children.setdefault(word, TrieNode())
+        node = trie_node(root, source)
         if node.phrase is not None:
             raise GlossaryError(f"{source!r} is in the glossary twice (umlauts and punctuation do not count).")
         node.phrase = phrase
+    for source, phrase in own_phrases():
+        node = trie_node(root, source)
+        node.phrase = node.phrase or phrase
     return root
+
+
+def trie_node(root: TrieNode, source: str) -> TrieNode:
+    """The node where the words of `source` end, made if need be."""
+    node = root
+    for word in words_of(source):
+        node = node.children.setdefault(word, TrieNode())
+    return node
 
 
 def longest_phrase(tokens: Sequence[str], start: int) -> tuple[Phrase | None, int]:

@@ -58,6 +58,8 @@ class Statement:
 
     def sentences(self) -> list[str]:
         """One sentence for the listed leads and one for each named group, so that equal facts read equal."""
+        if self.regions and OF_RECORDING.search(self.finding):
+            return replace(self, regions=()).sentences()
         if self.regions and not OF_MUSCLE.search(self.finding):
             groups = tuple(f"{region} leads" for region in self.regions if f"{region} leads" not in self.groups)
             return replace(self, regions=(), groups=groups + self.groups).sentences()
@@ -119,14 +121,20 @@ class Assembler:
     #: Whether a word that is left out stands between the last finding and what comes.
     is_detached: bool = True
 
+    def end_cut_off(self) -> None:
+        """Drop a last finding whose "cannot be excluded" may have been cut off with the end of the report."""
+        last = self.statements[-1] if self.statements else None
+        is_open = self.previous_kind == "finding" or self.previous_kind.startswith("region")
+        if last and is_open and not last.certainty and WITH_AGE.search(last.finding):
+            self.statements.pop()
+
     def end_sentence(self) -> None:
         """Forget qualifiers whose noun did not come."""
-        self.pending, self.joined_by = Statement(""), ""
+        self.pending, self.joined_by, self.previous_kind = Statement(""), "", ""
 
     def detach(self) -> None:
         """Keep what qualifies a word that is left out away from the findings before and after it."""
-        self.end_sentence()
-        self.is_detached = True
+        self.is_detached, self.pending, self.joined_by = True, Statement(""), ""
 
     def add(self, phrase: Phrase) -> None:
         """Take the next phrase of the report."""
@@ -194,7 +202,10 @@ class Assembler:
 
     def continues_list(self, statement: Statement) -> bool:
         """Whether a cart prints one more region of the last finding: "probable A ischemia, B ischemia"."""
-        return bool(self.statements and statement.regions and statement.finding == self.statements[-1].finding)
+        # `startswith`: the last item of a list may be cut off before its "or left ventricular strain".
+        return bool(
+            self.statements and statement.regions and self.statements[-1].finding.startswith(statement.finding)
+        )
 
     def add_leads(self, leads: tuple[str, ...]) -> None:
         """Place the last finding, and those joined to it that have no place yet, in `leads`."""
@@ -220,10 +231,11 @@ class Assembler:
 
     def unplaced(self) -> list[int]:
         """Indices of the statements that a place read now belongs to."""
-        if self.is_detached or OF_RECORDING.search(self.statements[-1].finding):
+        last = len(self.statements) - 1
+        if self.is_detached or OF_RECORDING.search(self.statements[last].finding):
             return []
-        joined = range(self.first_joined, len(self.statements) - 1)
-        return [index for index in joined if not self.statements[index].is_placed] + [len(self.statements) - 1]
+        joined = (index for index in range(self.first_joined, last) if not self.statements[index].is_placed)
+        return [*(index for index in joined if not OF_RECORDING.search(self.statements[index].finding)), last]
 
     def sentences(self) -> list[str]:
         """The distinct English statements in their order."""
