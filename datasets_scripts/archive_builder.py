@@ -31,9 +31,11 @@ class ArchiveConfig(BuilderConfig):
     Args:
         on_error: What to do with a record that can't be used: `"raise"` stops the build with an error that names it,
             `"skip"` leaves it out, counts it and lists it in `EcgArchiveBuilder.skipped_records`.
+        url: Of a mirror to fetch the archive from, instead of its publisher's server.
     """
 
     on_error: str = "raise"
+    url: str | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -78,6 +80,18 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return sorted(rows, key=lambda row: (row["split"], row["position"]))
 
+    def _archive_folder(self) -> Path:
+        """Folder of the archive: `data_dir`, or else where it was fetched to just now or by an earlier call."""
+        if self.config.data_dir is not None:
+            return Path(self.config.data_dir)
+        folder = Path(self._cache_downloaded_dir) / f"{self.dataset_name}-{self.config.version}"
+        self._fetch(folder)
+        return folder
+
+    def _fetch(self, folder: Path) -> None:
+        """Fetch what this config needs of the archive into `folder`, from `config.url` or the publisher."""
+        raise NotImplementedError
+
     @classmethod
     def _fingerprint(cls, data_dir: Path | None) -> str:
         """Hash of everything that decides the rows except the signal files themselves, for the cache's path."""
@@ -102,6 +116,9 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
         finally:
             self._skipped_path = None
         skipped = self.skipped_records
+        empty = [name for name, split in self.info.splits.items() if not split.num_examples]
+        if empty:
+            raise ArchiveError(f"No record of {', '.join(empty)} can be used: {skipped[0]['error']}")
         if skipped:
             names = ", ".join(row["record_id"] for row in skipped[:_NAMED_IN_ERROR])
             logger.warning(

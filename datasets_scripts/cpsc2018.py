@@ -24,16 +24,24 @@ from datasets_scripts.archive_builder import (
 from datasets_scripts.archive_errors import ArchiveError, RecordError
 from datasets_scripts.cpsc2018_labels import CLASSES, labels_of_diagnoses, labels_of_reference
 from datasets_scripts.cpsc2018_splits import read_splits
+from datasets_scripts.download import RemoteFile, fetch_files, fetch_listed_files
 from datasets_scripts.ecg_records import read_record, to_microvolts
+from datasets_scripts.unzip import unzip_flat
 
 logger = get_logger(__name__)
 
 _VERSION = datasets.Version("1.0.2")  # of the Challenge 2020; the code's part of the cache key is its hash
+CHALLENGE_URL = "https://physionet.org/files/challenge-2020/1.0.2/"
+_ORIGINAL_NAMES = ("REFERENCE.csv", "TrainingSet1.zip", "TrainingSet2.zip", "TrainingSet3.zip")
+ORIGINAL_URLS = (
+    f"http://2018.icbeb.org/file/{_ORIGINAL_NAMES[0]}",
+    *(f"http://hhbucket.oss-cn-hongkong.aliyuncs.com/{name}" for name in _ORIGINAL_NAMES[1:]),
+)
 _SAMPLING_RATE = 500
 _RECORDS_PER_BATCH = 50  # they are up to 144 s long
 _SEXES = {"male": "male", "female": "female"}
 _CURE = (
-    "Fetch training/cpsc_2018 of https://physionet.org/content/challenge-2020/1.0.2/ again, "
+    "Fetch training/cpsc_2018 of https://physionet.org/content/challenge-2020/1.0.2/, "
     "or leave `data_dir` out to let the builder do it."
 )
 
@@ -66,7 +74,7 @@ class Cpsc2018(EcgArchiveBuilder):
         )
 
     def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
-        root = Path(self.config.data_dir)
+        root = self._archive_folder()
         files = find_records(root, self.config.name)
         if self.config.on_error == "raise":
             headers = [file for file in files.values() if file.endswith(".hea")]
@@ -95,8 +103,26 @@ class Cpsc2018(EcgArchiveBuilder):
                 "root": str(root),
                 "split": split,
             }
-            generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
+            if names:
+                generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
         return generators
+
+    def _fetch(self, folder: Path) -> None:
+        if self.config.name != "original":
+            prefix = "training/cpsc_2018/"
+            fetch_listed_files(
+                self.config.url or CHALLENGE_URL,
+                folder,
+                wanted=lambda path: path.startswith(prefix) and path != prefix,
+            )
+            return
+        urls = (
+            [f"{self.config.url.rstrip('/')}/{name}" for name in _ORIGINAL_NAMES] if self.config.url else ORIGINAL_URLS
+        )
+        # The publisher gives no checksums for these; the zip files carry their own for every record.
+        fetch_files([RemoteFile(url, f"original/{url.rpartition('/')[2]}") for url in urls], folder)
+        for archive in sorted((folder / "original").glob("*.zip")):
+            unzip_flat(archive, archive.with_suffix(""), endings=(".mat",))
 
     def _generate_tables(
         self, ranges: list[tuple[int, int]], table: pa.Table, root: str, split: str

@@ -17,12 +17,14 @@ from datasets_scripts.archive_builder import (
     row_ranges,
     signal_array,
 )
+from datasets_scripts.download import fetch_listed_files
 from datasets_scripts.ecg_records import read_equal_records
 from datasets_scripts.ptb_xl_labels import TASK_CLASSES
 from datasets_scripts.ptb_xl_reports import report_statements
 from datasets_scripts.ptb_xl_table import CURE, TABLE_FILES, read_table
 
 _VERSION = datasets.Version("1.0.3")  # of the archive; the code's part of the cache key is its hash
+URL = "https://physionet.org/files/ptb-xl/1.0.3/"
 _SECONDS = 10
 _SPLIT_FOLDS = {"train": range(1, 9), "validation": range(9, 10), "test": range(10, 11)}
 
@@ -53,7 +55,7 @@ class PtbXl(EcgArchiveBuilder):
         )
 
     def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
-        root = Path(self.config.data_dir)
+        root = self._archive_folder()
         check_complete(root, TABLE_FILES, cure=CURE)
         table = read_table(root, "filename_lr" if self.sampling_rate == 100 else "filename_hr")
         if self.config.on_error == "raise":
@@ -63,8 +65,15 @@ class PtbXl(EcgArchiveBuilder):
         for split, folds in _SPLIT_FOLDS.items():
             rows = table.filter(pa.compute.is_in(table["strat_fold"], pa.array(folds, pa.int32())))
             arguments = {"ranges": row_ranges(len(rows)), "table": rows, "root": str(root), "split": split}
-            generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
+            if len(rows):  # `datasets` can't open a split without rows, as a part of the archive may have
+                generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
         return generators
+
+    def _fetch(self, folder: Path) -> None:
+        records = "records100/" if self.sampling_rate == 100 else "records500/"
+        fetch_listed_files(
+            self.config.url or URL, folder, wanted=lambda path: path in TABLE_FILES or path.startswith(records)
+        )
 
     def _generate_tables(
         self, ranges: list[tuple[int, int]], table: pa.Table, root: str, split: str
