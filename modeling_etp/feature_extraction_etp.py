@@ -72,6 +72,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         if not lead_names or [canonical_lead(name) for name in lead_names] != lead_names or _repeated(lead_names):
             raise ValueError(f"`lead_names` must be distinct leads spelled as in {STANDARD_LEADS}, got {lead_names}.")
         kwargs.setdefault("return_attention_mask", False)
+        kwargs.pop("auto_map", None)  # describes the files of a checkpoint, not this object
         super().__init__(len(lead_names), sampling_rate, padding_value, **kwargs)
         self.num_samples = num_samples
         self.lead_names = lead_names
@@ -134,6 +135,12 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         if return_lead_mask:
             features["lead_mask"] = np.broadcast_to(plan.mask, shape[:2]).copy()
         return BatchFeature(features, tensor_type=return_tensors)
+
+    def save_pretrained(self, *args, **kwargs) -> list[str]:
+        """Save as every feature extractor does; the `auto_map` of the saved files doesn't stay on the object."""
+        saved = super().save_pretrained(*args, **kwargs)
+        self.__dict__.pop("auto_map", None)
+        return saved
 
     def _check_rate(self, sampling_rate: Any) -> Fraction:
         """Output samples per input sample."""

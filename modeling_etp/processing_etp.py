@@ -63,3 +63,10 @@ class ETPProcessor(ProcessorMixin):
         if ecg is not None:
             features.update(self.feature_extractor(ecg, **merged["audio_kwargs"]))
         return BatchFeature(features)
+
+    def save_pretrained(self, *args, **kwargs) -> list[str]:
+        """Save both parts; the `auto_map` of the saved files doesn't stay on the objects."""
+        saved = super().save_pretrained(*args, **kwargs)
+        for part in (self, self.feature_extractor):
+            part.__dict__.pop("auto_map", None)
+        return saved
