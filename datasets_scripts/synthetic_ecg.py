@@ -2,7 +2,7 @@
 
 The dipole is a sum of Gaussian waves per beat (McSharry et al. 2003, doi 10.1109/TBME.2003.808805), carried to three
 dimensions as by Sameni et al. 2007 (doi 10.1155/2007/43407), and projected on the leads with Dower's matrix (Dower,
-Machado & Osborne 1980, doi 10.1002/clc.4960030202). Everything is vectorised over records.
+Machado & Osborne 1980, doi 10.1002/clc.1980.3.2.87). Everything is vectorised over records.
 """
 
 import math
@@ -47,7 +47,7 @@ LEADS_OF_ELECTRODES[2:, :3] = -1 / 3
 LEADS_OF_ELECTRODES[2:, 3:] = np.eye(6)
 # I, II, III, aVR, aVL, aVF, V1 ... V6 from the eight measured leads.
 TWELVE_OF_EIGHT = np.zeros((12, 8))
-TWELVE_OF_EIGHT[:6, :2] = [[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]]
+TWELVE_OF_EIGHT[:6, :2] = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 TWELVE_OF_EIGHT[6:, 2:] = np.eye(6)
 
 CHUNK = 16  # records simulated at a time: what fits the processor's cache is fastest
@@ -179,7 +179,14 @@ def simulate_ecgs(
     return SimulatedEcgs(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
 
 
-def _simulate_chunk(conditions, patients, sampling_rate, seconds, rng, noise_rng) -> tuple[np.ndarray, ...]:
+def _simulate_chunk(
+    conditions: Sequence[Condition],
+    patients: Patients,
+    sampling_rate: int,
+    seconds: float,
+    rng: np.random.Generator,
+    noise_rng: np.random.Generator,
+) -> tuple[np.ndarray, ...]:
     num_samples = round(seconds * sampling_rate)
     time = (np.arange(num_samples) / sampling_rate).astype(np.float32)
     beats = _draw_beats(conditions, seconds, rng)
@@ -248,7 +255,9 @@ def _draw_ectopic(conditions: Sequence[Condition], onset: np.ndarray, rng: np.ra
     return premature[:, None] & (since >= 0) & (since % spacing[:, None] == 0)
 
 
-def _draw_waves(conditions, patients: Patients, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_waves(
+    conditions: Sequence[Condition], patients: Patients, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """The waves of a sinus beat and of an ectopic beat of every record; shape `(records, waves, 6)` both.
 
     The last axis is delay after the QRS onset, rise, fall (seconds), and the dipole to the left, inferior, posterior.
@@ -351,7 +360,9 @@ def _wander(respiration: np.ndarray, time: np.ndarray, rng: np.random.Generator)
     return drift.astype(np.float32) @ basis + breathing.astype(np.float32) * respiration[:, None]
 
 
-def _noise(count: int, time: np.ndarray, sampling_rate: int, rng, noise_rng) -> np.ndarray:
+def _noise(
+    count: int, time: np.ndarray, sampling_rate: int, rng: np.random.Generator, noise_rng: np.random.Generator
+) -> np.ndarray:
     """Muscle noise of each electrode, and mains hum where the rate can carry it; shape `(count, 9, samples)`, mV."""
     strength = np.exp(rng.normal(-5.6, 0.5, (count, 1, 1))) * np.exp(rng.normal(0, 0.3, (count, 9, 1)))  # 0.004 mV
     hum, phase = 0.004 * rng.exponential(1, (count, 9, 1)), rng.uniform(0, 2 * np.pi, (count, 1, 1))

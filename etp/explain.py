@@ -60,7 +60,7 @@ class Attribution:
 
 
 def explain_label(
-    model: nn.Module,
+    model: Any,
     processor: Any,
     ecg: Any,
     label: str,
@@ -69,7 +69,7 @@ def explain_label(
     lead_names: Sequence[str] | None = None,
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     templates: str | Sequence[str] = ("{}",),
-    steps: int = 64,
+    steps: int = 128,
 ) -> Attribution:
     """Attribute a label's zero-shot score to the samples of one ECG.
 
@@ -110,7 +110,7 @@ def explain_label(
 
 
 def label_score(
-    model: nn.Module,
+    model: Any,
     tokenizer: Any,
     label: str,
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]],
@@ -138,7 +138,7 @@ def label_score(
 
 
 def integrated_gradients(
-    model: nn.Module, score: Score, input_values: Tensor, *, steps: int = 64, batch_size: int = 16
+    model: nn.Module, score: Score, input_values: Tensor, *, steps: int = 128, batch_size: int = 16
 ) -> tuple[Tensor, Tensor]:
     """Integrate the gradient of a score from the flat line to an ECG (Sundararajan et al. 2017, arXiv:1703.01365).
 
@@ -161,9 +161,10 @@ def integrated_gradients(
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
-    points = torch.tensor((nodes + 1) / 2, dtype=input_values.dtype, device=input_values.device)
-    weights = torch.tensor(weights / 2, dtype=input_values.dtype, device=input_values.device)
+    points, weights = (
+        torch.as_tensor(values / 2).to(input_values) for values in np.polynomial.legendre.leggauss(steps)
+    )
+    points = points + 0.5  # from [-1, 1] to [0, 1]
     gradient = torch.zeros_like(input_values)
     with evaluation_mode(model):
         for point, weight in zip(points.split(batch_size), weights.split(batch_size), strict=True):
@@ -236,7 +237,7 @@ def plot_attribution(
 
     Args:
         attribution: From `explain_label`.
-        title: Default: the label and its score.
+        title: Default: the label.
         scores: Drawn beside the paper, see `plot_ecg`.
     """
     from scipy.ndimage import gaussian_filter1d
@@ -247,7 +248,7 @@ def plot_attribution(
         attribution.input_values,
         attribution.sampling_rate,
         attribution.lead_names,
-        title=title or f"What speaks for {attribution.label!r} (score {attribution.score:.2f})",
+        title=title or f"What speaks for {attribution.label!r}",
         scores=scores,
         highlight=np.clip(smooth / full, -1, 1),
     )

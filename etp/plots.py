@@ -123,7 +123,9 @@ def plot_ecg(
     return figure
 
 
-def _recording(signal_mv, sampling_rate, lead_names, highlight) -> _Recording:
+def _recording(
+    signal_mv: np.ndarray, sampling_rate: float, lead_names: Sequence[str], highlight: np.ndarray | None
+) -> _Recording:
     signal = np.array(signal_mv, dtype=np.float32)
     if signal.ndim != 2 or signal.size == 0:
         raise ValueError(f"expected a signal of shape (leads, samples), got {signal.shape}.")
@@ -177,7 +179,7 @@ def _span(recording: _Recording, row: Sequence[_Field]) -> tuple[float, float]:
     values = np.concatenate([recording.trace(field) for field in row])
     values = values[np.isfinite(values)] * MM_PER_MV
     above, below = (values.max(), -values.min()) if values.size else (0.0, 0.0)
-    return tuple(float(np.clip(reach, ROW_REACH, ROW_LIMIT)) for reach in (above, below))
+    return float(np.clip(above, ROW_REACH, ROW_LIMIT)), float(np.clip(below, ROW_REACH, ROW_LIMIT))
 
 
 def _millimetre_axes(figure: "Figure", left: float, width: float, total_width: float, height: float) -> "Axes":
