@@ -19,8 +19,9 @@ from etp.pretraining.loop import NonFiniteLossError, Trainer
 from etp.pretraining.objectives import ContrastiveModel
 from etp.pretraining.options import OptionError, parse_options
 from etp.pretraining.preflight import check_before_computing, check_world_size, clear_output
-from etp.pretraining.records import load_split
+from etp.pretraining.records import Split, load_split
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
+from modeling_etp.processing_etp import ETPProcessor
 
 logger = logging.getLogger("train")
 
@@ -32,19 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     accelerator = start_accelerator(args)
     prepare_output(args, accelerator)
 
-    processor = make_processor(args.model)
-    model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
-    model.freeze_text_model()
-    train, validation = load_splits(args, processor, accelerator)
-    texts = FrozenTexts(model, processor.tokenizer, cache_dir=args.training.feature_cache, device=accelerator.device)
-
-    contrastive = ContrastiveModel(
-        model, weights=args.training.objectives, across_processes=accelerator.num_processes > 1
-    )
-    if accelerator.num_processes > 1:
-        contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
-    trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
-    trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
+    trainer, processor = make_trainer(args, accelerator)
     if checkpoint is not None:
         trainer.resume(checkpoint)
     with Interruption() as interruption:
@@ -71,9 +60,6 @@ def start_accelerator(args: Arguments) -> Accelerator:
         kwargs_handlers=[handler],
     )
     check_world_size(accelerator.num_processes)
-    logging.basicConfig(
-        level=logging.INFO if accelerator.is_main_process else logging.ERROR, format="%(message)s", force=True
-    )
     return accelerator
 
 
@@ -96,7 +82,24 @@ def prepare_output(args: Arguments, accelerator: Accelerator) -> None:
         accelerator.init_trackers("etp", config={name: str(value) for name, value in args.to_dict().items()})
 
 
-def load_splits(args: Arguments, processor, accelerator: Accelerator):
+def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ETPProcessor]:
+    """Everything a run consists of, at its first step."""
+    processor = make_processor(args.model)
+    model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
+    model.freeze_text_model()
+    train, validation = load_splits(args, processor, accelerator)
+    texts = FrozenTexts(model, processor.tokenizer, cache_dir=args.training.feature_cache, device=accelerator.device)
+
+    several = accelerator.num_processes > 1
+    contrastive = ContrastiveModel(model, weights=args.training.objectives, across_processes=several)
+    if several:
+        contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
+    trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
+    trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
+    return trainer, processor
+
+
+def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerator) -> tuple[Split, ...]:
     """Training and validation records, prepared by one process of each machine."""
     with accelerator.local_main_process_first():
         archive = open_archive(
@@ -116,10 +119,10 @@ def load_splits(args: Arguments, processor, accelerator: Accelerator):
     )
 
 
-def save_model(trainer: Trainer, processor, args: Arguments) -> None:
+def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> None:
     """Save the weights that were chosen, with the processor, as a folder that `from_pretrained` takes."""
     output_dir = args.training.output_dir
-    if args.training.select_best != "none":
+    if args.training.select_best != "last":
         chosen = load_file(output_dir / "best.safetensors")
         with torch.no_grad():
             for name, tensor in trainer.trained.items():
@@ -135,8 +138,10 @@ def save_model(trainer: Trainer, processor, args: Arguments) -> None:
 
 
 if __name__ == "__main__":
+    first_process = int(os.environ.get("RANK", 0)) == 0
+    logging.basicConfig(level=logging.INFO if first_process else logging.ERROR, format="%(message)s")
     try:
         sys.exit(main())
     except (OptionError, CheckpointError, NonFiniteLossError) as error:
         # Every process finds the same fault; one says it.
-        sys.exit(f"train.py: {error}" if int(os.environ.get("RANK", 0)) == 0 else 2)
+        sys.exit(f"train.py: {error}" if first_process else 2)

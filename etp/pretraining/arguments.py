@@ -132,8 +132,8 @@ class TrainingArguments:
     max_grad_norm: float = option("Gradient clipping threshold; 0 switches it off.", 1.0)
     ema_decay: float = option("Decay of the averaged weights that are validated and saved; 0 switches them off.", 0.0)
     precision: Literal["auto", "bf16", "fp32"] = option("auto: bf16 where the machine computes it natively.", "auto")
-    select_best: Literal["none", "loss", "recall"] = option(
-        "Save the epoch that is best on the validation split by this; none saves the last.", "none"
+    select_best: Literal["last", "loss", "recall"] = option(
+        "Save the last epoch, or the one that is best on the validation split by loss or recall.", "last"
     )
     checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
     keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
@@ -188,10 +188,14 @@ class Arguments:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Every option by its name, as YAML and JSON can hold it; a preset that repeats the run."""
+        """Every option by its name, as YAML and JSON can hold it; a preset that repeats the run.
+
+        How this part of the run was started, `resume` and `overwrite`, is no part of it.
+        """
         options = {}
         for group in (self.data, self.model, self.augmentation, self.training):
             options.update(asdict(group))
+        del options["resume"], options["overwrite"]
         return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 

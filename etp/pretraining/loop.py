@@ -225,7 +225,7 @@ class Trainer:
 
     def _keep_best(self, figures: dict[str, float]) -> None:
         chosen = self.args.training.select_best
-        if chosen == "none":
+        if chosen == "last":
             return
         recall = [value for name, value in figures.items() if "_recall_at_" in name]
         score = -figures["validation_loss"] if chosen == "loss" else sum(recall) / len(recall)
@@ -236,6 +236,7 @@ class Trainer:
 
     def save_checkpoint(self) -> None:
         """Write where the run is; all processes hold the same, so the main one writes."""
+        started = time.perf_counter()
         self._check_finite()
         if self.accelerator.is_main_process:
             state = {"position": asdict(self.position), "options": self.args.to_dict(), "versions": versions()}
@@ -248,6 +249,7 @@ class Trainer:
             checkpoint = Checkpoint(weights=self.trained, optimizer=optimizer, average=average, state=state)
             write_checkpoint(options.output_dir, checkpoint, step=self.position.step, keep=options.keep_checkpoints)
         self.accelerator.wait_for_everyone()
+        self._meter.other_seconds += time.perf_counter() - started
 
     def _check_finite(self) -> None:
         for step, records, loss in self._meter.unchecked:
@@ -307,6 +309,7 @@ class _Meter:
     def restart(self) -> None:
         self._started = time.perf_counter()
         self.data_seconds = 0.0
+        self.other_seconds = 0.0  # checkpoints: no part of the speed of training
         self.pairs = 0
         self._steps = 0
         self._losses: dict[str, torch.Tensor] = {}
@@ -323,7 +326,9 @@ class _Meter:
             name if name == "loss" else f"loss_{name}": (total / self._steps).item()
             for name, total in self._losses.items()
         }
-        seconds = time.perf_counter() - self._started  # read after `.item()`, which waits for the device
+        seconds = (
+            time.perf_counter() - self._started - self.other_seconds
+        )  # read after `.item()`, which waits for the device
         norm = {} if self.grad_norm is None else {"grad_norm": float(self.grad_norm)}
         return {
             **losses,

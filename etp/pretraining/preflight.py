@@ -18,7 +18,7 @@ FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB eac
 RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, "model.safetensors", "best.safetensors")
 # Options that may change between the parts of a run: none has a part in what is computed.
 FREE_OPTIONS = {
-    "output_dir", "data_dir", "cache_dir", "feature_cache", "resume", "overwrite", "report_to", "log_every",
+    "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
     "checkpoint_every", "keep_checkpoints",
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ def check_before_computing(args: Arguments) -> Path | None:
     checkpoint = _find_checkpoint(args)
     if checkpoint is not None:
         _check_same_options(args, checkpoint)
-    elif not args.training.overwrite:
+    elif not args.training.overwrite and args.training.resume is None:
         found = [name for name in RUN_FILES if (output_dir / name).exists()]
         if found:
             raise OptionError(

@@ -1,0 +1,103 @@
+"""Changes of ECGs: bounded, seeded, the same on any number of processes, and none where none is asked for."""
+
+import pytest
+import torch
+
+from etp.pretraining.arguments import AugmentationArguments
+from etp.pretraining.augmentation import Augmentation
+
+BATCH, LEADS, SAMPLES = 40, 12, 200
+ALL = {
+    "max_shift": 0.2,
+    "amplitude_range": 0.3,
+    "wander_mv": 0.2,
+    "noise_mv": 0.05,
+    "lead_dropout": 0.3,
+    "limb_only": 0.2,
+    "time_mask": 0.3,
+}
+
+
+def augment(ecg: torch.Tensor, *, seed: int = 0, step: int = 0, rows: slice | None = None, **options) -> torch.Tensor:
+    augmentation = Augmentation(AugmentationArguments(**options), sampling_rate=100, seed=seed)
+    rows = rows or slice(0, BATCH)
+    return augmentation(ecg[rows].clone(), epoch=0, step=step, rows=rows, batch_size=BATCH)
+
+
+@pytest.fixture
+def ecg() -> torch.Tensor:
+    return 1 + torch.rand(BATCH, LEADS, SAMPLES, generator=torch.Generator().manual_seed(0))
+
+
+def test_nothing_asked_for_changes_nothing(ecg):
+    assert torch.equal(augment(ecg), ecg)
+
+
+def test_none_of_the_records_changes_nothing(ecg):
+    assert torch.equal(augment(ecg, **ALL, augment_share=0.0), ecg)
+
+
+def test_the_seed_and_the_step_decide(ecg):
+    assert torch.equal(augment(ecg, **ALL), augment(ecg, **ALL))
+    assert not torch.equal(augment(ecg, **ALL), augment(ecg, **ALL, seed=1))
+    assert not torch.equal(augment(ecg, **ALL), augment(ecg, **ALL, step=1))
+
+
+def test_parts_of_a_batch_change_as_the_whole_does(ecg):
+    parts = [augment(ecg, **ALL, rows=rows) for rows in (slice(0, 7), slice(7, 23), slice(23, BATCH))]
+    assert torch.equal(torch.cat(parts), augment(ecg, **ALL))
+
+
+def test_a_shift_moves_all_leads_alike_and_uncovers_zeros(ecg):
+    shifts = set()
+    for before, after in zip(ecg, augment(ecg, max_shift=0.2), strict=True):
+        uncovered = (after == 0).all(dim=0)
+        count = int(uncovered.sum())
+        shift = count if uncovered[0] else -count
+        start, end = max(0, shift), SAMPLES + min(0, shift)
+        assert torch.equal(after[:, start:end], before[:, start - shift : end - shift])
+        shifts.add(shift)
+    assert max(map(abs, shifts)) <= 0.2 * SAMPLES
+    assert min(shifts) < 0 < max(shifts)
+
+
+def test_amplitude_changes_by_one_factor_per_record(ecg):
+    factor = augment(ecg, amplitude_range=0.3) / ecg
+    torch.testing.assert_close(factor, factor[:, :1, :1].expand_as(factor))
+    assert 0.7 <= factor.min() < 0.85
+    assert 1.15 < factor.max() <= 1.3
+
+
+def test_wander_is_slow_and_bounded(ecg):
+    wander = augment(ecg, wander_mv=0.2) - ecg
+    assert 0.1 < wander.abs().max() <= 0.2 + 1e-6
+    # 0.5 Hz at 100 Hz moves by at most 2 pi 0.5 / 100 of its amplitude per sample.
+    assert wander.diff(dim=-1).abs().max() <= 0.2 * 0.0315 + 1e-6
+
+
+def test_noise_has_the_deviation_that_was_asked_for():
+    noise = augment(torch.zeros(BATCH, LEADS, SAMPLES), noise_mv=0.05)
+    deviations = noise.std(dim=(1, 2))
+    assert deviations.max() < 0.06
+    assert deviations.mean() == pytest.approx(0.025, rel=0.25)  # uniform from 0 to 0.05
+    assert abs(torch.corrcoef(noise[0])[0, 1]) < 0.3
+
+
+def test_silenced_leads_are_exactly_zero_even_under_noise_and_wander(ecg):
+    silent = (augment(ecg, **ALL | {"time_mask": 0.0, "max_shift": 0.0}) == 0).all(dim=-1)
+    assert 0.25 < silent.float().mean() < 0.6
+    assert not silent.all(dim=1).any()
+
+
+def test_a_wearable_recording_has_limb_leads_only(ecg):
+    silent = (augment(ecg, limb_only=1.0) == 0).all(dim=-1)
+    assert silent[:, 6:].all()
+    assert not silent[:, :6].any()
+
+
+def test_a_time_mask_is_one_stretch_in_all_leads(ecg):
+    silent = augment(ecg, time_mask=0.3) == 0
+    assert torch.equal(silent, silent[:, :1].expand_as(silent))
+    edges = silent[:, 0].int().diff(dim=-1).abs().sum(dim=-1)
+    assert edges.max() <= 2
+    assert 0 < silent[:, 0].sum(dim=-1).max() <= 0.3 * SAMPLES

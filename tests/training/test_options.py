@@ -1,0 +1,144 @@
+"""Options come from one definition, a file and flags; what does not fit is refused by name."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from etp.pretraining.arguments import GROUPS, Arguments
+from etp.pretraining.options import OptionError, parse_options
+from etp.pretraining.preflight import check_before_computing, check_world_size
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def parse(*argv: str) -> Arguments:
+    return Arguments(*parse_options(GROUPS, argv))
+
+
+@pytest.fixture
+def preset(tmp_path):
+    def write(**options) -> str:
+        path = tmp_path / "preset.yaml"
+        path.write_text(yaml.safe_dump({"output_dir": "runs/a", **options}))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("place", [[], ["--config"]])
+def test_flags_override_the_file(preset, place):
+    args = parse(*place, preset(learning_rate=1e-4, drop_last=False), "--seed", "7", "--learning_rate", "0.5")
+    assert (args.training.learning_rate, args.training.drop_last, args.training.seed) == (0.5, False, 7)
+
+
+def test_nested_settings_are_overridden_one_by_one(preset):
+    args = parse(
+        preset(model_config={"projection_dim": 64, "loss_type": "siglip"}), "--model_config", "projection_dim=8"
+    )
+    assert args.model.model_config == {"projection_dim": 8, "loss_type": "siglip"}
+
+
+def test_weights_are_overridden_as_a_whole(preset):
+    args = parse(preset(text_views={"report": 1}), "--text_views", "statement=0.5", "subset=2")
+    assert args.data.text_views == {"statement": 0.5, "subset": 2}
+
+
+def test_a_written_configuration_repeats_the_run(tmp_path):
+    args = parse("--output_dir", "a", "--objectives", "batch=1", "bank=2", "--ecg_config", "depths=[1,1]")
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(args.to_dict()))
+    assert parse(str(path)) == args
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples" / "configs").glob("etp-*.yaml")), ids=lambda path: path.stem
+)
+def test_presets_are_read(path):
+    parse(str(path), "--output_dir", "a")
+
+
+def test_the_paper_preset_holds_the_verified_values():
+    args = parse(str(ROOT / "examples/configs/etp-paper.yaml"), "--output_dir", "a")
+    assert args.model.text_model == "emilyalsentzer/Bio_ClinicalBERT"
+    assert (args.training.learning_rate, args.training.weight_decay, args.training.batch_size) == (2e-3, 1e-5, 128)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["--output_dir", "a", "--learning_rat", "1"],
+            "unknown argument '--learning_rat'; did you mean 'learning_rate'?",
+        ),
+        (["--seed", "1"], "--output_dir is required"),
+        (["nowhere.yaml"], "there is no file nowhere.yaml"),
+        (["--output_dir", "a", "--batch_size", "1"], "--batch_size must be at least 2, got 1"),
+        (["--output_dir", "a", "--batch_size", "many"], "--batch_size: 'many' is not a whole number"),
+        (["--output_dir", "a", "--drop_last", "maybe"], "--drop_last: 'maybe' is not true or false"),
+        (["--output_dir", "a", "--objectives", "bath=1"], "--objectives: unknown 'bath', choose from batch, bank"),
+        (["--output_dir", "a", "--objectives", "batch=0"], "the weight of batch must be a number above 0, got 0"),
+        (["--output_dir", "a", "--objectives", "batch"], "write name=value pairs"),
+        (["--output_dir", "a", "--text_source", "scp_codes"], "choose from statements, label_derived"),
+        (["--output_dir", "a", "--bank_size", "9"], "--bank_size and --bank_min_count need the objective bank"),
+        (
+            ["--output_dir", "a", "--resume", "auto", "--overwrite"],
+            "--resume continues a run and --overwrite replaces it",
+        ),
+        (["--output_dir", "a", "--lead_dropout", "1.5"], r"--lead_dropout must be in \[0, 1\), got 1.5"),
+        (
+            ["--output_dir", "a", "--unfreeze_text_from", "1", "--objectives", "bank=1"],
+            "--unfreeze_text_from and the objective bank contradict each other",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(argv, message):
+    with pytest.raises(OptionError, match=message.replace("?", r"\?") if "mean" in message else message):
+        parse(*argv)
+
+
+def test_an_unknown_key_of_the_file_is_refused_by_name(preset):
+    with pytest.raises(OptionError, match=r"preset.yaml: unknown key 'lerning_rate'; did you mean 'learning_rate'\?"):
+        parse(preset(lerning_rate=1))
+
+
+def test_an_unknown_setting_of_a_tower_is_refused_by_name():
+    from etp.pretraining.towers import make_configs
+
+    with pytest.raises(OptionError, match="--ecg_config: ETPEcgConfig has no setting 'depth'"):
+        make_configs(parse("--output_dir", "a", "--ecg_config", "depth=[1]").model)
+    with pytest.raises(OptionError, match="`kernel_sizes` must be odd"):
+        make_configs(parse("--output_dir", "a", "--ecg_config", "kernel_sizes=[2,2,2,2]").model)
+
+
+def test_another_run_in_the_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(OptionError, match=r"holds another run .* --resume auto, replace it with --overwrite"):
+        check_before_computing(parse("--output_dir", str(tmp_path)))
+
+
+def test_a_folder_that_can_not_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OptionError, match=r"--output_dir .*file/run can't be written"):
+        check_before_computing(parse("--output_dir", str(tmp_path / "file" / "run")))
+
+
+def test_a_full_disk_is_refused(tmp_path, monkeypatch):
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 5 << 20))
+    with pytest.raises(OptionError, match="5 MB are free on its disk, a run needs 512 MB"):
+        check_before_computing(parse("--output_dir", str(tmp_path)))
+
+
+def test_a_missing_archive_and_tracker_are_refused(tmp_path):
+    with pytest.raises(OptionError, match="--data_dir: there is no folder"):
+        check_before_computing(parse("--output_dir", str(tmp_path), "--data_dir", str(tmp_path / "no")))
+    with pytest.raises(OptionError, match="--report_to: unknown tracker 'wandb'"):
+        check_before_computing(parse("--output_dir", str(tmp_path), "--report_to", "wandb"))
+
+
+def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="2 processes were started and 1 take part"):
+        check_world_size(1)

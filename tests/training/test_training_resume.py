@@ -1,0 +1,158 @@
+"""Stopping and continuing a run leaves no trace in what it learns."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from etp.pretraining import loop
+from etp.pretraining.checkpoints import CheckpointError
+from etp.pretraining.options import OptionError
+
+EVERYTHING = (
+    "--objectives batch=1 bank=1 --text_views report=1 statement=1 subset=1 --ema_decay 0.9 --max_shift 0.1 "
+    "--noise_mv 0.02 --wander_mv 0.1 --lead_dropout 0.1 --ecg_config dropout=0.1"
+).split()
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _dies_before_step(monkeypatch, step: int) -> None:
+    """Let the loop die, as from kill -9, when it is about to make a certain step."""
+    original = loop.Trainer._step
+
+    def dying(self, batch):
+        if self.position.step == step:
+            raise _Killed
+        original(self, batch)
+
+    monkeypatch.setattr(loop.Trainer, "_step", dying)
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole") / "run"
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_resuming_anywhere_equals_not_stopping(run, assert_same_weights, whole_run, tmp_path, monkeypatch, step):
+    options = [*EVERYTHING, "--checkpoint_every", "2"]
+    if not whole_run.exists():
+        assert run(whole_run, *options) == 0
+    with monkeypatch.context() as patch:
+        _dies_before_step(patch, step)
+        with pytest.raises(_Killed):
+            run(tmp_path / "run", *options)
+    assert run(tmp_path / "run", *options, "--resume", "auto") == 0
+    assert_same_weights(whole_run, tmp_path / "run")
+
+
+def test_resuming_leaves_each_step_once_in_the_metrics(run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        _dies_before_step(patch, 3)
+        with pytest.raises(_Killed):
+            run(tmp_path, "--checkpoint_every", "2")
+    run(tmp_path, "--checkpoint_every", "2", "--resume", "auto")
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, lines[-1]["step"] + 1))
+
+
+def test_a_torn_newest_checkpoint_is_passed_over(run, tmp_path, caplog):
+    run(tmp_path, "--num_epochs", "2")
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    weights = newest / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    before = (tmp_path / "model.safetensors").read_bytes()
+    run(tmp_path, "--num_epochs", "2", "--resume", "auto")
+    assert f"{newest} is passed over: weights.safetensors does not match its hash" in caplog.text
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_resuming_from_a_torn_checkpoint_by_name_is_refused(run, tmp_path):
+    run(tmp_path)
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    (newest / "optimizer.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"step_\d+: optimizer.pt is missing"):
+        run(tmp_path, "--resume", str(newest))
+
+
+def test_resuming_with_another_option_is_refused(run, tmp_path):
+    run(tmp_path)
+    with pytest.raises(OptionError, match=r"--learning_rate is 0.1 here and was 0.002"):
+        run(tmp_path, "--resume", "auto", "--learning_rate", "0.1")
+
+
+def test_resuming_another_architecture_is_refused(run, tmp_path):
+    run(tmp_path)
+    with pytest.raises(OptionError, match=r"--ecg_config is .* here and was"):
+        run(tmp_path, "--resume", "auto", "--ecg_config", "norm=group")
+
+
+def test_only_the_newest_checkpoints_are_kept(run, tmp_path):
+    run(tmp_path, "--checkpoint_every", "5", "--keep_checkpoints", "3")
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["step_00000003", "step_00000005", "step_00000006"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "num_processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)])
+def test_a_signal_saves_and_stops(launch, run, tmp_path, number, num_processes):
+    options = ["--num_epochs", "400"]
+    process = launch(tmp_path, *options, num_processes=num_processes)
+    _wait_for(tmp_path / "metrics.jsonl")
+    for child in _training_processes(process.pid) if num_processes == 1 else [process.pid]:
+        os.kill(child, number)
+    output, _ = process.communicate(timeout=120)
+    assert "Stopped by a signal after step" in output
+    step = int(output.split("Stopped by a signal after step ")[1].split(";")[0])
+    assert (tmp_path / "checkpoints" / f"step_{step:08d}").is_dir()
+    assert process.returncode != 0
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_run_killed_twenty_times_learns_the_same(launch, assert_same_weights, tmp_path):
+    options = [*EVERYTHING, "--num_epochs", "60", "--checkpoint_every", "3"]
+    whole = launch(tmp_path / "whole", *options)
+    assert whole.wait(timeout=600) == 0, whole.communicate()[0]
+    moments = random.Random(0)
+    kills = 0
+    while kills < 20:
+        process = launch(tmp_path / "killed", *options, "--resume", "auto")
+        reached = _newest_step(tmp_path / "killed") + moments.randint(4, 11)
+        while process.poll() is None and _newest_step(tmp_path / "killed") < reached:
+            time.sleep(0.01)
+        if process.poll() is not None:
+            break
+        for child in _training_processes(process.pid):
+            os.kill(child, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+    assert kills == 20
+    last = launch(tmp_path / "killed", *options, "--resume", "auto")
+    assert last.wait(timeout=600) == 0, last.communicate()[0]
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+
+
+def _newest_step(output_dir) -> int:
+    steps = [int(path.name.removeprefix("step_")) for path in (output_dir / "checkpoints").glob("step_*")]
+    return max(steps, default=0)
+
+
+def _training_processes(launcher: int) -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process(launcher).children(recursive=True)]
+
+
+def _wait_for(path, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.05)
