@@ -14,7 +14,9 @@ ADJECTIVES = {"possible": "possibly", "probable": "probably", "definite": "defin
 #: Cart headings that only announce the infarctions printed below them.
 HEADING = "abnormal QRS-T complex"
 ANNOUNCED = {"myocardial infarction", "myocardial damage", "pericardial damage"}
+#: Leads said by reference: those of the statement before, or those of the regions just read ("anterior and lateral").
 THESE_LEADS = "these leads"
+REGIONAL_LEADS = "regional leads"
 #: A region is part of the name of these ("inferior infarction"); of a wave it says where ("in inferior leads").
 OF_MUSCLE = re.compile("myocardial|pericardi|aneurysm|subendocardial|hypertrophy")
 #: What can be old or recent.
@@ -116,7 +118,9 @@ class Assembler:
     certainty_before: str = ""
     #: Index of the first of the findings that "and" joins to the last one.
     first_joined: int = 0
-    #: Kind of the last phrase.
+    #: Number of statements when the sentence began.
+    sentence_start: int = 0
+    #: Kind of the last phrase but fillers.
     previous_kind: str = ""
     #: Whether a word that is left out stands between the last finding and what comes.
     is_detached: bool = True
@@ -131,6 +135,7 @@ class Assembler:
     def end_sentence(self) -> None:
         """Forget qualifiers whose noun did not come."""
         self.pending, self.joined_by, self.previous_kind = Statement(""), "", ""
+        self.sentence_start = len(self.statements)
 
     def detach(self) -> None:
         """Keep what qualifies a word that is left out away from the findings before and after it."""
@@ -153,7 +158,8 @@ class Assembler:
             self.pending = self.pending.qualified(phrase)
         elif phrase.kind.endswith("-after") and not self.is_detached:
             self.add_after(phrase)
-        self.previous_kind = phrase.kind
+        if phrase.kind != "filler":
+            self.previous_kind = phrase.kind
 
     def postposes_here(self, phrase: Phrase) -> bool:
         """Whether a qualifier that may stand on either side of its noun belongs to the last finding."""
@@ -209,7 +215,10 @@ class Assembler:
 
     def add_leads(self, leads: tuple[str, ...]) -> None:
         """Place the last finding, and those joined to it that have no place yet, in `leads`."""
-        for index in self.unplaced():
+        unplaced = self.unplaced()
+        if not unplaced and not self.postposes:  # "leads V4, V5 show artifact"
+            self.pending = replace(self.pending, leads=leads)
+        for index in unplaced:
             known = {*self.statements[index].leads, *leads}
             leads_here = tuple(lead for lead in STANDARD_LEADS if lead in known)
             self.statements[index] = replace(self.statements[index], leads=leads_here)
@@ -217,11 +226,15 @@ class Assembler:
 
     def add_places(self, phrase: Phrase) -> None:
         """Place the last finding, and those joined to it, in a named group of leads, or where the one before is."""
+        groups = (phrase.target,)
+        if phrase.target == REGIONAL_LEADS:
+            groups = tuple(f"{region} leads" for region in self.pending.regions)
+            self.pending = replace(self.pending, regions=())
         if phrase.target == THESE_LEADS:
             self.repeat_places()
-        else:
-            for index in self.unplaced():
-                self.statements[index] = self.statements[index].qualified(phrase)
+        for index in self.unplaced() if phrase.target != THESE_LEADS else ():
+            for group in groups:
+                self.statements[index] = self.statements[index].qualified(Phrase("leads", group))
         self.joined_by = ""
 
     def repeat_places(self) -> None:
@@ -232,7 +245,7 @@ class Assembler:
     def unplaced(self) -> list[int]:
         """Indices of the statements that a place read now belongs to."""
         last = len(self.statements) - 1
-        if self.is_detached or OF_RECORDING.search(self.statements[last].finding):
+        if self.is_detached or last < self.sentence_start or OF_RECORDING.search(self.statements[last].finding):
             return []
         joined = (index for index in range(self.first_joined, last) if not self.statements[index].is_placed)
         return [*(index for index in joined if not OF_RECORDING.search(self.statements[index].finding)), last]
