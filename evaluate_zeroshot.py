@@ -60,6 +60,10 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     with refusing_bad_input():
         prompts = load_prompts(data.dataset, args.tasks, file=args.prompts, contrast=args.contrast)
         options = PromptOptions(args.templates, args.pooling, args.contrast)
+        if args.anomaly and data.split in ("train", "all"):
+            raise ValueError(
+                f"--anomaly measures the distance to normal training ECGs, and --split {data.split} holds those."
+            )
         evaluation = open_evaluation("zero_shot", data, run, options_of(args))
         records = [evaluation.records.of_task(prompt.column, prompt.labels) for prompt in prompts]
 

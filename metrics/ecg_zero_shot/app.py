@@ -1,0 +1,8 @@
+"""The metric as a Space."""
+
+from pathlib import Path
+
+import evaluate
+from evaluate.utils import launch_gradio_widget
+
+launch_gradio_widget(evaluate.load(str(Path(__file__).parent / "ecg_zero_shot.py")))
