@@ -7,8 +7,6 @@ from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 
-PIPELINE_TASK = "zero-shot-ecg-classification"
-
 
 def _register_configs() -> None:
     from transformers import AutoConfig
@@ -61,12 +59,10 @@ def _register_pipeline() -> None:
     from transformers import AutoModel
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    from .pipeline_etp import ZeroShotEcgClassificationPipeline
+    from .pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 
-    PIPELINE_REGISTRY.supported_tasks.pop(PIPELINE_TASK, None)  # registering twice would warn
-    PIPELINE_REGISTRY.register_pipeline(
-        PIPELINE_TASK, ZeroShotEcgClassificationPipeline, pt_model=AutoModel, type="multimodal"
-    )
+    PIPELINE_REGISTRY.supported_tasks.pop(TASK, None)  # registering twice would warn
+    PIPELINE_REGISTRY.register_pipeline(TASK, ZeroShotEcgClassificationPipeline, pt_model=AutoModel, type="multimodal")
 
 
 # Either module of a line being imported, transformers' or ours, is reason to register: the one so that transformers

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from types import GeneratorType
 from typing import Any
+from urllib import request
 
 import numpy as np
 from torch import Tensor
@@ -157,19 +159,26 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES) -> bytes:
     Raises:
         EcgFileError: If it cannot be fetched or is larger than `max_bytes`.
     """
-    import httpx  # comes with huggingface_hub; only for those who pass a URL
-
-    content = bytearray()
+    # Without the handlers of the standard opener that a redirection could lead to: local files, FTP.
+    opener = request.OpenerDirector()
+    for handler in (
+        request.ProxyHandler,
+        request.HTTPHandler,
+        request.HTTPSHandler,
+        request.HTTPRedirectHandler,
+        request.HTTPDefaultErrorHandler,
+        request.HTTPErrorProcessor,
+        request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response:
-            response.raise_for_status()
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > max_bytes:
-                    raise EcgFileError(url, f"larger than {max_bytes / 1e6:g} MB. Download it and pass its path.")
-    except httpx.HTTPError as error:
+        with opener.open(url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response:
+            content = response.read(max_bytes + 1)
+    except (OSError, HTTPException, ValueError) as error:
         raise EcgFileError(url, f"could not be downloaded ({error}). Check the address, or pass a path.") from error
-    return bytes(content)
+    if len(content) > max_bytes:
+        raise EcgFileError(url, f"larger than {max_bytes / 1e6:g} MB. Download it and pass its path.")
+    return content
 
 
 def is_one_ecg(ecg: Any) -> bool:
@@ -194,7 +203,9 @@ def as_inputs(ecg: Any) -> Any:
     Raises:
         ValueError: If it is neither.
     """
-    if is_one_ecg(ecg) or isinstance(ecg, (GeneratorType, Dataset)):
+    if is_one_ecg(ecg):
+        return _as_signal(ecg, "ECG") if isinstance(ecg, (list, tuple)) else ecg
+    if isinstance(ecg, (GeneratorType, Dataset)):
         return ecg
     if isinstance(ecg, (list, tuple, np.ndarray, Tensor)):
         return list(ecg)

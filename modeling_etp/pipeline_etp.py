@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformers import Pipeline
+from transformers import AutoModel, Pipeline
 from transformers.pipelines.pt_utils import PipelineDataset, PipelineIterator
 
 from .ecg_inputs_etp import NumberedEcgs, as_inputs, batched, is_one_ecg, open_ecg, open_numbered
@@ -23,6 +23,8 @@ from .zero_shot_etp import (
     check_templates,
     label_logits,
 )
+
+TASK = "zero-shot-ecg-classification"
 
 # What may be said of any ECG.
 NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
@@ -262,6 +264,9 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
 
     def save_pretrained(self, save_directory: str | PathLike, **kwargs) -> None:
         """Save model, tokenizer and feature extractor, the processor that joins them, and the code of this pipeline."""
+        # Code that came with a checkpoint is registered nowhere, and still has to be saved again with it.
+        type(self)._registered_impl = {TASK: {"impl": type(self), "pt": (AutoModel,), "type": "multimodal"}}
+        ETPProcessor.register_for_auto_class()
         super().save_pretrained(save_directory, **kwargs)
         # It was set for the file only; on the living configuration it would be saved with the model from now on.
         self.model.config.__dict__.pop("custom_pipelines", None)
@@ -293,4 +298,4 @@ def _check_numbers(
         raise ValueError(f"`threshold` is a score between 0 and 1, got {threshold}.")
 
 
-__all__ = ["ZeroShotEcgClassificationPipeline"]
+__all__ = ["TASK", "ZeroShotEcgClassificationPipeline"]
