@@ -37,11 +37,6 @@ class ArchiveConfig(BuilderConfig):
     on_error: str = "raise"
     url: str | None = None
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.on_error not in ("raise", "skip"):
-            raise ValueError(f'`on_error` must be "raise" or "skip", got {self.on_error!r}.')
-
 
 class EcgArchiveBuilder(ArrowBasedBuilder):
     """Base of the builders of ECG archives on disk.
@@ -69,6 +64,8 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
         kwargs.setdefault("hash", self._fingerprint(data_dir))
         cache = None if cache_dir is None else str(cache_dir)
         super().__init__(cache, data_dir=None if data_dir is None else str(data_dir), **kwargs)
+        if self.config.on_error not in ("raise", "skip"):
+            raise ValueError(f'`on_error` must be "raise" or "skip", got {self.config.on_error!r}.')
         self._skipped_path: Path | None = None
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+import urllib3
 from datasets.utils import tqdm
 from datasets.utils.logging import get_logger
 from filelock import FileLock
@@ -131,7 +132,7 @@ def _fetch(file: RemoteFile, target: Path, session: requests.Session) -> None:
             time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
         try:
             _continue(file, part, session)
-        except (_RetryError, requests.RequestException) as error:
+        except (_RetryError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             problem = error
             logger.info(f"{file.url}: {error}; attempt {attempt + 1} of {_ATTEMPTS}")
         else:
@@ -170,7 +171,8 @@ def _continue(file: RemoteFile, part: Path, session: requests.Session) -> None:
         expected = response.headers.get("Content-Length")
         start = have if continues else 0
         with part.open("ab" if continues else "wb") as out:
-            for chunk in response.iter_content(_CHUNK):
+            # `read1` hands over what has come; `iter_content` would lose the bytes before a cut.
+            while chunk := response.raw.read1(_CHUNK):
                 out.write(chunk)
     received = part.stat().st_size - start
     if expected is not None and received != int(expected):
