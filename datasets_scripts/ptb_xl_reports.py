@@ -21,11 +21,12 @@ FIELD_LENGTH = 255
 LAST_LETTER = re.compile(r"\b[a-z]$")
 #: "qsiii", "tnegv": a wave and its lead written as one word.
 WAVE_AND_LEAD = re.compile(r"\b(qs|qrs|qr|q|rsr|rs|r|st|tneg|t|s)(i{1,3}|av[rlf]|v(?=\d))(?![^\W\d_])")
-SWEDISH = re.compile(r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert")
+SWEDISH = re.compile(
+    r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert|foerlopp|avledning|misstaenkt|extrasystoli\b"
+)
 GERMAN = re.compile(r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt")
 #: Swedish "i avl" is "in aVL", not the leads I and aVL; "block i" and "och i" are lead and grade there too.
 SWEDISH_IN = re.compile(r"(?<!block)(?<!och)(?<!samt)(?<!,) i (?=[a-z])")
-
 
 #: Advice, comparisons with other tracings and what those showed: none of it is seen in this ECG.
 REMARK = re.compile(
@@ -57,7 +58,8 @@ def report_statements(report: str) -> list[str]:
     """Translate a report to English statements, in the order of the report.
 
     Label text (`Edit: NORM 100, (NORM 100)`), device text, recommendations and a last word that the length of the
-    field cut off are left out; a report of nothing else gives an empty list. The result depends on nothing but `report` and the tables in `glossary/`.
+    field cut off are left out; a report of nothing else gives an empty list. The result depends on nothing but
+    `report` and the tables in `glossary/`.
     """
     return list(translate(report).statements)
 
@@ -88,21 +90,30 @@ def translate(report: str) -> Translation:
         if phrase or leads:
             num_trailing = 0
         position = max(after_phrase, after_leads, position + 1)
-    if len(LABEL_TEXT.sub("", report)) >= FIELD_LENGTH:
+    if is_cut_off(report):
         untranslated = untranslated[: len(untranslated) - num_trailing]
         assembler.end_cut_off()
     num_words = sum(token.isalpha() for token in tokens)
     return Translation(tuple(assembler.sentences()), tuple(untranslated), num_words)
 
 
+def report_findings_text(report: str) -> str:
+    """Cut label and device text off a report, in lower case, with single spaces."""
+    return " ".join(DEVICE_TEXT.sub("", LABEL_TEXT.sub("", report).lower()).split())
+
+
 def report_text(report: str) -> str:
     """Cut off label and device text and remarks that are no findings; fold the rest and split run-together words."""
-    text = LABEL_TEXT.sub("", report).lower()
-    if len(text) >= FIELD_LENGTH:  # "inverted in i, avl and i": the start of another word, not lead I
+    text = fold(report_findings_text(report))
+    if is_cut_off(report):  # "inverted in i, avl and i": the start of another word, not lead I
         text = LAST_LETTER.sub("", text)
-    text = fold(DEVICE_TEXT.sub("", text))
-    text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", " ".join(text.split())))
+    text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", text))
     return SWEDISH_IN.sub(" in ", text) if SWEDISH.search(text) else text
+
+
+def is_cut_off(report: str) -> bool:
+    """Whether a report fills its field, so that its last word may not be whole."""
+    return len(LABEL_TEXT.sub("", report)) >= FIELD_LENGTH
 
 
 @dataclass
