@@ -1,0 +1,107 @@
+"""python -m etp.archive_export ptb_xl --data_dir ptb-xl --output ptb-xl-parquet [--push_to_hub user/ptb-xl]"""
+
+import argparse
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict
+from huggingface_hub import DatasetCard, HfApi
+
+import datasets_scripts
+from etp.archives import ARCHIVE_NAMES, open_archive
+
+_SHARD_BYTES = 500_000_000
+_CARD_FILE = "README.md"
+
+
+def read_card(name: str) -> DatasetCard:
+    """The dataset card of an archive: licence, columns, splits, citation."""
+    return DatasetCard.load(Path(datasets_scripts.__file__).parent / "cards" / f"{name}.md")
+
+
+def export_parquet(splits: DatasetDict, folder: str | Path, *, name: str, config: str) -> Path:
+    """Write an archive as Parquet files with its dataset card, so that `load_dataset(folder, config)` opens it.
+
+    Args:
+        splits: As `open_archive` gives them.
+        folder: Made if missing. Several configs can be written into one folder, one after another.
+        name: Of the archive, for the card.
+        config: Under which name the files are opened.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        FileExistsError: If the folder already holds this config.
+    """
+    folder = Path(folder)
+    if (folder / config).exists():
+        raise FileExistsError(f"{folder / config} exists already. Delete it, or export to another folder.")
+    # Under its final name only when it is whole.
+    unfinished = folder / f"{config}.unfinished"
+    unfinished.mkdir(parents=True)
+    for split_name, split in splits.items():
+        _write_split(split, unfinished, split_name)
+    unfinished.rename(folder / config)
+    card_path = folder / _CARD_FILE
+    card = DatasetCard.load(card_path) if card_path.exists() else read_card(name)
+    data_files = [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits]
+    others = [entry for entry in card.data.get("configs") or [] if entry["config_name"] != config]
+    card.data.configs = [*others, {"config_name": config, "data_files": data_files}]
+    card.save(card_path)
+    return folder
+
+
+def push_archive(splits: DatasetDict, repo_id: str, *, name: str, config: str, private: bool = True) -> str:
+    """Push an archive to the Hub: its card first, then its splits, whose metadata `datasets` adds to the card.
+
+    Args:
+        splits: As `open_archive` gives them.
+        repo_id: `user/name` of a dataset repository; made if missing.
+        name: Of the archive, for the card.
+        config: Under which name it is opened.
+        private: Whether a new repository is private.
+
+    Returns:
+        The URL of the commit.
+    """
+    api = HfApi()
+    api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+    if not api.file_exists(repo_id, _CARD_FILE, repo_type="dataset"):
+        api.upload_file(
+            path_or_fileobj=str(read_card(name)).encode(),
+            path_in_repo=_CARD_FILE,
+            repo_id=repo_id,
+            repo_type="dataset",
+        )
+    return splits.push_to_hub(repo_id, config_name=config, private=private).commit_url
+
+
+def _write_split(split: Dataset, folder: Path, name: str) -> None:
+    num_shards = -(-split.data.nbytes // _SHARD_BYTES)
+    for index in range(num_shards):
+        shard = split.shard(num_shards, index, contiguous=True)
+        shard.to_parquet(folder / f"{name}-{index:05d}-of-{num_shards:05d}.parquet")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Export an archive as the command line says."""
+    parser = argparse.ArgumentParser(description="Export an ECG archive as Parquet with its dataset card.")
+    parser.add_argument("name", choices=ARCHIVE_NAMES)
+    parser.add_argument("--data_dir", help="the unpacked archive; without it, it is fetched from its publisher")
+    parser.add_argument("--config", help="config of the builder, e.g. 500hz")
+    parser.add_argument("--num_proc", type=int, help="processes that prepare it")
+    parser.add_argument("--output", help="folder to write Parquet files and the card to")
+    parser.add_argument("--push_to_hub", metavar="REPO", help="dataset repository to push to, e.g. user/ptb-xl")
+    arguments = parser.parse_args(argv)
+    if not (arguments.output or arguments.push_to_hub):
+        parser.error("give --output, --push_to_hub or both")
+    splits = open_archive(arguments.name, arguments.data_dir, config=arguments.config, num_proc=arguments.num_proc)
+    config = arguments.config or next(iter(splits.values())).info.config_name
+    if arguments.output:
+        print(f"written: {export_parquet(splits, arguments.output, name=arguments.name, config=config)}")
+    if arguments.push_to_hub:
+        print(f"pushed: {push_archive(splits, arguments.push_to_hub, name=arguments.name, config=config)}")
+
+
+if __name__ == "__main__":
+    main()

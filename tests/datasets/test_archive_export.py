@@ -1,0 +1,64 @@
+"""What is exported opens with `load_dataset` and has the same rows, features and a complete card."""
+
+import datasets
+import pytest
+
+from etp.archive_export import export_parquet, main, read_card
+from etp.archives import ARCHIVE_NAMES, open_archive
+
+
+@pytest.mark.parametrize("name", ARCHIVE_NAMES)
+def test_an_export_loads_with_the_same_rows_and_features(name, ptb_xl, cpsc2018, tmp_path):
+    root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018}[name]
+    splits = open_archive(name, root, cache_dir=tmp_path / "cache")
+    export_parquet(splits, tmp_path / "export", name=name, config="default-form")
+    loaded = datasets.load_dataset(str(tmp_path / "export"), "default-form", cache_dir=str(tmp_path / "loaded"))
+    assert list(loaded) == list(splits)
+    for split in splits:
+        assert loaded[split].features == splits[split].features
+        assert list(loaded[split]) == list(splits[split])
+
+
+def test_a_long_split_is_written_in_pieces_that_load_in_order(ptb_xl, tmp_path, monkeypatch):
+    monkeypatch.setattr("etp.archive_export._SHARD_BYTES", 30_000)
+    splits = open_archive("ptb_xl", ptb_xl, cache_dir=tmp_path / "cache")
+    export_parquet(splits, tmp_path / "export", name="ptb_xl", config="100hz")
+    assert len(list((tmp_path / "export/100hz").glob("train-*.parquet"))) > 1
+    loaded = datasets.load_dataset(str(tmp_path / "export"), "100hz", cache_dir=str(tmp_path / "loaded"))
+    assert loaded["train"]["record_id"][:] == splits["train"]["record_id"][:]
+
+
+def test_a_second_config_joins_the_first(ptb_xl, tmp_path):
+    splits = open_archive("ptb_xl", ptb_xl, cache_dir=tmp_path / "cache")
+    for config in ("first", "second"):
+        export_parquet(splits, tmp_path / "export", name="ptb_xl", config=config)
+    assert datasets.get_dataset_config_names(str(tmp_path / "export")) == ["first", "second"]
+
+
+def test_an_export_is_not_written_over_another(ptb_xl, tmp_path):
+    splits = open_archive("ptb_xl", ptb_xl, cache_dir=tmp_path / "cache")
+    export_parquet(splits, tmp_path / "export", name="ptb_xl", config="100hz")
+    with pytest.raises(FileExistsError, match=r"export/100hz exists already\. Delete it"):
+        export_parquet(splits, tmp_path / "export", name="ptb_xl", config="100hz")
+
+
+def test_the_command_names_the_config_of_the_builder(ptb_xl, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    main(["ptb_xl", "--data_dir", str(ptb_xl), "--output", str(tmp_path / "export")])
+    assert "written:" in capsys.readouterr().out
+    assert (tmp_path / "export/100hz/test-00000-of-00001.parquet").exists()
+
+
+def test_the_command_needs_somewhere_to_write(capsys):
+    with pytest.raises(SystemExit):
+        main(["ptb_xl"])
+    assert "give --output, --push_to_hub or both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ARCHIVE_NAMES)
+def test_the_card_describes_every_column(name, ptb_xl, cpsc2018, tmp_path):
+    splits = open_archive(name, {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018}[name], cache_dir=tmp_path / "cache")
+    card = read_card(name)
+    assert card.data.license == "cc-by-4.0"
+    missing = [column for column in splits["train"].column_names if f"`{column}`" not in card.text]
+    assert not missing
