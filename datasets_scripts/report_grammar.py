@@ -59,13 +59,17 @@ class Statement:
         return " ".join(filter(None, [*extents, before, region, self.finding, after]))
 
     def sentences(self) -> list[str]:
-        """One sentence for the listed leads and one for each named group, so that equal facts read equal."""
+        """One sentence for the limb leads, one for the chest leads and one for each named group.
+
+        Lists of leads vary without end, their halves do not: so more of what is equal reads equal.
+        """
         if self.regions and OF_RECORDING.search(self.finding):
             return replace(self, regions=()).sentences()
         if self.regions and not OF_MUSCLE.search(self.finding):
             groups = tuple(f"{region} leads" for region in self.regions if f"{region} leads" not in self.groups)
             return replace(self, regions=(), groups=groups + self.groups).sentences()
-        places = ([format_leads(self.leads)] if self.leads else []) + list(self.groups)
+        halves = [[lead for lead in self.leads if lead.startswith("V") == is_chest] for is_chest in (False, True)]
+        places = [*(format_leads(half) for half in halves if half), *self.groups]
         return [self.sentence(place) for place in places or [""]]
 
     def sentence(self, place: str) -> str:
