@@ -75,6 +75,11 @@ def translate(report: str) -> Translation:
     untranslated: list[str] = []
     num_trailing = position = 0
     while position < len(tokens):
+        if not tokens[position].isalnum():
+            if tokens[position] == "." and not is_german:  # German abbreviates: "neg. t"
+                assembler.end_sentence()
+            position += 1
+            continue
         leads, after_leads = lead_list(tokens, position)
         phrase, after_phrase = longest_phrase(tokens, position)
         if phrase and after_phrase >= after_leads:
@@ -85,8 +90,6 @@ def translate(report: str) -> Translation:
             assembler.detach()
             untranslated.append(tokens[position])
             num_trailing += 1
-        elif tokens[position] == "." and not is_german:  # German abbreviates: "neg. t"
-            assembler.end_sentence()
         if phrase or leads:
             num_trailing = 0
         position = max(after_phrase, after_leads, position + 1)
