@@ -14,6 +14,7 @@ from etp.pretraining.arguments import GROUPS, Arguments
 from etp.pretraining.batch_norm import synchronise_batch_norm
 from etp.pretraining.checkpoints import CheckpointError
 from etp.pretraining.interruption import Interruption
+from etp.pretraining.live_texts import LiveTexts, unfreeze_text_layers
 from etp.pretraining.logs import METRICS_FILE, plot_curves, write_run_files
 from etp.pretraining.loop import NonFiniteLossError, Trainer
 from etp.pretraining.objectives import ContrastiveModel
@@ -21,6 +22,7 @@ from etp.pretraining.options import OptionError, parse_options
 from etp.pretraining.preflight import check_before_computing, check_world_size, clear_output
 from etp.pretraining.records import Split, load_split
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
+from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
 logger = logging.getLogger("train")
@@ -86,17 +88,36 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
     """Everything a run consists of, at its first step."""
     processor = make_processor(args.model)
     model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
-    model.freeze_text_model()
+    if args.model.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    texts = make_texts(model, processor, args, accelerator)
     train, validation = load_splits(args, processor, accelerator)
-    texts = FrozenTexts(model, processor.tokenizer, cache_dir=args.training.feature_cache, device=accelerator.device)
 
     several = accelerator.num_processes > 1
-    contrastive = ContrastiveModel(model, weights=args.training.objectives, across_processes=several)
+    contrastive = ContrastiveModel(
+        model,
+        weights=args.training.objectives,
+        across_processes=several,
+        first_text_layer=args.model.unfreeze_text_from,
+    )
     if several:
         contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
     trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
     trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
     return trainer, processor
+
+
+def make_texts(
+    model: ETPModel, processor: ETPProcessor, args: Arguments, accelerator: Accelerator
+) -> FrozenTexts | LiveTexts:
+    """Freeze the text tower, or its lower layers, and keep what the frozen part gives."""
+    first_layer, device = args.model.unfreeze_text_from, accelerator.device
+    if first_layer is None:
+        model.freeze_text_model()
+        return FrozenTexts(model, processor.tokenizer, cache_dir=args.training.feature_cache, device=device)
+    unfreeze_text_layers(model, first_layer=first_layer)
+    dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
+    return LiveTexts(model, processor.tokenizer, first_layer=first_layer, dtype=dtype, device=device)
 
 
 def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerator) -> tuple[Split, ...]:

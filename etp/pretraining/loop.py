@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 from .arguments import Arguments
 from .augmentation import Augmentation
 from .batches import BatchPlan
-from .checkpoints import Checkpoint, check_weights, read_checkpoint, write_checkpoint
+from .checkpoints import Checkpoint, CheckpointError, check_weights, read_checkpoint, write_checkpoint
 from .interruption import Interruption
+from .live_texts import LiveTexts, layer_learning_rates
 from .logs import METRICS_FILE, MetricsFile, versions
 from .objectives import ContrastiveModel
 from .optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
@@ -63,7 +64,7 @@ class Trainer:
         *,
         train: Split,
         validation: Split,
-        texts: FrozenTexts,
+        texts: FrozenTexts | LiveTexts,
     ):
         self.accelerator, self.args, self.texts = accelerator, args, texts
         self.train_split, self.validation_split = train, validation
@@ -75,8 +76,16 @@ class Trainer:
             self.num_steps = min(self.num_steps, options.max_steps)
         self.module = model
         self.trained = trained_tensors(model)
+        rates = {}
+        if args.model.unfreeze_text_from is not None:
+            rates = layer_learning_rates(
+                model.model,
+                learning_rate=args.model.text_learning_rate,
+                decay=args.model.text_layer_decay,
+                prefix="model.",
+            )
         groups = parameter_groups(
-            model, learning_rate=options.learning_rate, weight_decay=options.weight_decay, layer_rates={}
+            model, learning_rate=options.learning_rate, weight_decay=options.weight_decay, layer_rates=rates
         )
         optimizer, self.scheduler = make_optimizer(groups, num_steps=self.num_steps, warmup_ratio=options.warmup_ratio)
         self.average = WeightAverage(model, decay=options.ema_decay) if options.ema_decay else None
@@ -113,6 +122,11 @@ class Trainer:
         """Continue from a checkpoint as if there had been no break."""
         checkpoint = read_checkpoint(folder)
         check_weights(self.trained, checkpoint.weights, folder=folder)
+        if checkpoint.state["text_tower"] != self.texts.fingerprint:
+            raise CheckpointError(
+                f"--resume {folder}: --text_model {self.args.model.text_model} is not the text tower of that run, or its "
+                "files changed since. Give the same tower, or start anew."
+            )
         with torch.no_grad():
             for name, tensor in self.trained.items():
                 tensor.copy_(checkpoint.weights[name])
@@ -239,7 +253,12 @@ class Trainer:
         started = time.perf_counter()
         self._check_finite()
         if self.accelerator.is_main_process:
-            state = {"position": asdict(self.position), "options": self.args.to_dict(), "versions": versions()}
+            state = {
+                "position": asdict(self.position),
+                "options": self.args.to_dict(),
+                "versions": versions(),
+                "text_tower": self.texts.fingerprint,
+            }
             optimizer = {
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict(),

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from modeling_etp.modeling_etp import ETPModel
 
+from .live_texts import upper_features
+
 
 @dataclass(frozen=True)
 class TextColumns:
@@ -15,7 +17,7 @@ class TextColumns:
 
     Attributes:
         texts: What the text tower gives for this process's texts, `(own texts, text_hidden)`; or, where the tower is
-            trained, its tokens `{"input_ids": …, "attention_mask": …}`.
+            trained, what its frozen lower layers give (`LiveTexts.columns`).
         positives: Weights of this process's ECGs against the texts of all processes, `(own ECGs, all texts)`.
     """
 
@@ -30,13 +32,22 @@ class ContrastiveModel(nn.Module):
         model: The two towers.
         weights: Weight of each objective by its name.
         across_processes: Whether each process holds a part of the batch.
+        first_text_layer: Where the trained part of the text tower begins; none if it is frozen.
     """
 
-    def __init__(self, model: ETPModel, *, weights: Mapping[str, float], across_processes: bool = False):
+    def __init__(
+        self,
+        model: ETPModel,
+        *,
+        weights: Mapping[str, float],
+        across_processes: bool = False,
+        first_text_layer: int | None = None,
+    ):
         super().__init__()
         self.model = model
         self.weights = dict(weights)
         self.across_processes = across_processes
+        self.first_text_layer = first_text_layer
 
     def forward(
         self,
@@ -68,8 +79,9 @@ class ContrastiveModel(nn.Module):
 
     def embed_texts(self, texts: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Unit vectors of texts, `(texts, projection_dim)`."""
-        features = texts if isinstance(texts, Tensor) else self.model.get_text_tower_features(**texts)
-        return self.model.text_projection(features)
+        if not isinstance(texts, Tensor):
+            texts = upper_features(self.model, texts, first_layer=self.first_text_layer)
+        return self.model.text_projection(texts)
 
     def _loss(self, ecg_embeds: Tensor, columns: TextColumns) -> Tensor:
         return self.model.contrastive_loss(

@@ -12,6 +12,7 @@ from torch import Tensor
 from .augmentation import Augmentation
 from .batch_norm import running_statistics_kept
 from .batches import share
+from .live_texts import LiveTexts
 from .objectives import TextColumns
 from .records import Split
 from .towers import FrozenTexts
@@ -47,7 +48,7 @@ class BatchMaker:
     def __init__(
         self,
         split: Split,
-        texts: FrozenTexts,
+        texts: FrozenTexts | LiveTexts,
         augmentation: Augmentation,
         *,
         objectives: Sequence[str],

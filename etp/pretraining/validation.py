@@ -9,6 +9,7 @@ from etp.retrieval import retrieval_metrics
 from modeling_etp.loss_etp import gather_with_gradient
 
 from .batches import share
+from .live_texts import LiveTexts
 from .objectives import ContrastiveModel
 from .records import Split
 from .towers import FrozenTexts
@@ -18,7 +19,7 @@ BATCH_SIZE = 128
 
 @torch.no_grad()
 def validate(
-    model: ContrastiveModel, split: Split, texts: FrozenTexts, accelerator: Accelerator, *, loss_batch: int
+    model: ContrastiveModel, split: Split, texts: FrozenTexts | LiveTexts, accelerator: Accelerator, *, loss_batch: int
 ) -> dict[str, float]:
     """Compare every ECG of the split with every distinct report of it.
 
@@ -36,7 +37,9 @@ def validate(
     text_index = torch.tensor([row_of[key] for key in reports])
     with accelerator.autocast():
         ecg_embeds = embed_ecgs(model, split, accelerator)
-        text_embeds = model.embed_texts(texts.columns([split.views.text(key) for key in distinct]))
+        strings = [split.views.text(key) for key in distinct]
+        parts = [strings[start : start + BATCH_SIZE] for start in range(0, len(strings), BATCH_SIZE)]
+        text_embeds = torch.cat([model.embed_texts(texts.columns(part)) for part in parts])
     figures = retrieval_metrics(ecg_embeds, text_embeds, text_index)
     losses = []
     for start in range(0, len(split) - 1, loss_batch):

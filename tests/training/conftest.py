@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -77,12 +78,14 @@ def launch(common_options):
     """Start `accelerate launch train.py` and return the process; stderr is piped."""
     processes = []
 
-    def launch(output_dir: Path, *options: str, num_processes: int = 1) -> subprocess.Popen:
+    def launch(
+        output_dir: Path, *options: str, num_processes: int = 1, script: Sequence[str] = ("train.py",)
+    ) -> subprocess.Popen:
         launcher = ["-m", "accelerate.commands.launch", "--num_processes", str(num_processes), "--num_machines", "1"]
         launcher += ["--mixed_precision", "no", "--dynamo_backend", "no"]
         launcher += ["--multi_gpu", "--main_process_port", "0"] if num_processes > 1 else ["--cpu"]
-        command = [sys.executable, *launcher, "train.py", *common_options, "--output_dir", str(output_dir), *options]
-        environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        command = [sys.executable, *launcher, *script, *common_options, "--output_dir", str(output_dir), *options]
+        environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
