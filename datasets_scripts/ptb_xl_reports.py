@@ -38,7 +38,7 @@ REMARK = re.compile(
     r"|\(previously[^)]*\)|whereas previously [^,.]*|the previously (noted|inverted)"
     r"|st segment depression is now negligible|st (segment depression|t wave changes) ha(s|ve) resolved"
     r"|(st t wave|st-t wave) changes have resolved|t waves are no longer inverted[^.]*"
-    r"|rather than (slightly )?inverted|(the )?(atrial fibrillation|rhythm) has reverted to"
+    r"|rather than (old infarction|(slightly )?inverted)|(the )?(atrial fibrillation|rhythm) has reverted to"
     r"|,? ?but vpbs are not recorded[^.]*|,? ?except (for|that) [^.]*"
     r"|no (significant )?change since [^.]*?(?=normal|\.|$)|(ekg )?(jmf med|som inte fanns paa) ekg \d+"
     r"|since (ecg|tracing) of [\d:/. ]+|since \d[\d:/. ]+"

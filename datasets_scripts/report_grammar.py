@@ -153,7 +153,8 @@ class Assembler:
             for finding in phrase.target.split(" | "):
                 self.add_finding(finding)
         elif phrase.kind in ("and", "or"):
-            self.joined_by = phrase.kind
+            # "old posterior or recent septal infarction" joins qualifiers of one noun, not two findings.
+            self.joined_by = self.joined_by if self.pending.regions else phrase.kind
         elif phrase.kind == "remark":
             self.detach()
         elif phrase.kind == "leads":
