@@ -13,8 +13,11 @@ def make_text_model(text_config: PreTrainedConfig, *, pooling: str) -> PreTraine
     """Build the encoder that `text_config` describes, without a pooler unless `pooling="pooler"` uses it.
 
     Raises:
-        ValueError: If `pooling="pooler"` and the architecture has none.
+        ValueError: If transformers has no base model for the configuration, or `pooling="pooler"` and the
+            architecture has none.
     """
+    if type(text_config) not in AutoModel._model_mapping:
+        raise ValueError(f"`text_config` must be one that AutoModel can build, got {type(text_config).__name__}.")
     # An unused pooler would be parameters without a gradient, which distributed training trips over.
     use_pooler = pooling == "pooler"
     model_class = AutoModel._model_mapping[type(text_config)]

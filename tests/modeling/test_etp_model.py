@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import PreTrainedConfig
 
 from modeling_etp.configuration_etp import ETPConfig
 from modeling_etp.loss_etp import info_nce_loss, siglip_loss
@@ -138,6 +139,13 @@ def test_projections_with_a_hidden_layer_have_a_gradient_and_dropout(make_model,
 def test_an_encoder_without_a_pooler_cannot_pool_by_it(make_config):
     config = make_config(text_config=TEXT_TOWERS["distilbert"], text_pooling="pooler")
     with pytest.raises(ValueError, match="DistilBertModel has none"):
+        ETPModel(config)
+
+
+def test_a_text_config_without_a_base_model_is_refused(make_config):
+    config = make_config()
+    config.text_config = PreTrainedConfig()
+    with pytest.raises(ValueError, match="one that AutoModel can build, got PreTrainedConfig"):
         ETPModel(config)
 
 
