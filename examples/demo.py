@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 from datasets_scripts.synthetic import write_archive  # noqa: E402  (works from a checkout that is not installed)
 
 NUM_RECORDS = 1500
+NUM_EPOCHS, NUM_EPOCHS_REAL = 12, 4  # the real archive has fourteen times as many records
 TEST_FOLD = "10"
 # Phrases, none of which is a label the model was trained with: it has only read reports.
 CANDIDATE_LABELS = (
@@ -97,9 +98,11 @@ def make_archive(data_dir: Path, *, seed: int) -> Path:
 
 def pretrain(data_dir: Path, args: argparse.Namespace) -> None:
     say("Pre-training: ECGs against their reports, no labels")
+    num_epochs = NUM_EPOCHS_REAL if args.data_dir else NUM_EPOCHS
     run(
         f"{ACCELERATE} train.py examples/configs/etp-demo.yaml --overwrite true",
-        *("--data_dir", data_dir.resolve(), "--output_dir", args.model_dir.resolve(), "--seed", args.seed),
+        *("--data_dir", data_dir.resolve(), "--output_dir", args.model_dir.resolve()),
+        *("--num_epochs", num_epochs, "--seed", args.seed),
         *("--cache_dir", (args.output_dir / "cache").resolve()),
         *("--feature_cache", (args.output_dir / "cache" / "text_features").resolve()),
     )
