@@ -2,14 +2,12 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .ecg_recording_etp import (
-    MAX_UNPACKED_VALUES,
     EcgContentError,
     EcgCorruptError,
     EcgFormatError,
@@ -21,8 +19,7 @@ from .ecg_recording_etp import (
     millivolts_per,
     sex_name,
 )
-
-MAX_UNPACKED_BYTES = 8 * MAX_UNPACKED_VALUES
+from .matlab_files_etp import MAX_UNPACKED_BYTES, load_matlab
 
 # What people call these things, in the order in which they are looked for; compared in lower case.
 _SIGNAL_NAMES = ("signal", "ecg", "val", "data", "p_signal")
@@ -87,61 +84,27 @@ def read_matlab(content: bytes, source: str, **stated: Any) -> EcgRecording:
 
     A `.mat` of the PhysioNet Challenges doesn't say its rate, unit or leads; its `.hea` does, and where that lies
     beside it, `read_ecg` reads it instead.
-
-    Raises:
-        EcgFormatError: If the file is MATLAB 7.3, which is HDF5.
     """
-    if content[:10] == b"MATLAB 7.3" or content[:4] == b"\x89HDF":
-        raise EcgFormatError(source, "MATLAB 7.3 (HDF5) isn't supported. Save it in MATLAB with `save(…, '-v7')`.")
-    if content[:6] == b"MATLAB":
-        _check_unpacked_size(content, source)
-    from scipy.io import loadmat  # takes 0.2 s to import
-
-    with errors_named(source, "scipy.io.loadmat"):
-        variables = loadmat(io.BytesIO(content), struct_as_record=True)
-    arrays = {name: value for name, value in variables.items() if not name.startswith("__")}
-    struct = arrays.get("ECG")
-    if isinstance(struct, np.ndarray) and struct.dtype.names and "data" in struct.dtype.names and struct.size == 1:
-        return _read_cpsc2018(struct.flat[0], source, **stated)
-    return recording_from_arrays(arrays, source, "MATLAB", **stated)
+    variables = {name: value for name, value in load_matlab(content, source).items() if value is not None}
+    ecg = variables.get("ECG")
+    if isinstance(ecg, dict) and "data" in ecg:
+        return _read_cpsc2018(ecg, source, **stated)
+    return recording_from_arrays(variables, source, "MATLAB", **stated)
 
 
-def _read_cpsc2018(struct: np.void, source: str, *, sampling_rate, lead_names, units) -> EcgRecording:
+def _read_cpsc2018(ecg: dict[str, Any], source: str, *, sampling_rate, lead_names, units) -> EcgRecording:
     """The struct of the CPSC2018 archive: `data` is 12 leads in mV at 500 Hz by the definition of that archive."""
     metadata = {"format": "CPSC2018"}
-    for key, tidy in (("sex", sex_name), ("age", age_in_years)):
-        value = np.atleast_1d(struct[key]).ravel() if key in struct.dtype.names else []
-        if len(value) == 1 and (tidied := tidy(value[0])) is not None:
-            metadata[key] = tidied
-    signal = _check_signal(struct["data"], source, 12 if lead_names is None else len(lead_names))
+    if sex := sex_name(ecg.get("sex")):
+        metadata["sex"] = sex
+    if (age := age_in_years(_number(ecg.get("age")))) is not None:
+        metadata["age"] = age
+    signal = _check_signal(np.asarray(ecg["data"]), source, 12 if lead_names is None else len(lead_names))
     if sampling_rate not in (None, 500) or units not in (None, "mV"):
         raise EcgContentError(
             source, f"the CPSC2018 archive is in mV at 500 Hz, got {sampling_rate} and {units}. Leave both out."
         )
     return make_recording(source, signal, [500] * len(signal), None, metadata, lead_names=lead_names)
-
-
-def _check_unpacked_size(content: bytes, source: str) -> None:
-    """Refuse a MATLAB 5 file whose compressed elements unfold to more than fits; `scipy` doesn't limit them."""
-    order = "<" if content[126:128] == b"IM" else ">"
-    position, unpacked = 128, 0
-    while position + 8 <= len(content):
-        kind, length = np.frombuffer(content, f"{order}u4", 2, position).tolist()
-        position += 8
-        if kind == 15:  # miCOMPRESSED
-            stream = zlib.decompressobj()
-            packed = content[position : position + length]
-            try:
-                while packed and unpacked <= MAX_UNPACKED_BYTES:
-                    unpacked += len(stream.decompress(packed, 2**20))
-                    packed = stream.unconsumed_tail
-            except zlib.error as error:
-                raise EcgCorruptError(
-                    source, f"a compressed variable is damaged ({error}). Fetch it again."
-                ) from error
-        if unpacked > MAX_UNPACKED_BYTES:
-            raise EcgUnsafeError(source, f"it unfolds to over {MAX_UNPACKED_BYTES:,} bytes. Save the ECG alone.")
-        position += length
 
 
 def recording_from_arrays(
@@ -163,27 +126,19 @@ def recording_from_arrays(
     Raises:
         EcgContentError: If there isn't one signal, or its rate or unit stays unknown.
     """
-    by_name = {name.lower(): np.asarray(value) for name, value in arrays.items()}
-    matrices = [
-        name
-        for name, value in by_name.items()
-        if value.ndim == 2 and min(value.shape) > 0 and value.dtype.kind in "fiu" and value.size > 1
-    ]
+    by_name = {name.lower(): value for name, value in arrays.items()}
+    matrices = [name for name, value in by_name.items() if _is_matrix(value)]
     name = next((name for name in _SIGNAL_NAMES if name in by_name), matrices[0] if len(matrices) == 1 else None)
     if name is None:
         raise EcgContentError(
             source, f"expected one matrix called {', '.join(_SIGNAL_NAMES)}, it has {sorted(arrays)[:20]}. Rename it."
         )
-    signal = by_name.pop(name)
+    signal = np.asarray(by_name.pop(name))
     names = _text_list(_first(by_name, _LEAD_NAMES))
     expected = next((len(given) for given in (lead_names, names) if given is not None), 12)
     signal = _check_signal(signal, source, expected)
-    stored_rate = _first(by_name, _RATE_NAMES)
-    rates = [
-        float(value.item())
-        for value in [stored_rate]
-        if value is not None and value.size == 1 and value.dtype.kind in "fiu"
-    ]
+    stored_rate = _number(_first(by_name, _RATE_NAMES))
+    rates = [] if stored_rate is None else [stored_rate]
     rates += [sampling_rate] if sampling_rate is not None else []
     if not rates:
         raise EcgContentError(source, "the sampling rate isn't in the file. Pass it, e.g. `sampling_rate=500` (Hz).")
@@ -226,15 +181,24 @@ def _check_signal(signal: np.ndarray, source: str, num_leads: int) -> np.ndarray
     return signal
 
 
-def _first(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray | None:
+def _first(arrays: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((arrays[name] for name in names if name in arrays), None)
 
 
-def _text_list(value: np.ndarray | None) -> list[str] | None:
-    """Strings from an array of text, or from a MATLAB cell array of it."""
-    if value is None:
-        return None
-    texts = [item.item() if isinstance(item, np.ndarray) and item.size == 1 else item for item in value.ravel()]
-    if not texts or not all(isinstance(text, str) for text in texts):
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2 and value.size > 1 and value.dtype.kind in "fiu"
+
+
+def _number(value: Any) -> float | None:
+    """The value of an array of one number."""
+    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu":
+        return float(value.item())
+    return None
+
+
+def _text_list(value: Any) -> list[str] | None:
+    """Strings from a string, an array of them, or a MATLAB cell of them."""
+    texts = value.ravel().tolist() if isinstance(value, np.ndarray) else [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         return None
     return [text.strip() for text in texts]
