@@ -25,7 +25,7 @@ from .ecg_resnet_etp import (
     check_input_values,
 )
 from .loss_etp import info_nce_loss, pairwise_logits, siglip_loss
-from .text_tower_etp import make_text_model, pool_tokens, text_arguments
+from .text_tower_etp import make_text_model, pool_tokens
 from .two_towers_etp import join_towers
 
 # Weights of a full ETP checkpoint that are none of the ECG tower's.
@@ -161,7 +161,6 @@ class ETPModel(ETPPreTrainedModel):
         self.ecg_model = ETPEcgModel._from_config(config.ecg_config)
         self.text_pooling = config.text_pooling
         self.text_model = make_text_model(config.text_config, pooling=config.text_pooling)
-        self.text_arguments = text_arguments(self.text_model)
         self.ecg_projection = ETPProjection(
             config.ecg_config.pooled_size,
             config.ecg_projection_hidden_size,
@@ -273,9 +272,6 @@ class ETPModel(ETPPreTrainedModel):
     def _text_tower_output(
         self, input_ids: Tensor | None, attention_mask: Tensor | None, **kwargs
     ) -> BaseModelOutputWithPooling:
-        # A tokenizer may give more than the tower takes: DistilBERT has no `token_type_ids`.
-        for name in {"token_type_ids", "position_ids"} - self.text_arguments:
-            kwargs.pop(name, None)
         output = self.text_model(input_ids=input_ids, attention_mask=attention_mask, **{**kwargs, "return_dict": True})
         return BaseModelOutputWithPooling(
             last_hidden_state=output.last_hidden_state,

@@ -32,11 +32,6 @@ def make_text_model(text_config: PreTrainedConfig, *, pooling: str) -> PreTraine
     return text_model
 
 
-def text_arguments(text_model: PreTrainedModel) -> frozenset[str]:
-    """Names of the arguments that the tower's `forward` takes."""
-    return frozenset(inspect.signature(text_model.forward).parameters)
-
-
 def pool_tokens(output: ModelOutput, attention_mask: Tensor | None, pooling: str) -> Tensor:
     """Reduce `last_hidden_state`, shape `(texts, tokens, hidden)`, to `(texts, hidden)`.
 
