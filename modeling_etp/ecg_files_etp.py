@@ -20,6 +20,7 @@ from .ecg_recording_etp import (
     EcgRecording,
     EcgUnsafeError,
 )
+from .ecg_scp_etp import read_scp
 from .ecg_table_etp import read_table
 from .ecg_wfdb_etp import read_wfdb, read_wfdb_int16
 from .ecg_wfdb_header_etp import WfdbHeader, parse_wfdb_header, read_wfdb_header
@@ -35,7 +36,7 @@ _WFDB_FIRST_LINE = re.compile(rb"(?:#[^\n]*\n|\s)*[\w.-]+(?:/\d+)?[ \t]+\d+([ \t
 _WFDB_SECOND_LINE = re.compile(
     rb"[^\n]*\n\s*(?:[\w.~-]+[ \t]+\d+[x:+\d]*[ \t]+\S*\d[^\n]*|[\w~-]+[ \t]+\d+[ \t\r]*)(?:\n|$)", re.ASCII
 )
-_KNOWN = "WFDB, EDF/BDF, DICOM, NumPy, CSV, MATLAB, HL7 aECG and GE MUSE XML"
+_KNOWN = "WFDB, EDF/BDF, DICOM, NumPy, CSV, MATLAB, HL7 aECG, GE MUSE XML and SCP-ECG"
 
 
 def read_ecg(
@@ -49,7 +50,7 @@ def read_ecg(
     """Read one ECG from a file; the format is recognised by its content.
 
     WFDB records (`.hea` with `.dat` or `.mat`), EDF and BDF, DICOM waveforms, `.npy` and `.npz`, CSV and TSV, MATLAB
-    `.mat`, HL7 aECG and GE MUSE XML. Channels that are no ECG leads are left out and listed in
+    `.mat`, HL7 aECG, GE MUSE XML and SCP-ECG. Channels that are no ECG leads are left out and listed in
     `metadata["dropped_channels"]`.
 
     Args:
@@ -104,7 +105,7 @@ def read_ecg(
 
 
 # Formats that state rate and unit, and those that may not and need to ask the caller.
-_STATING_READERS = {"EDF": read_edf, "DICOM": read_dicom, "XML": read_xml}
+_STATING_READERS = {"EDF": read_edf, "DICOM": read_dicom, "XML": read_xml, "SCP-ECG": read_scp}
 _ASKING_READERS = {"npy": read_npy, "npz": read_npz, "MATLAB": read_matlab, "table": read_table}
 
 
@@ -166,8 +167,8 @@ def _recognise(head: bytes, name: Path | str) -> str:
         return "DICOM"
     if head[:8] == b"0       " or head[:8] == b"\xffBIOSEMI":
         return "EDF"
-    if head[16:22] == b"SCPECG":
-        raise EcgFormatError(name, f"SCP-ECG isn't supported. Convert it to one of {_KNOWN}.")
+    if head[16:22] == b"SCPECG" or _looks_like_scp(head):
+        return "SCP-ECG"
     if head[:6] == b"MATLAB" or head[:4] == b"\x89HDF" or _looks_like_matlab4(head):
         return "MATLAB"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -183,6 +184,11 @@ def _recognise(head: bytes, name: Path | str) -> str:
 def _looks_like_wfdb(head: bytes) -> bool:
     first = _WFDB_FIRST_LINE.match(head)
     return bool(first) and bool(_WFDB_SECOND_LINE.match(head, first.end()))
+
+
+def _looks_like_scp(head: bytes) -> bool:
+    """Section 0 comes at byte 7 and its first pointer is to itself; not all devices write `SCPECG` into it."""
+    return len(head) >= 32 and head[8:10] == head[22:24] == b"\0\0" and head[28:32] == b"\7\0\0\0"
 
 
 def _looks_like_matlab4(head: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .leads_etp import STANDARD_LEADS, canonical_lead
+from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_weights
 
 # Values (leads x samples) that a compressed file may unfold to: 55 minutes of 12 leads at 500 Hz. What an uncompressed
 # file declares is checked against its real size instead, so its length isn't limited.
@@ -197,6 +197,23 @@ def make_recording(
     if len(kept) < len(leads):
         metadata["dropped_channels"] = [name for name, lead in zip(names, leads, strict=True) if not lead]
     return EcgRecording(signal, tidy_rate(rates[kept[0]], source), kept_names, metadata)
+
+
+def with_derived_leads(recording: EcgRecording) -> EcgRecording:
+    """Add the limb leads that a format doesn't store because they follow from two others, in the standard order."""
+    limbs = [name for name in recording.lead_names if name in LIMB_LEADS]
+    derived = [name for name in LIMB_LEADS if name not in limbs]
+    if len(limbs) < 2 or not derived:
+        return recording
+    rows = recording.signal[[recording.lead_names.index(name) for name in limbs]]
+    signals = dict(zip(recording.lead_names, recording.signal, strict=True))
+    for name in derived:
+        signals[name] = (limb_lead_weights(name, limbs) @ rows).astype(np.float32)
+    names = sorted(
+        signals, key=lambda name: STANDARD_LEADS.index(name) if name in STANDARD_LEADS else len(STANDARD_LEADS)
+    )
+    metadata = {**recording.metadata, "derived_leads": derived}
+    return EcgRecording(np.stack([signals[name] for name in names]), recording.sampling_rate, tuple(names), metadata)
 
 
 def _channel_names(source, count: int, names: Sequence[str] | None, lead_names: Sequence[str] | None) -> list[str]:

@@ -20,8 +20,8 @@ from .ecg_recording_etp import (
     millivolts_per,
     optional_module,
     sex_name,
+    with_derived_leads,
 )
-from .leads_etp import LIMB_LEADS, STANDARD_LEADS, limb_lead_weights
 
 # A parsed tree takes some ten times the text. A 10 s record is 0.2 to 1 MB, so this is generous.
 MAX_XML_BYTES = 32_000_000
@@ -152,7 +152,7 @@ def _read_muse(root: Any, source: str, lead_names: Sequence[str] | None) -> EcgR
     metadata = {"format": "MUSE", **_muse_patient(root)}
     names, channels = zip(*leads, strict=True)
     recording = make_recording(source, channels, [rate] * len(leads), names, metadata, lead_names=lead_names)
-    return _with_derived_leads(recording)
+    return with_derived_leads(recording)
 
 
 def _muse_lead(lead: Any, source: str) -> tuple[str, np.ndarray]:
@@ -192,20 +192,3 @@ def _muse_patient(root: Any) -> dict:
     if sex := sex_name(patient.findtext("Gender", "")):
         metadata["sex"] = sex
     return metadata
-
-
-def _with_derived_leads(recording: EcgRecording) -> EcgRecording:
-    """Add the limb leads that MUSE doesn't store because they follow from I and II."""
-    limbs = [name for name in recording.lead_names if name in LIMB_LEADS]
-    derived = [name for name in LIMB_LEADS if name not in limbs]
-    if len(limbs) < 2 or not derived:
-        return recording
-    rows = recording.signal[[recording.lead_names.index(name) for name in limbs]]
-    signals = dict(zip(recording.lead_names, recording.signal, strict=True))
-    for name in derived:
-        signals[name] = (limb_lead_weights(name, limbs) @ rows).astype(np.float32)
-    names = sorted(
-        signals, key=lambda name: STANDARD_LEADS.index(name) if name in STANDARD_LEADS else len(STANDARD_LEADS)
-    )
-    metadata = {**recording.metadata, "derived_leads": derived}
-    return EcgRecording(np.stack([signals[name] for name in names]), recording.sampling_rate, tuple(names), metadata)

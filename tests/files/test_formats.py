@@ -1,16 +1,19 @@
 """Every format but WFDB: what was written, or what a decoding by hand gives, comes back."""
 
+import binascii
 import contextlib
 import io
 import json
 import struct
 import zipfile
 import zlib
+from pathlib import Path
 
 import edfio
 import numpy as np
 import pydicom
 import pytest
+from ecgdatakit import FileParser
 from pydicom.data import get_testdata_file
 from scipy.io import savemat
 
@@ -23,6 +26,7 @@ from modeling_etp.ecg_files_etp import (
     EcgFileNotFoundError,
     EcgFormatError,
     EcgUnsafeError,
+    canonical_lead,
     read_ecg,
 )
 
@@ -522,6 +526,95 @@ def test_wrong_aecg_file_is_refused(aecg_xml, stated, error, message):
         read_ecg(aecg_xml(**stated).encode())
 
 
+# SCP-ECG
+
+
+def scp_bytes(microvolts, *, rows=(0, 1, 6), codes=(1, 2, 3), multiplier=1000, interval=10_000, starts=None) -> bytes:
+    """A record as EN 1064 lays it out: uncompressed first differences, 1,000 nV a unit, 10,000 µs a sample."""
+
+    def section(number, body):
+        body += b"\0" * (len(body) % 2)
+        head = struct.pack("<HIBB", number, 16 + len(body), 20, 20) + (b"\0\0SCPECG"[2:] if number == 0 else bytes(6))
+        return struct.pack("<H", binascii.crc_hqx(head + body, 0xFFFF)) + head + body
+
+    starts = starts or [1] * len(rows)
+    leads = b"".join(struct.pack("<IIB", at, at + 199, code) for at, code in zip(starts, codes, strict=True))
+    stored = [np.diff(microvolts[row].astype(int), prepend=0).astype("<i2").tobytes() for row in rows]
+    patient = struct.pack("<BHHB", 4, 3, 61, 1) + struct.pack("<BHB", 8, 1, 2) + struct.pack("<BH", 255, 0)
+    bodies = {
+        1: patient,
+        3: struct.pack("<BB", len(rows), 4 | len(rows) << 3) + leads,
+        6: struct.pack("<HHBB", multiplier, interval, 1, 0)
+        + struct.pack(f"<{len(rows)}H", *map(len, stored))
+        + b"".join(stored),
+    }
+    sections = {number: section(number, body) for number, body in bodies.items()}
+    pointers, at = [(0, 16 + 12 * 10, 7)], 7 + 16 + 12 * 10
+    for number in range(1, 12):
+        length = len(sections.get(number, b""))
+        pointers.append((number, length, at if length else 0))
+        at += length
+    content = section(0, b"".join(struct.pack("<HII", *pointer) for pointer in pointers)) + b"".join(sections.values())
+    content = struct.pack("<I", len(content) + 6) + content
+    return struct.pack("<H", binascii.crc_hqx(content, 0xFFFF)) + content
+
+
+def test_scp_is_scaled_and_the_limb_leads_derived(microvolts, millivolts):
+    recording = read_ecg(scp_bytes(microvolts))
+    assert (recording.sampling_rate, recording.lead_names) == (100, STANDARD_LEADS[:7])
+    np.testing.assert_allclose(recording.signal, millivolts[:7], atol=1e-6)
+    assert recording.metadata == {
+        "format": "SCP-ECG", "age": 61, "sex": "female", "derived_leads": ["III", "aVR", "aVL", "aVF"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stated", "change", "error", "message"),
+    [
+        ({}, lambda scp: scp[:-20] + b"\1" + scp[-19:], EcgCorruptError, "checksum doesn't match"),
+        ({}, lambda scp: scp[:-2], EcgCorruptError, "ecgdatakit can't read it"),
+        ({"multiplier": 0}, lambda scp: scp, EcgContentError, "amplitude multiplier is 0"),
+        ({"interval": 0}, lambda scp: scp, EcgCorruptError, "sample interval is 0"),
+        (
+            {"codes": (1, 2, 2)},
+            lambda scp: scp,
+            EcgContentError,
+            r"lead\(s\) II occur more than once",
+        ),
+        ({"starts": [1, 201, 1]}, lambda scp: scp, EcgContentError, "leads start at different times"),
+    ],
+)
+def test_wrong_scp_is_refused(microvolts, stated, change, error, message):
+    with pytest.raises(error, match=message):
+        read_ecg(change(scp_bytes(microvolts, **stated)))
+
+
+# Another reader of the same files
+
+
+@pytest.mark.parametrize("kind", ["muse", "aecg", "edf", "dicom"])
+def test_leads_equal_those_of_ecgdatakit(kind, tmp_path, millivolts, muse_xml, aecg_xml):
+    path = tmp_path / f"ecg{ {'muse': '.xml', 'aecg': '.xml', 'edf': '.edf', 'dicom': '.dcm'}[kind] }"
+    path.write_bytes(
+        {
+            "muse": lambda: muse_xml().encode(),
+            "aecg": lambda: aecg_xml().encode(),
+            "edf": lambda: edf_bytes(millivolts),
+            "dicom": lambda: Path(get_testdata_file("waveform_ecg.dcm")).read_bytes(),
+        }[kind]()
+    )
+    recording = read_ecg(path)
+    ours = dict(zip(recording.lead_names, recording.signal, strict=True))
+    theirs = FileParser().parse(path).to_physical()
+    compared = 0
+    for lead in theirs.leads:
+        assert lead.sampling_rate == recording.sampling_rate
+        scale = {"uV": 1e-3, "µV": 1e-3, "mV": 1.0}[lead.units]
+        np.testing.assert_allclose(ours[canonical_lead(lead.label)], lead.samples * scale, atol=1e-5)
+        compared += 1
+    assert compared in (8, 12)
+
+
 # Any file
 
 
@@ -549,7 +642,7 @@ def test_open_file_and_bytes_read_alike(tmp_path, millivolts):
     [
         (b"", EcgCorruptError, "it is empty"),
         (bytes(range(256)), EcgFormatError, "no known ECG format. Known are WFDB"),
-        (b"\x12\x34" + bytes(14) + b"SCPECG" + bytes(99), EcgFormatError, "SCP-ECG isn't supported"),
+        (b"\x12\x34" + bytes(14) + b"SCPECG" + bytes(99), EcgCorruptError, "ecgdatakit can't read it"),
         (
             b"00001_lr 1 100 5\n00001_lr.dat 16 1000.0(0)/mV 16 0 1 2 0 I\n",
             EcgFormatError,
@@ -600,7 +693,7 @@ def test_metadata_is_plain_data(muse_xml, aecg_xml, millivolts):
         json.dumps(read_ecg(content).metadata)
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "mat4", "mat5", "mat7", "csv", "edf", "bdf", "muse", "aecg"])
+@pytest.mark.parametrize("kind", ["npy", "npz", "mat4", "mat5", "mat7", "csv", "edf", "bdf", "muse", "aecg", "scp"])
 def test_a_file_cut_anywhere_is_read_or_refused_by_name(kind, millivolts, microvolts, muse_xml, aecg_xml):
     content = {
         "npy": lambda: saved(np.save, millivolts),
@@ -615,8 +708,9 @@ def test_a_file_cut_anywhere_is_read_or_refused_by_name(kind, millivolts, microv
         "bdf": lambda: edf_bytes(millivolts, bdf=True),
         "muse": lambda: muse_xml().encode(),
         "aecg": lambda: aecg_xml().encode(),
+        "scp": lambda: scp_bytes(microvolts, rows=(0, 1, *range(6, 12)), codes=range(1, 9)),
     }[kind]()
-    stated = {} if kind in ("edf", "bdf", "muse", "aecg") else {"sampling_rate": 500, "units": "mV"}
+    stated = {} if kind in ("edf", "bdf", "muse", "aecg", "scp") else {"sampling_rate": 500, "units": "mV"}
     assert len(read_ecg(content, **stated).lead_names) == 12
     for length in [*range(0, 300, 3), *range(300, len(content), len(content) // 50)]:
         with contextlib.suppress(EcgFileError):
