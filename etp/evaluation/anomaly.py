@@ -17,7 +17,7 @@ def anomaly_records(records: TaskRecords) -> TaskRecords:
     abnormal = [index for index, label in enumerate(records.labels) if label != NORMAL]
     return TaskRecords(
         ["anomaly"],
-        records.targets[:, abnormal].any(axis=1, keepdims=True),
+        records.targets[:, abnormal].sum(axis=1, keepdims=True) > 0,
         records.evaluated,
         records.validation,
         records.cluster,

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -71,13 +72,17 @@ def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") ->
             f"{folder} holds a model of type {model_type!r}, expected {ETPConfig.model_type!r}. An ECG tower "
             "alone becomes a full checkpoint by `ETPModel.from_ecg_text_pretrained(ecg, text)`."
         )
-    loaded, report = ETPModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
+    loaded, report = _load_model(folder)
+    if missing := sorted(report["missing_keys"]):
         raise CheckpointError(
             f"{folder} lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])} … Save it again."
         )
     return Checkpoint(folder, loaded.eval().to(device), ETPProcessor.from_pretrained(folder), _hash_files(folder))
+
+
+def _load_model(folder: Path) -> tuple[ETPModel, dict[str, Any]]:
+    result: Any = ETPModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    return result
 
 
 def hash_of_hashes(files: dict[str, str]) -> str:

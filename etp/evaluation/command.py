@@ -72,10 +72,10 @@ class RunArguments:
             )
 
 
-def parse_arguments(groups: Sequence[type], *, description: str, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+def parse_arguments(groups: Sequence[Any], *, description: str, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
     """Fill dataclasses from the command line."""
     with refusing_bad_input():
-        return HfArgumentParser(groups, description=description).parse_args_into_dataclasses(argv)
+        return HfArgumentParser(list(groups), description=description).parse_args_into_dataclasses(argv)
 
 
 @contextmanager

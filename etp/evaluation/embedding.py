@@ -102,10 +102,11 @@ def embed_ecgs(
     features, embeds, record = [], [], []
     with tqdm(total=len(dataset), desc=description, unit="ECG") as bar, torch.inference_mode():
         for rows, input_values in _batches(dataset, feature_extractor, conditions, batch_size):
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-                pooled = model.ecg_model(input_values.to(device)).pooler_output
-                embeds.append(model.ecg_projection(pooled).float().cpu())
-            features.append(pooled.float().cpu())
+            for windows in input_values.split(batch_size):
+                with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+                    pooled = model.ecg_model(windows.to(device)).pooler_output
+                    embeds.append(model.ecg_projection(pooled).float().cpu())
+                features.append(pooled.float().cpu())
             record.append(rows)
             bar.update(len(rows.unique()))
     return EcgEmbeddings(torch.cat(features), torch.cat(embeds), torch.cat(record))
@@ -168,13 +169,12 @@ def _batches(
         signals = read_signals(dataset, rows)
         for rate in np.unique(rates[rows]):
             of_rate = np.flatnonzero(rates[rows] == rate)
-            whole = signals[of_rate] if isinstance(signals, np.ndarray) else [signals[row] for row in of_rate]
-            cut = [_windows(signal[kept], rate, extractor, conditions) for signal in whole]
+            cut = [_windows(to_millivolts(signals[row][kept]), rate, extractor, conditions) for row in of_rate]
             owners = np.repeat(rows[of_rate], [len(windows) for windows in cut])
-            equal = isinstance(signals, np.ndarray)
-            values = np.concatenate(cut) if equal else [window for windows in cut for window in windows]
+            windows = [window for own in cut for window in own]
+            equal = len({window.shape for window in windows}) == 1
             features = extractor(
-                to_millivolts(values) if equal else [to_millivolts(value) for value in values],
+                np.stack(windows) if equal else windows,
                 sampling_rate=float(rate),
                 lead_names=[STANDARD_LEADS[lead] for lead in kept],
                 record_ids=[f"record {names[row]}" for row in owners],

@@ -79,15 +79,15 @@ def choose_probe(
     Returns:
         The probe and its strength; the smaller of equally good ones.
     """
-    best, probe = (-np.inf, None, None), None
+    probe, fitted = None, []
     for strength in STRENGTHS:
         probe = fit_probe(features, targets, strength=strength, start=probe)
         auroc = float(macro(ranking_metrics(probe(validation_features), validation_targets)["auroc"][0]))
-        if auroc > best[0]:
-            best = (auroc, probe, strength)
-    if best[1] is None:
+        fitted.append((auroc, probe, strength))
+    if np.isnan(fitted[0][0]):
         raise ValueError("No label has both positives and negatives among the validation records: C can't be chosen.")
-    return best[1], best[2]
+    _, probe, strength = max(fitted, key=lambda candidate: candidate[0])
+    return probe, strength
 
 
 def stratified_share(targets: np.ndarray, share: float, *, seed: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from etp.retrieval import RECALL_AT, retrieval_metrics, retrieval_ranks
@@ -29,10 +30,11 @@ def report_retrieval(
         text_index: Row of each ECG's text, `(ecgs,)`.
         cluster: Patient number of each ECG, `(ecgs,)`.
     """
-    report: dict[str, Any] = retrieval_metrics(ecg_embeds, text_embeds, text_index)
+    index = torch.from_numpy(text_index)
+    report: dict[str, Any] = dict(retrieval_metrics(ecg_embeds, text_embeds, index))
     report["intervals_95"] = {}
     if num_resamples:
-        ecg_ranks, text_ranks = (ranks.cpu().numpy() for ranks in retrieval_ranks(ecg_embeds, text_embeds, text_index))
+        ecg_ranks, text_ranks = (ranks.cpu().numpy() for ranks in retrieval_ranks(ecg_embeds, text_embeds, index))
         patients = np.unique(cluster, return_inverse=True)[1]
         for direction, ranks, groups in (
             ("ecg_to_text", ecg_ranks, patients),
@@ -52,7 +54,7 @@ def chance(text_index: np.ndarray, *, num_texts: int) -> dict[str, float]:
     probability that k draws without replacement all are wrong.
     """
     ecgs_of_text = np.bincount(text_index, minlength=num_texts)
-    result = {}
+    result: dict[str, float] = {}
     for direction, right, candidates in (
         ("ecg_to_text", np.ones(len(text_index)), num_texts),
         ("text_to_ecg", ecgs_of_text[ecgs_of_text > 0], len(text_index)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets
 
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
@@ -88,7 +88,7 @@ def label_names(dataset: Dataset, column: str) -> list[str]:
         ValueError: If the data set has no such column of labels.
     """
     feature = getattr(dataset.features.get(column), "feature", None)
-    if not hasattr(feature, "names"):
+    if not isinstance(feature, ClassLabel):
         raise ValueError(f"The data set has no label column {column!r}; it has {', '.join(dataset.column_names)}.")
     return list(feature.names)
 
@@ -116,7 +116,7 @@ def label_targets(dataset: Dataset, column: str, labels: list[str]) -> tuple[np.
     hot = np.zeros((len(rows), len(names)), dtype=bool)
     for row, present in enumerate(rows):
         hot[row, present] = True
-    return hot[:, [names.index(label) for label in labels]], hot.any(axis=1)
+    return hot[:, [names.index(label) for label in labels]], hot.sum(axis=1) > 0
 
 
 def content_sha256(dataset: Dataset, *, rows_per_read: int = 1024) -> str:
@@ -125,7 +125,7 @@ def content_sha256(dataset: Dataset, *, rows_per_read: int = 1024) -> str:
     for start in range(0, len(dataset), rows_per_read):
         rows = np.arange(start, min(start + rows_per_read, len(dataset)))
         for signal in read_signals(dataset, rows):
-            digest.update(np.ascontiguousarray(signal))
+            digest.update(signal.tobytes())
     digest.update("\n".join(dataset["record_id"][:]).encode())
     digest.update(np.asarray(dataset["sampling_rate"][:]).tobytes())
     return digest.hexdigest()
