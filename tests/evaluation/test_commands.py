@@ -1,0 +1,208 @@
+"""The three commands and the tables, from a checkpoint and an archive on disk to files of results."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from etp.evaluation import command, tables
+from etp.evaluation.reports import ON_TEST
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_script(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+ARGUMENTS = {
+    "evaluate_zeroshot": "ZeroShotArguments",
+    "evaluate_linear": "LinearArguments",
+    "evaluate_retrieval": "RetrievalArguments",
+}
+
+
+@pytest.fixture(scope="module")
+def run(checkpoint_dir, archive_dir, arrow_cache):
+    """Run a command as its shell would, and read what it wrote."""
+    scripts = {name: load_script(name) for name in ARGUMENTS}
+
+    def run(name, output, *extra, model=checkpoint_dir, data_dir=archive_dir):
+        script = scripts[name]
+        paths = {"--model": model, "--data_dir": data_dir, "--cache_dir": arrow_cache, "--output": output}
+        argv = [str(part) for pair in paths.items() for part in pair] + ["--num_resamples", "50", *extra]
+        groups = [command.DataArguments, command.RunArguments, getattr(script, ARGUMENTS[name])]
+        script.main(*command.parse_arguments(groups, description=script.__doc__, argv=argv))
+        return json.loads(Path(output).read_text())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(run, tmp_path_factory):
+    """One file of each kind of result, of the same model under the name "model A"."""
+    folder = tmp_path_factory.mktemp("results")
+    name, one_task = ["--name", "model A"], ["--tasks", "superclass"]
+    run("evaluate_zeroshot", folder / "zero.json", "--anomaly", *name)
+    run("evaluate_zeroshot", folder / "lead.json", "--leads", "I", *one_task, *name)
+    run("evaluate_linear", folder / "linear.json", "--label_shares", "0.1", "1", "--num_seeds", "2", *one_task, *name)
+    run("evaluate_retrieval", folder / "retrieval.json", "--texts", "statements", "report", *name)
+    return folder
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_zero_shot_reports_every_task_beside_its_baselines(files):
+    result = read(files / "zero.json")
+    assert list(result["tasks"]) == [
+        "superclass",
+        "subclass",
+        "form",
+        "rhythm",
+        "anomaly_zero_shot",
+        "anomaly_distance",
+    ]
+    for report in result["tasks"].values():
+        low, high = report["intervals_95"]["macro_auroc"]
+        assert 0 <= low <= report["macro_auroc"] <= high <= 1
+        assert report["baselines"]["chance"]["macro_auroc"] == 0.5
+    report = result["tasks"]["superclass"]
+    assert set(report["per_class"]) == {"NORM", "MI", "STTC", "CD", "HYP"}
+    assert report["baselines"]["random_encoder"]["macro_auroc"] != report["macro_auroc"]
+    assert report["supervised_reference"]["macro_auroc"] == 0.93
+    assert report[f"macro_f1_{ON_TEST}"] >= report["macro_f1"]
+    assert result["checkpoint_sha256"] == result["checkpoint_files"]["model.safetensors"]
+    assert (result["seed"], result["split"], result["name"]) == (0, "test", "model A")
+
+
+def test_an_interrupted_run_computes_only_what_is_missing(run, tmp_path, monkeypatch):
+    output = tmp_path / "r.json"
+    whole = run("evaluate_zeroshot", output, "--tasks", "superclass", "rhythm")
+    left = json.loads(output.read_text())
+    left["tasks"].pop("rhythm")
+    left["tasks"]["superclass"]["kept"] = True
+    output.write_text(json.dumps(left))
+    again = run("evaluate_zeroshot", output, "--tasks", "superclass", "rhythm")
+    assert again["tasks"]["rhythm"] == whole["tasks"]["rhythm"]
+    assert again["tasks"]["superclass"]["kept"]  # read from the file, not computed again
+    monkeypatch.setattr(command.Evaluation, "embed", lambda *_, **__: pytest.fail("nothing was left to compute"))
+    assert run("evaluate_zeroshot", output, "--tasks", "superclass", "rhythm") == again
+
+
+def test_options_change_figures_and_are_written_down(run, tmp_path):
+    plain = run("evaluate_zeroshot", tmp_path / "plain.json", "--tasks", "rhythm")
+    one_lead = run("evaluate_zeroshot", tmp_path / "lead.json", "--tasks", "rhythm", "--leads", "II")
+    assert one_lead["conditions"]["leads"] == ["II"]
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps({"rhythm": {"AFIB": ["irregular rhythm"], "SR": ["regular rhythm"]}}))
+    own = run(
+        "evaluate_zeroshot", tmp_path / "own.json", "--prompts", str(prompts), "--describe_patient", "--pooling", "max"
+    )
+    assert own["options"]["pooling"] == "max"
+    assert list(own["tasks"]["rhythm"]["per_class"]) == ["AFIB", "SR"]
+    figures = [result["tasks"]["rhythm"]["per_class"]["AFIB"]["threshold"] for result in (plain, one_lead, own)]
+    assert len(set(figures)) == 3
+    # Leaving labels out of a prompts file leaves the records as they are, so figures stay comparable.
+    assert own["tasks"]["rhythm"]["num_records"] == plain["tasks"]["rhythm"]["num_records"]
+
+
+def test_linear_probe_reports_every_share_of_labels(files):
+    report = read(files / "linear.json")["tasks"]["superclass"]
+    assert report["label_shares"]["1.0"]["macro_auroc"] == report["macro_auroc"]
+    assert [figures["seed"] for figures in report["label_shares"]["0.1"]["runs"]] == [0, 1]
+
+
+def test_retrieval_counts_distinct_texts_once(files):
+    reports = read(files / "retrieval.json")["tasks"]
+    assert reports["statements"]["num_texts"] < reports["report"]["num_texts"] < reports["report"]["num_ecgs"]
+    for report in reports.values():
+        assert 0 <= report["ecg_to_text_recall_at_1"] <= report["ecg_to_text_recall_at_10"] <= 1
+        assert set(report["baselines"]) == {"chance", "random_encoder"}
+
+
+def test_the_probe_is_fitted_on_training_and_chosen_on_validation_records(run, tmp_path, monkeypatch):
+    seen = []
+    probe = sys.modules["evaluate_linear"].choose_probe
+
+    def remember(*given):
+        seen.append(given)
+        return probe(*given)
+
+    monkeypatch.setattr(sys.modules["evaluate_linear"], "choose_probe", remember)
+    result = run(
+        "evaluate_linear", tmp_path / "l.json", "--tasks", "rhythm", "--label_shares", "1", "--num_resamples", "0"
+    )
+    features, targets, validation_features, validation_targets = seen[0]
+    assert features.shape[1] == 8
+    assert len(features) == len(targets) == result["tasks"]["rhythm"]["num_training_records"]
+    assert len(validation_features) == len(validation_targets) == result["tasks"]["rhythm"]["num_validation_records"]
+
+
+def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
+    page, picture = tmp_path / "page.md", tmp_path / "picture.png"
+    paths = [str(files / f"{name}.json") for name in ("zero", "lead", "linear", "retrieval")]
+    tables.main([*paths, "--output", str(page), "--picture", str(picture)])
+    text, zero_shot, one_lead = page.read_text(), read(files / "zero.json"), read(files / "lead.json")
+    auroc = [100 * result["tasks"]["superclass"]["macro_auroc"] for result in (zero_shot, one_lead)]
+    assert f"| {auroc[0]:.1f} [" in text
+    assert f"({auroc[1] - auroc[0]:+.1f})" in text
+    for heading in (
+        "Zero-shot, ptb_xl, test split: by leads",
+        "Linear probe, ptb_xl",
+        "Retrieval, ptb_xl",
+        "How each",
+    ):
+        assert heading in text
+    assert all(name in text for name in ("random encoder", "chance", "all positive", "supervised, literature"))
+    assert zero_shot["checkpoint_sha256"][:12] in text
+    assert zero_shot["command"] in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    tables.main(paths[:1])
+    assert "# Results" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "message"),
+    [
+        ("evaluate_zeroshot", ["--tasks", "cpsc2018"], "ptb_xl has no task 'cpsc2018'"),
+        ("evaluate_zeroshot", ["--leads", "V9"], "--leads takes distinct leads"),
+        ("evaluate_zeroshot", ["--split", "all", "--anomaly"], "--split all holds those"),
+        ("evaluate_zeroshot", ["--model", "/nowhere/model"], "no checkpoint '/nowhere/model'"),
+        ("evaluate_zeroshot", ["--data_dir", "/nowhere/data"], "--data_dir /nowhere/data is no folder"),
+        ("evaluate_zeroshot", ["--output", "/proc/nowhere/r.json"], "--output /proc/nowhere/r.json can't be written"),
+        ("evaluate_zeroshot", ["--prompts", "/nowhere.json"], "--prompts /nowhere.json can't be read"),
+        ("evaluate_zeroshot", ["--batch_size", "0"], "--batch_size 1 or more"),
+        ("evaluate_linear", ["--split", "all"], "records that the probe is trained on"),
+        ("evaluate_linear", ["--label_shares", "2"], "above 0 and at most 1"),
+    ],
+)
+def test_bad_input_is_said_in_one_line_before_anything_is_computed(
+    run, tmp_path, capsys, monkeypatch, name, extra, message
+):
+    monkeypatch.setattr(command.Evaluation, "embed", lambda *_, **__: pytest.fail("computed before checking"))
+    with pytest.raises(SystemExit) as stopped:
+        run(name, tmp_path / "r.json", *extra)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_an_archive_that_is_another_is_said(run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run("evaluate_zeroshot", tmp_path / "r.json", data_dir=tmp_path)
+    assert "ptbxl_database.csv" in capsys.readouterr().err
+
+
+def test_files_that_are_no_results_are_refused_by_the_tables(tmp_path, capsys):
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        tables.main([str(tmp_path / "r.json")])
+    assert "is no results file" in capsys.readouterr().err
