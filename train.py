@@ -89,7 +89,7 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
     processor = make_processor(args.model)
     model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
     if args.model.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     texts = make_texts(model, processor, args, accelerator)
     train, validation = load_splits(args, processor, accelerator)
 

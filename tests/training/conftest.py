@@ -73,21 +73,24 @@ def run(common_options):
     return run
 
 
-@pytest.fixture
-def launch(common_options):
-    """Start `accelerate launch train.py` and return the process; stderr is piped."""
+@pytest.fixture(scope="session")
+def launch():
+    """Start `accelerate launch SCRIPT ARGUMENTS` on CPUs and return the process, its output piped."""
     processes = []
 
-    def launch(
-        output_dir: Path, *options: str, num_processes: int = 1, script: Sequence[str] = ("train.py",)
-    ) -> subprocess.Popen:
-        launcher = ["-m", "accelerate.commands.launch", "--num_processes", str(num_processes), "--num_machines", "1"]
-        launcher += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-        launcher += ["--multi_gpu", "--main_process_port", "0"] if num_processes > 1 else ["--cpu"]
-        command = [sys.executable, *launcher, *script, *common_options, "--output_dir", str(output_dir), *options]
+    def launch(*command: str, num_processes: int = 1, machines: int = 1, launcher: Sequence[str] = ()):
+        options = ["--num_processes", str(num_processes), "--num_machines", str(machines)]
+        options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+        options += ["--multi_gpu"] if num_processes > 1 else ["--cpu"]
+        options += launcher or ["--main_process_port", "0"]
         environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-m", "accelerate.commands.launch", *options, *command],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         processes.append(process)
         return process
@@ -96,7 +99,17 @@ def launch(common_options):
     for process in processes:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+            process.communicate()
+
+
+@pytest.fixture
+def launch_train(launch, common_options):
+    """Start `accelerate launch train.py` on the tiny run."""
+
+    def launch_train(output_dir: Path, *options: str, **launching) -> subprocess.Popen:
+        return launch("train.py", *common_options, "--output_dir", str(output_dir), *options, **launching)
+
+    return launch_train
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ TOWERS = {
 def make_model(text_config, pooling: str = "mean") -> ETPModel:
     torch.manual_seed(0)
     ecg_config = ETPEcgConfig(hidden_sizes=(8,), depths=(1,), kernel_sizes=(3,))
-    config = ETPConfig(ecg_config=ecg_config, text_config=text_config.to_dict(), projection_dim=8, text_pooling=pooling)
+    config = ETPConfig(
+        ecg_config=ecg_config, text_config=text_config.to_dict(), projection_dim=8, text_pooling=pooling
+    )
     return ETPModel(config).eval()
 
 
@@ -39,7 +41,9 @@ def tokenizer(text_tower):
 
 
 @pytest.mark.parametrize("first_layer", [0, 1, 2])
-@pytest.mark.parametrize(("tower", "pooling"), [("bert", "mean"), ("bert", "pooler"), ("roberta", "cls"), ("distilbert", "cls")])
+@pytest.mark.parametrize(
+    ("tower", "pooling"), [("bert", "mean"), ("bert", "pooler"), ("roberta", "cls"), ("distilbert", "cls")]
+)
 def test_cached_layers_change_neither_features_nor_gradients(tokenizer, tower, pooling, first_layer):
     model = make_model(TOWERS[tower], pooling)
     unfreeze_text_layers(model, first_layer=first_layer)
@@ -96,7 +100,9 @@ def test_a_run_trains_the_upper_text_layers_only(run, text_tower, tmp_path):
     options = ["--unfreeze_text_from", "1", "--text_learning_rate", "0.01", "--gradient_checkpointing"]
     assert run(tmp_path, *options, "--max_steps", "3") == 0
     before, after = load_file(text_tower / "model.safetensors"), load_file(tmp_path / "model.safetensors")
-    changed = {name for name, tensor in before.items() if not torch.equal(after.get(f"text_model.{name}", tensor), tensor)}
+    changed = {
+        name for name, tensor in before.items() if not torch.equal(after.get(f"text_model.{name}", tensor), tensor)
+    }
     assert changed
     assert all(name.startswith("encoder.layer.1.") for name in changed)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()

@@ -1,66 +1,83 @@
 """Several processes learn what one learns: real ones, started by `accelerate launch`."""
 
 import json
+import re
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-# A last batch of 14 records, so that no share is like another with four processes.
+# A last batch of 14 records: with four processes no share is like another.
 UNEVEN = "--batch_size 16 --drop_last false --objectives batch=1 bank=1".split()
-LOSSES = {
+TOWER = "--ecg_config hidden_sizes=[16,16] depths=[1,1] kernel_sizes=[7,5]".split()
+VARIANTS = {
     "infonce": ["--text_views", "report=1"],
     "several positives": ["--text_views", "report=1", "statement=2", "subset=1"],
     "siglip": ["--text_views", "statement=1", "--model_config", "projection_dim=16", "loss_type=siglip"],
+    "group norm": [*TOWER, "norm=group"],
+    "group norm in chunks": [*TOWER, "norm=group", "--grad_cache_chunk", "3"],
+    "batch norm in chunks": [*TOWER, "--grad_cache_chunk", "8"],
+    "trained text": ["--objectives", "batch=1", "--unfreeze_text_from", "1", "--text_learning_rate", "1e-3"],
 }
-TOLERANCE = 1e-5
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 
-@pytest.fixture
-def gradients(launch, tmp_path):
-    """Losses, gradients and statistics of norms after one backward pass of N processes."""
-
-    def gradients(num_processes: int, *options: str) -> dict[str, torch.Tensor]:
-        file = tmp_path / f"{num_processes}.safetensors"
-        script = ["tests/training/write_gradients.py", str(file)]
-        process = launch(tmp_path / "unused", *UNEVEN, *options, num_processes=num_processes, script=script)
-        output, _ = process.communicate(timeout=240)
+@pytest.fixture(scope="module")
+def learned(launch, common_options, tmp_path_factory):
+    """What 1, 2 and 4 processes learn: `{processes: {"variant: what": tensor}}`."""
+    folder = tmp_path_factory.mktemp("learned")
+    options = [*common_options, "--output_dir", str(folder), *UNEVEN]
+    variants = json.dumps({name: [*options, *extra] for name, extra in VARIANTS.items()})
+    found = {}
+    for num_processes in (1, 2, 4):
+        file = folder / f"{num_processes}.safetensors"
+        process = launch("tests/training/write_gradients.py", str(file), variants, num_processes=num_processes)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
-        found = load_file(file)
-        assert found.pop("processes") == num_processes
-        return found
-
-    return gradients
+        found[num_processes] = load_file(file)
+        assert found[num_processes].pop("processes") == num_processes
+    return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("loss", LOSSES)
-def test_losses_and_gradients_do_not_depend_on_the_number_of_processes(gradients, loss):
-    one = gradients(1, *LOSSES[loss])
-    assert any(name.startswith("gradient") and value.abs().max() > 1e-3 for name, value in one.items())
-    for num_processes in (2, 4):
-        torch.testing.assert_close(gradients(num_processes, *LOSSES[loss]), one, rtol=TOLERANCE, atol=TOLERANCE)
+def of_variant(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    return {key.split(": ")[1]: tensor for key, tensor in tensors.items() if key.startswith(f"{name}: ")}
 
 
 @pytest.mark.slow
-def test_chunks_of_several_processes_give_the_gradients_of_one(gradients):
-    """With BatchNorm a chunk is normalised by itself, so the norm of this comparison is by group."""
-    options = ["--ecg_config", "hidden_sizes=[8,8]", "depths=[1,1]", "kernel_sizes=[7,5]", "norm=group"]
-    whole = gradients(1, *options)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("num_processes", [2, 4])
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "batch norm in chunks"])
+def test_what_is_learned_does_not_depend_on_the_number_of_processes(learned, variant, num_processes):
+    one = of_variant(learned[1], variant)
+    assert max(tensor.abs().max() for name, tensor in one.items() if name.startswith("gradient")) > 1e-2
+    torch.testing.assert_close(of_variant(learned[num_processes], variant), one, **TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("num_processes", [1, 2, 4])
+def test_chunks_learn_what_whole_batches_learn(learned, num_processes):
+    chunked, whole = of_variant(learned[num_processes], "group norm in chunks"), of_variant(learned[1], "group norm")
+    torch.testing.assert_close(chunked, whole, **TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_batch_norm_in_chunks_differs_from_the_whole_batch(learned):
+    """The chunk is what it normalises by, so this is the documented exception of the test above."""
+    chunked, whole = of_variant(learned[1], "batch norm in chunks"), of_variant(learned[1], "several positives")
+    assert (chunked["loss loss"] - whole["loss loss"]).abs() > 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_whole_run_of_two_processes_equals_that_of_one(launch_train, assert_same_weights, tmp_path):
     for num_processes in (1, 2):
-        chunked = gradients(num_processes, *options, "--grad_cache_chunk", "3")
-        torch.testing.assert_close(chunked, whole, rtol=TOLERANCE, atol=TOLERANCE)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("loss", LOSSES)
-def test_three_steps_of_two_processes_equal_those_of_one(launch, assert_same_weights, tmp_path, loss):
-    for num_processes in (1, 2):
-        options = [*UNEVEN, *LOSSES[loss], "--max_steps", "3", "--ema_decay", "0.9"]
-        process = launch(tmp_path / str(num_processes), *options, num_processes=num_processes)
-        output, _ = process.communicate(timeout=240)
+        options = [*UNEVEN, "--max_steps", "3", "--ema_decay", "0.9"]
+        process = launch_train(tmp_path / str(num_processes), *options, num_processes=num_processes)
+        output, _ = process.communicate(timeout=500)
         assert process.returncode == 0, output
-    assert_same_weights(tmp_path / "1", tmp_path / "2", tolerance=TOLERANCE)
+    assert_same_weights(tmp_path / "1", tmp_path / "2", tolerance=1e-5)
     one, two = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("1", "2")
@@ -69,3 +86,26 @@ def test_three_steps_of_two_processes_equal_those_of_one(launch, assert_same_wei
     for first, second in zip(one, two, strict=True):
         for name in first.keys() - {"pairs_per_second", "data_wait_share"}:
             assert second[name] == pytest.approx(first[name], abs=1e-4), name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_machines_meet_over_the_network(launch_train, tmp_path):
+    """Two launchers that know each other by an address alone, as on two hosts; here both are this one."""
+    port = "29653"
+    network = ["--main_process_ip", "127.0.0.1", "--main_process_port", port]
+    machines = [
+        launch_train(
+            tmp_path / "run",
+            *UNEVEN,
+            "--max_steps",
+            "2",
+            num_processes=2,
+            machines=2,
+            launcher=[*network, "--machine_rank", rank],
+        )
+        for rank in ("0", "1")
+    ]
+    outputs = [machine.communicate(timeout=500)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], "\n".join(outputs)
+    assert len(re.findall("Saved the model and its processor", "".join(outputs))) == 1

@@ -100,10 +100,11 @@ def test_only_the_newest_checkpoints_are_kept(run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("number", "num_processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)])
-def test_a_signal_saves_and_stops(launch, run, tmp_path, number, num_processes):
+def test_a_signal_saves_and_stops(launch_train, run, tmp_path, number, num_processes):
     options = ["--num_epochs", "400"]
-    process = launch(tmp_path, *options, num_processes=num_processes)
+    process = launch_train(tmp_path, *options, num_processes=num_processes)
     _wait_for(tmp_path / "metrics.jsonl")
     for child in _training_processes(process.pid) if num_processes == 1 else [process.pid]:
         os.kill(child, number)
@@ -117,14 +118,14 @@ def test_a_signal_saves_and_stops(launch, run, tmp_path, number, num_processes):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_run_killed_twenty_times_learns_the_same(launch, assert_same_weights, tmp_path):
+def test_a_run_killed_twenty_times_learns_the_same(launch_train, assert_same_weights, tmp_path):
     options = [*EVERYTHING, "--num_epochs", "60", "--checkpoint_every", "3"]
-    whole = launch(tmp_path / "whole", *options)
+    whole = launch_train(tmp_path / "whole", *options)
     assert whole.wait(timeout=600) == 0, whole.communicate()[0]
     moments = random.Random(0)
     kills = 0
     while kills < 20:
-        process = launch(tmp_path / "killed", *options, "--resume", "auto")
+        process = launch_train(tmp_path / "killed", *options, "--resume", "auto")
         reached = _newest_step(tmp_path / "killed") + moments.randint(4, 11)
         while process.poll() is None and _newest_step(tmp_path / "killed") < reached:
             time.sleep(0.01)
@@ -135,7 +136,7 @@ def test_a_run_killed_twenty_times_learns_the_same(launch, assert_same_weights, 
         process.communicate()
         kills += 1
     assert kills == 20
-    last = launch(tmp_path / "killed", *options, "--resume", "auto")
+    last = launch_train(tmp_path / "killed", *options, "--resume", "auto")
     assert last.wait(timeout=600) == 0, last.communicate()[0]
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 

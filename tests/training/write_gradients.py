@@ -1,9 +1,11 @@
-"""Write the losses and gradients of one global batch of a run: `accelerate launch write_gradients.py FILE --options …`."""
+"""Write what N processes learn in a few steps, for several sets of options: `accelerate launch write_gradients.py FILE JSON`."""
 
+import json
 import sys
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from safetensors.torch import save_file
 
 import train
@@ -11,26 +13,44 @@ from etp.pretraining.arguments import GROUPS, Arguments
 from etp.pretraining.options import parse_options
 from etp.pretraining.steps import backward
 
+NUM_STEPS = 3
 
-def main(destination: Path, argv: list[str]) -> None:
-    args = Arguments(*parse_options(GROUPS, argv))
-    accelerator = train.start_accelerator(args)
+
+def main(destination: Path, variants: dict[str, list[str]]) -> None:
+    found: dict[str, torch.Tensor] = {}
+    for name, argv in variants.items():
+        args = Arguments(*parse_options(GROUPS, argv))
+        accelerator = train.start_accelerator(args)
+        found |= {f"{name}: {what}": tensor for what, tensor in learn(args, accelerator).items()}
+    found["processes"] = torch.tensor(accelerator.num_processes)
+    if accelerator.is_main_process:
+        save_file({name: tensor.detach().clone().contiguous() for name, tensor in found.items()}, destination)
+    accelerator.end_training()
+
+
+def learn(args: Arguments, accelerator: Accelerator) -> dict[str, torch.Tensor]:
+    """Losses, gradients and statistics of norms of the epoch's last, smaller batch; then the weights after some steps."""
     trainer, _ = train.make_trainer(args, accelerator)
     views = trainer.train_split.views.draw(0)
     trainer.prepare_texts(trainer.batches.texts_of_epoch(views))
     trainer.model.train()
-    last = trainer.plan.steps_per_epoch - 1  # the smaller one, with `--drop_last false`
-    batch = trainer.batches.make(trainer.plan.batch(trainer.plan.order(0), last), views, epoch=0, step=last)
-    losses = backward(accelerator, trainer.model, batch, chunk=args.training.grad_cache_chunk)
-    if accelerator.is_main_process:
-        tensors = {f"gradient {name}": parameter.grad for name, parameter in trainer.module.named_parameters()}
-        tensors |= {f"buffer {name}": buffer for name, buffer in trainer.module.named_buffers() if "num_" not in name}
-        tensors |= {f"loss {name}": value for name, value in losses.items()}
-        tensors["processes"] = torch.tensor(accelerator.num_processes)
-        kept = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items() if tensor is not None}
-        save_file(kept, destination)
-    accelerator.end_training()
+
+    def step(index: int) -> dict[str, torch.Tensor]:
+        records = trainer.plan.batch(trainer.plan.order(0), index)
+        batch = trainer.batches.make(records, views, epoch=0, step=index)
+        return backward(accelerator, trainer.model, batch, chunk=args.training.grad_cache_chunk)
+
+    found = {f"loss {name}": value for name, value in step(trainer.plan.steps_per_epoch - 1).items()}
+    for name, parameter in trainer.module.named_parameters():
+        if parameter.requires_grad:
+            found[f"gradient {name}"] = parameter.grad.clone()
+    trainer.optimizer.zero_grad()
+    for index in range(NUM_STEPS):
+        step(index)
+        trainer.optimizer.step()
+        trainer.optimizer.zero_grad()
+    return found | {f"weights {name}": tensor.clone() for name, tensor in trainer.trained.items()}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
