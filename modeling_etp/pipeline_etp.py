@@ -54,13 +54,22 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         [{'score': 0.98, 'label': 'normal ECG'}, {'score': 0.02, 'label': 'atrial fibrillation'}]
     """
 
+    # Loaded where they are found, because both may come in a `processor` instead; `__init__` insists on them.
     _load_processor = False
     _load_image_processor = False
-    _load_feature_extractor = True
-    _load_tokenizer = True
+    _load_feature_extractor = None
+    _load_tokenizer = None
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        for name in ("feature_extractor", "tokenizer"):
+            if getattr(self, name) is None:
+                setattr(self, name, getattr(self.processor, name, None))
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"the pipeline has no {name}. Pass `{name}=` or `processor=`, or load a folder that "
+                    "`ETPProcessor.save_pretrained` wrote to."
+                )
         self.model.eval()
         self._label_cache = LabelCache()
 

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from transformers import pipeline
 
 from modeling_etp import label_cache_etp
 from modeling_etp.ecg_windows_etp import window_starts
-from modeling_etp.pipeline_etp import NEUTRAL_PHRASES
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.pipeline_etp import NEUTRAL_PHRASES, ZeroShotEcgClassificationPipeline
+from modeling_etp.processing_etp import ETPProcessor
 from modeling_etp.zero_shot_etp import embed_labels, embed_texts, label_logits
 
 LABELS = ["normal ecg", "atrial fibrillation", "sinus rhythm"]
@@ -105,6 +108,23 @@ def test_arguments_given_to_the_constructor_are_defaults(make_classifier, model,
     assert len(classifier(ecg, top_k=2)) == 2
     assert {entry["label"] for entry in classifier(ecg, PHRASES, top_k=3)} == set(PHRASES)
     assert len(classifier([ecg, ecg, ecg])) == 3
+
+
+def test_a_processor_brings_feature_extractor_and_tokenizer(classifier, model, tokenizer, ecg):
+    processor = ETPProcessor(ETPFeatureExtractor(), tokenizer)
+    expected = by_label(classifier(ecg, LABELS, sampling_rate=100))
+    for joined in (
+        ZeroShotEcgClassificationPipeline(model=model, processor=processor, device="cpu"),
+        pipeline("zero-shot-ecg-classification", model=model, processor=processor, device="cpu"),
+    ):
+        assert by_label(joined(ecg, LABELS, sampling_rate=100)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_pipeline_without_feature_extractor_or_tokenizer_is_refused(model, tokenizer):
+    with pytest.raises(ValueError, match="the pipeline has no feature_extractor"):
+        ZeroShotEcgClassificationPipeline(model=model, tokenizer=tokenizer, device="cpu")
+    with pytest.raises(ValueError, match="the pipeline has no tokenizer"):
+        ZeroShotEcgClassificationPipeline(model=model, feature_extractor=ETPFeatureExtractor(), device="cpu")
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
