@@ -1,7 +1,7 @@
 """Configurations of the ECG tower and of the two-tower ETP model."""
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -123,7 +123,7 @@ class ETPConfig(PreTrainedConfig):
 
     model_type = "etp"
     sub_configs_defaults = {
-        "ecg_config": ETPEcgConfig,
+        "ecg_config": SubConfigSpec(config_class=ETPEcgConfig),
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="bert"),
     }
 
@@ -159,10 +159,10 @@ class ETPConfig(PreTrainedConfig):
                 getattr(self, name)._attn_implementation = implementation
 
     def validate_text_config(self):
-        if self.text_config.is_encoder_decoder:
+        text_config = cast(PreTrainedConfig, self.text_config)  # whatever it was given as, `__post_init__` resolved it
+        if text_config.is_encoder_decoder:
             raise ValueError(
-                f"`text_config` must describe an encoder such as BERT, got the encoder-decoder "
-                f"{self.text_config.model_type!r}."
+                f"`text_config` must describe an encoder such as BERT, got the encoder-decoder {text_config.model_type!r}."
             )
 
     def validate_projections(self):

@@ -104,7 +104,7 @@ class ETPEcgBlock(GradientCheckpointingLayer):
         self.norm2 = make_norm(config.norm, out_channels)
         self.activation = make_activation(config.hidden_act)
         self.dropout = nn.Dropout(config.dropout)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 ETPEcgConv(in_channels, out_channels, 1, stride), make_norm(config.norm, out_channels)
@@ -128,7 +128,7 @@ def _statistics_updated_once(block: nn.Module):
     """Keep the running statistics as they are while gradient checkpointing repeats the forward in the backward pass."""
     repeats = torch._C._current_graph_task_id() != -1  # -1 outside of any backward pass
     norms = [module for module in block.modules() if repeats and isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    before = [(norm.momentum, norm.get_buffer("num_batches_tracked").clone()) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
@@ -136,7 +136,7 @@ def _statistics_updated_once(block: nn.Module):
     finally:
         for norm, (momentum, num_batches_tracked) in zip(norms, before, strict=True):
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(num_batches_tracked)
+            norm.get_buffer("num_batches_tracked").copy_(num_batches_tracked)
 
 
 class ETPEcgStage(nn.Sequential):

@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
@@ -69,7 +70,7 @@ class ETPPreTrainedModel(PreTrainedModel):
     config: ETPConfig
     base_model_prefix = "etp"
     main_input_name = "input_values"
-    input_modalities = ("audio", "text")
+    input_modalities: str | list[str] = ["audio", "text"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _no_split_modules = ["ETPEcgStem", "ETPEcgBlock"]
@@ -95,9 +96,9 @@ class ETPPreTrainedModel(PreTrainedModel):
 class ETPEcgModel(ETPPreTrainedModel):
     """ResNet18-1D over a 12-lead ECG; loads its part of a full ETP checkpoint as well as its own."""
 
-    config: ETPEcgConfig
+    config: ETPEcgConfig  # type: ignore[assignment]  # each class narrows it, as everywhere in transformers
     base_model_prefix = "ecg_model"
-    input_modalities = ("audio",)
+    input_modalities = "audio"
     _keys_to_ignore_on_load_unexpected = BESIDES_THE_TOWER
     _can_record_outputs = {"hidden_states": ETPEcgStage}
 
@@ -150,37 +151,39 @@ class ETPProjection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Unit vectors in float32; half precision would round similarities to three digits."""
-        return F.normalize(self.layers(features.to(self.layers[0].weight.dtype)).float(), dim=-1)
+        return F.normalize(self.layers(features.to(next(self.layers.parameters()).dtype)).float(), dim=-1)
 
 
 class ETPModel(ETPPreTrainedModel):
     """ECGs and texts as unit vectors of one space: an ECG tower, any text encoder, and a projection on each."""
 
+    logit_bias: nn.Parameter | None
+
     def __init__(self, config: ETPConfig):
         super().__init__(config)
-        self.ecg_model = ETPEcgModel._from_config(config.ecg_config)
+        ecg_config, text_config = cast(ETPEcgConfig, config.ecg_config), cast(PreTrainedConfig, config.text_config)
+        self.ecg_model = ETPEcgModel._from_config(ecg_config)
         self.text_pooling = config.text_pooling
-        self.text_model = make_text_model(config.text_config, pooling=config.text_pooling)
+        self.text_model = make_text_model(text_config, pooling=config.text_pooling)
         self.ecg_projection = ETPProjection(
-            config.ecg_config.pooled_size,
+            ecg_config.pooled_size,
             config.ecg_projection_hidden_size,
             config.projection_dim,
             config.projection_dropout,
         )
         self.text_projection = ETPProjection(
-            config.text_config.hidden_size,
+            text_config.hidden_size,
             config.text_projection_hidden_size,
             config.projection_dim,
             config.projection_dropout,
         )
-        self.loss_type = config.loss_type
         self.logit_scale_init_value = float(config.logit_scale_init_value)
         self.logit_bias_init_value = float(config.logit_bias_init_value)
         self.max_log_logit_scale = math.log(config.max_logit_scale)
         self.logit_scale = nn.Parameter(
             torch.tensor(self.logit_scale_init_value), requires_grad=config.learnable_logit_scale
         )
-        siglip_bias = nn.Parameter(torch.tensor(self.logit_bias_init_value)) if self.loss_type == "siglip" else None
+        siglip_bias = nn.Parameter(torch.tensor(self.logit_bias_init_value)) if config.loss_type == "siglip" else None
         self.register_parameter("logit_bias", siglip_bias)
         self.post_init()
 
@@ -267,7 +270,7 @@ class ETPModel(ETPPreTrainedModel):
 
         This is what `text_features` of [`~ETPModel.forward`] takes: a frozen tower gives it once per distinct text.
         """
-        return self._text_tower_output(input_ids, attention_mask, **kwargs).pooler_output
+        return cast(Tensor, self._text_tower_output(input_ids, attention_mask, **kwargs).pooler_output)
 
     def _text_tower_output(
         self, input_ids: Tensor | None, attention_mask: Tensor | None, **kwargs
@@ -377,7 +380,7 @@ class ETPModel(ETPPreTrainedModel):
     ) -> Tensor:
         """The loss named by `loss_type` at the model's own temperature; see [`info_nce_loss`] and [`siglip_loss`]."""
         logit_scale = self.get_logit_scale()
-        if self.loss_type == "siglip":
+        if self.logit_bias is not None:  # loss_type "siglip"
             return siglip_loss(
                 ecg_embeds, text_embeds, logit_scale, self.logit_bias, positives, across_processes=across_processes
             )
@@ -387,16 +390,16 @@ class ETPModel(ETPPreTrainedModel):
 class ETPForEcgClassification(ETPPreTrainedModel):
     """ECG tower with a linear head, for one label per ECG, several, or a number (`config.problem_type`)."""
 
-    config: ETPEcgConfig
+    config: ETPEcgConfig  # type: ignore[assignment]  # each class narrows it, as everywhere in transformers
     base_model_prefix = "ecg_model"
-    input_modalities = ("audio",)
+    input_modalities = "audio"
     _keys_to_ignore_on_load_unexpected = BESIDES_THE_TOWER
 
     def __init__(self, config: ETPEcgConfig):
         super().__init__(config)
         self.ecg_model = ETPEcgModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(config.pooled_size, config.num_labels)
+        self.classifier = nn.Linear(config.pooled_size, cast(int, config.num_labels))
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:

@@ -3,10 +3,12 @@
 import inspect
 import json
 from pathlib import Path
+from typing import Any, cast
 
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput, cached_file
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import cached_file
 
 
 def make_text_model(text_config: PreTrainedConfig, *, pooling: str) -> PreTrainedModel:
@@ -20,8 +22,8 @@ def make_text_model(text_config: PreTrainedConfig, *, pooling: str) -> PreTraine
         raise ValueError(f"`text_config` must be one that AutoModel can build, got {type(text_config).__name__}.")
     # An unused pooler would be parameters without a gradient, which distributed training trips over.
     use_pooler = pooling == "pooler"
-    model_class = AutoModel._model_mapping[type(text_config)]
-    has_option = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    model_class: Any = AutoModel._model_mapping[type(text_config)]
+    has_option = "add_pooling_layer" in inspect.signature(model_class).parameters
     options = {"add_pooling_layer": use_pooler} if has_option else {}
     text_model = AutoModel.from_config(text_config, **options)
     if use_pooler and not isinstance(getattr(text_model, "pooler", None), nn.Module):
@@ -32,7 +34,7 @@ def make_text_model(text_config: PreTrainedConfig, *, pooling: str) -> PreTraine
     return text_model
 
 
-def pool_tokens(output: ModelOutput, attention_mask: Tensor | None, pooling: str) -> Tensor:
+def pool_tokens(output: BaseModelOutputWithPooling, attention_mask: Tensor | None, pooling: str) -> Tensor:
     """Reduce `last_hidden_state`, shape `(texts, tokens, hidden)`, to `(texts, hidden)`.
 
     Args:
@@ -40,9 +42,10 @@ def pool_tokens(output: ModelOutput, attention_mask: Tensor | None, pooling: str
         attention_mask: 1 for tokens, 0 for padding, shape `(texts, tokens)`; all ones if omitted.
         pooling: "cls" takes the first token, "mean" the mean of the tokens, "pooler" the tower's own `pooler_output`.
     """
+    # The fields of every output are declared optional; an encoder fills these.
     if pooling == "pooler":
-        return output.pooler_output
-    hidden_states = output.last_hidden_state
+        return cast(Tensor, output.pooler_output)
+    hidden_states = cast(Tensor, output.last_hidden_state)
     if pooling == "cls":
         return hidden_states[:, 0]
     if attention_mask is None:

@@ -51,14 +51,13 @@ def join_towers(
     ecg: str | Path | PreTrainedModel | PreTrainedConfig, text: str | Path | PreTrainedModel
 ) -> JoinedTowers:
     """Read both towers; see `ETPModel.from_ecg_text_pretrained`."""
-    if not isinstance(text, PreTrainedModel):
-        pooling = sentence_transformers_pooling(text)
-        text = AutoModel.from_pretrained(text, dtype="float32")
+    if isinstance(text, PreTrainedModel):
+        text_model, pooling = text, None
     else:
-        pooling = None
-    text_config = text.config.to_dict()
+        text_model, pooling = AutoModel.from_pretrained(text, dtype="float32"), sentence_transformers_pooling(text)
+    text_config = text_model.config.to_dict()
     text_config.pop("_name_or_path", None)
-    text_weights = {f"text_model.{name}": weight for name, weight in text.state_dict().items()}
+    text_weights = {f"text_model.{name}": weight for name, weight in text_model.state_dict().items()}
 
     config, weights = _ecg_side(ecg)
     trained_together = _architecture(config.get("text_config")) == _architecture(text_config)
@@ -78,7 +77,8 @@ def _ecg_side(ecg: str | Path | PreTrainedModel | PreTrainedConfig) -> tuple[dic
         config, weights = ecg.config.to_dict(), ecg.state_dict()
     else:
         config, _ = PreTrainedConfig.get_config_dict(str(ecg))
-        weights = load_file(cached_file(str(ecg), SAFE_WEIGHTS_NAME))
+        # Raises where the file is missing, so the path is never `None`.
+        weights = load_file(str(cached_file(str(ecg), SAFE_WEIGHTS_NAME)))
     if config.get("model_type") == ETPConfig.model_type:
         return config, {name: weight for name, weight in weights.items() if not name.startswith("text_model.")}
     if config.get("model_type") != ETPEcgConfig.model_type:
@@ -95,5 +95,5 @@ def _architecture(config: dict | None) -> dict | None:
     if config is None:
         return None
     # Through the configuration class, which adds the defaults that a saved file may leave out.
-    config = ETPConfig(text_config=config).text_config.to_dict()
-    return {name: value for name, value in config.items() if name not in _NOT_ARCHITECTURE}
+    text_config = ETPConfig(text_config=config).to_dict()["text_config"]
+    return {name: value for name, value in text_config.items() if name not in _NOT_ARCHITECTURE}

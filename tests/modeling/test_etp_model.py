@@ -259,7 +259,7 @@ def test_gradient_checkpointing_reaches_both_towers_and_changes_no_gradient(make
     plain = make_model().train()
     checkpointed = copy.deepcopy(plain)
     checkpointed.activation_checkpointing_enable()
-    assert checkpointed.is_gradient_checkpointing
+    assert checkpointed.is_activation_checkpointing
     for model in (plain, checkpointed):
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
