@@ -1,8 +1,8 @@
-"""python benchmarks/bench_report_agreement.py TABLE TRANSLATIONS [--num_reports 2000] [--no_embeddings]
+"""python benchmarks/bench_report_agreement.py TABLE TRANSLATIONS [--num_reports 500] [--no_embeddings]
 
 Agreement of the report translator with other translations: chrF (Popović 2015, character 6-grams, beta 2) and the cosine
 of MiniLM embeddings. TABLE is `ptbxl_database.csv`; TRANSLATIONS has the columns ecg_id, report_en and source. Prints
-one JSON line for each source; `untranslated` is the same measure for the report as it stands.
+one JSON line for each source and language; `untranslated` is the same measure for the report as it stands.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets_scripts.ptb_xl_reports import report_findings_text, report_statements
+from datasets_scripts.ptb_xl_reports import report_findings_text, report_language, report_statements
 
 MAX_ORDER = 6
 BETA = 2.0
@@ -64,26 +64,27 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path, help="ptbxl_database.csv")
     parser.add_argument("translations", type=Path, help="table with the columns ecg_id, report_en and source")
-    parser.add_argument("--num_reports", type=int, default=2000, help="reports drawn from each source")
+    parser.add_argument("--num_reports", type=int, default=500, help="reports drawn from each source and language")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
     parser.add_argument("--no_embeddings", action="store_true", help="chrF only")
     args = parser.parse_args(argv)
 
     with args.table.open(encoding="utf-8", newline="") as file:
         reports = {row["ecg_id"]: row["report"] for row in csv.DictReader(file)}
-    by_source: dict[str, list[tuple[str, str]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     with args.translations.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if row["ecg_id"] in reports and report_statements(reports[row["ecg_id"]]):
-                by_source.setdefault(row["source"], []).append((reports[row["ecg_id"]], row["report_en"]))
+            report = reports.get(row["ecg_id"], "")
+            if report_statements(report):
+                groups.setdefault((row["source"], report_language(report)), []).append((report, row["report_en"]))
 
     generator = random.Random(args.seed)
-    for source, pairs in sorted(by_source.items()):
+    for (source, language), pairs in sorted(groups.items()):
         sample = generator.sample(pairs, min(args.num_reports, len(pairs)))
         ours = [". ".join(report_statements(report)) for report, _ in sample]
         original = [report_findings_text(report) for report, _ in sample]
         theirs = [report_findings_text(translation) for _, translation in sample]
-        result = {"source": source, "reports": len(sample)}
+        result = {"source": source, "language": language, "reports": len(sample)}
         result["chrf"] = round(mean([chrf(*pair) for pair in zip(ours, theirs, strict=True)]), 1)
         result["chrf_untranslated"] = round(mean([chrf(*pair) for pair in zip(original, theirs, strict=True)]), 1)
         if not args.no_embeddings:

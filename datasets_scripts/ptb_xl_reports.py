@@ -69,8 +69,7 @@ def translate(report: str) -> Translation:
     """Translate a report, and say which of its words no table knows; the statements leave those out."""
     text = report_text(report)
     tokens = tokenize(text)
-    is_swedish = bool(SWEDISH.search(text))
-    is_german = not is_swedish and bool(GERMAN.search(text))
+    is_german = report_language(report) == "de"
     assembler = Assembler(postposes=is_german)
     untranslated: list[str] = []
     num_trailing = position = 0
@@ -111,7 +110,15 @@ def report_text(report: str) -> str:
     if is_cut_off(report):  # "inverted in i, avl and i": the start of another word, not lead I
         text = LAST_LETTER.sub("", text)
     text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", text))
-    return SWEDISH_IN.sub(" in ", text) if SWEDISH.search(text) else text
+    return SWEDISH_IN.sub(" in ", text) if report_language(report) == "sv" else text
+
+
+def report_language(report: str) -> str:
+    """Return "de", "sv" or "en", told by words that only one of the three has."""
+    text = fold(report_findings_text(report))
+    if SWEDISH.search(text):
+        return "sv"
+    return "de" if GERMAN.search(text) else "en"
 
 
 def is_cut_off(report: str) -> bool:

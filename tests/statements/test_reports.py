@@ -2,10 +2,12 @@
 
 import csv
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from datasets_scripts.ptb_xl_reports import main, measure_coverage, report_statements, translate
+from datasets_scripts.ptb_xl_reports import main, measure_coverage, report_language, report_statements, translate
 
 SCP_CODES = (
     "NORM NDT NST_ DIG LNGQT IMI ASMI LVH LAFB ISC_ IRBBB 1AVB IVCD ISCAL CRBBB CLBBB ILMI LAO/LAE AMI ALMI ISCIN "
@@ -13,6 +15,15 @@ SCP_CODES = (
     "3AVB INJIL 2AVB ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_ PRC(S) SR AFIB STACH "
     "SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU"
 ).split()
+#: Frontal QRS axis in degrees, Surawicz et al., AHA/ACCF/HRS recommendations, part III (2009).
+AXIS_LIMITS = {
+    "left axis deviation": (-90, -30),
+    "leftward axis": (-30, 20),
+    "normal axis": (0, 90),
+    "vertical axis": (55, 90),
+    "right axis deviation": (90, 180),
+    "marked right axis deviation": (100, 180),
+}
 LIKELIHOOD = re.compile(rf"\b({'|'.join(map(re.escape, SCP_CODES))})\b[ ,]*\d", re.IGNORECASE)
 
 
@@ -103,7 +114,10 @@ def test_negation_is_kept(report, statements):
 @pytest.mark.parametrize(
     ("report", "statements"),
     [
-        ("st segments are depressed in i,,avl, v4,5,6.", ["ST depression in leads I, aVL", "ST depression in leads V4-V6"]),
+        (
+            "st segments are depressed in i,,avl, v4,5,6.",
+            ["ST depression in leads I, aVL", "ST depression in leads V4-V6"],
+        ),
         (
             "st segments are depressed and t waves inverted in i, ii.",
             ["ST depression in leads I, II", "T-wave inversion in leads I, II"],
@@ -226,6 +240,30 @@ def test_coverage_counts_reports_words_and_statements(tmp_path, capsys):
 def real_coverage(data_root):
     with (data_root / "ptb-xl" / "ptbxl_database.csv").open(encoding="utf-8", newline="") as file:
         return measure_coverage([row["report"] for row in csv.DictReader(file)])
+
+
+def frontal_axis(record: Path) -> float:
+    """QRS axis in degrees, roughly, by the net amplitudes of I and aVF of a 100 Hz record."""
+    limb = np.fromfile(record.with_suffix(".dat"), dtype="<i2").reshape(-1, 12)[:, [0, 5]].astype(float)
+    limb -= np.median(limb, axis=0)
+    lead_i, lead_avf = np.percentile(limb, 99.5, axis=0) + np.percentile(limb, 0.5, axis=0)
+    return float(np.degrees(np.arctan2(lead_avf * 2 / np.sqrt(3), lead_i)))
+
+
+@pytest.mark.real_data
+def test_axis_words_mean_what_the_signals_show(data_root):
+    records = {}
+    with (data_root / "ptb-xl" / "ptbxl_database.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for statement in set(report_statements(row["report"])) & AXIS_LIMITS.keys():
+                key = report_language(row["report"]), statement
+                if len(records.setdefault(key, [])) < 100:
+                    records[key].append(data_root / "ptb-xl" / row["filename_lr"])
+    assert {language for language, _ in records} == {"de", "en", "sv"}
+    for (language, statement), paths in records.items():
+        if len(paths) >= 20:
+            low, high = AXIS_LIMITS[statement]
+            assert low < np.median([frontal_axis(path) for path in paths]) < high, (language, statement)
 
 
 @pytest.mark.real_data
