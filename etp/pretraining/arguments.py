@@ -119,6 +119,11 @@ class TrainingArguments:
     )
     bank_size: int | None = option("Statements in the bank, the commonest first; none takes all.", None)
     bank_min_count: int = option("A statement enters the bank once this many records have it.", 1)
+    bank_broader: bool = option(
+        "A record also has what follows from its statements with less detail: old inferior infarction, infarction.",
+        False,
+    )
+    bank_rewording: float = option("Chance that a statement of the bank stands in another wording at a step.", 0.0)
     num_epochs: int = option("Passes over the training split.", 20)
     max_steps: int | None = option("Stop after this many steps; the schedule is laid for them.", None)
     batch_size: int = option("ECGs per step over all processes together.", 256)
@@ -153,6 +158,7 @@ class TrainingArguments:
         )
         require(0 <= self.warmup_ratio < 1, f"--warmup_ratio must be in [0, 1), got {self.warmup_ratio}.")
         require(0 <= self.ema_decay < 1, f"--ema_decay must be in [0, 1), got {self.ema_decay}.")
+        require(0 <= self.bank_rewording <= 1, f"--bank_rewording must be in [0, 1], got {self.bank_rewording}.")
         require(self.learning_rate > 0, f"--learning_rate must be positive, got {self.learning_rate}.")
         for name in ("weight_decay", "max_grad_norm"):
             require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
@@ -166,8 +172,10 @@ class TrainingArguments:
             "--resume continues a run and --overwrite replaces it: give one of them.",
         )
         require(
-            "bank" in self.objectives or (self.bank_size is None and self.bank_min_count == 1),
-            "--bank_size and --bank_min_count need the objective bank: add it with --objectives batch=1 bank=1.",
+            "bank" in self.objectives
+            or (self.bank_size, self.bank_min_count, self.bank_broader, self.bank_rewording) == (None, 1, False, 0),
+            "--bank_size, --bank_min_count, --bank_broader and --bank_rewording need the objective bank: add it with "
+            "--objectives batch=1 bank=1.",
         )
 
 

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from .arguments import Arguments
 from .augmentation import Augmentation
+from .bank import StatementBank
 from .batches import BatchPlan
 from .checkpoints import Checkpoint, CheckpointError, check_weights, read_checkpoint, write_checkpoint
 from .interruption import Interruption
@@ -93,13 +94,20 @@ class Trainer:
         augmentation = Augmentation(
             args.augmentation, sampling_rate=args.model.sampling_rate, seed=options.seed, device=accelerator.device
         )
-        common = sum(count >= options.bank_min_count for count in train.views.counts)
+        bank = StatementBank(
+            train.statements,
+            min_count=options.bank_min_count,
+            size=options.bank_size,
+            broader=options.bank_broader,
+            rewording=options.bank_rewording,
+            seed=options.seed,
+        )
         self.batches = BatchMaker(
             train,
             texts,
             augmentation,
             objectives=list(options.objectives),
-            bank_statements=min(common, options.bank_size or common),
+            bank=bank,
             accelerator=accelerator,
         )
         self.position = Position()

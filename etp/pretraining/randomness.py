@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     AUGMENTATION = 3
     DROPOUT = 4
     WEIGHTS = 5
+    WORDINGS = 6
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

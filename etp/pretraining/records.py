@@ -26,11 +26,13 @@ class Split:
     Attributes:
         record_ids: Of the archive, to name records in messages.
         signals: At the model's rate and length.
+        statements: What each record's text is made of.
         views: Texts of the records.
     """
 
     record_ids: list[str]
     signals: SignalStore
+    statements: list[list[str]]
     views: TextViews
 
     def __len__(self) -> int:
@@ -63,11 +65,13 @@ def load_split(
     if len(kept) < len(dataset):
         logger.info("%d of %d %s records have no text and are left out.", len(dataset) - len(kept), len(dataset), name)
         dataset = dataset.select(kept)
+    statements = [statements[row] for row in kept]
     signals = load_signals(dataset, feature_extractor, progress=progress)
     return Split(
         record_ids=list(dataset["record_id"]),
         signals=SignalStore(signals, device=device),
-        views=TextViews([statements[row] for row in kept], weights=args.text_views, seed=seed),
+        statements=statements,
+        views=TextViews(statements, weights=args.text_views, seed=seed),
     )
 
 

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from .augmentation import Augmentation
+from .bank import StatementBank
 from .batch_norm import running_statistics_kept
 from .batches import share
 from .live_texts import LiveTexts
@@ -42,7 +43,7 @@ class BatchMaker:
         texts: Gives the features of texts.
         augmentation: Applied to the ECGs.
         objectives: Names of the objectives whose columns are wanted.
-        bank_statements: How many of the split's commonest statements are the columns of `bank`.
+        bank: Statements that are the columns of the objective `bank`.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class BatchMaker:
         augmentation: Augmentation,
         *,
         objectives: Sequence[str],
-        bank_statements: int,
+        bank: StatementBank,
         accelerator: Accelerator,
     ):
         self._split = split
@@ -62,12 +63,12 @@ class BatchMaker:
         self._rank = accelerator.process_index
         self._world_size = accelerator.num_processes
         self._device = accelerator.device
-        self._bank = split.views.vocabulary[:bank_statements]
+        self._bank = bank
 
     def texts_of_epoch(self, views: Sequence[TextKey]) -> list[str]:
         """Every text that an epoch's batches will ask for."""
         drawn = [self._split.views.text(key) for key in dict.fromkeys(views)] if "batch" in self._objectives else []
-        return [*drawn, *(self._bank if "bank" in self._objectives else ())]
+        return [*drawn, *(self._bank.wordings() if "bank" in self._objectives else ())]
 
     def make(self, records: np.ndarray, views: Sequence[TextKey], *, epoch: int, step: int) -> Batch:
         """Build this process's part of a global batch.
@@ -88,8 +89,7 @@ class BatchMaker:
                 [self._split.views.text(key) for key in keys], self._split.views.positives(own, keys)
             )
         if "bank" in self._objectives:
-            positives = self._split.views.statement_positives(own, len(self._bank))
-            columns["bank"] = self._columns(self._bank, positives)
+            columns["bank"] = self._columns(self._bank.texts(epoch=epoch, step=step), self._bank.positives(own))
         return Batch(records=records, input_values=ecg, columns=columns)
 
     def _columns(self, texts: Sequence[str], positives: np.ndarray) -> TextColumns:

@@ -35,7 +35,6 @@ class TextViews:
         counts = Counter(statement for record in statements for statement in dict.fromkeys(record))
         # Commonest first, ties by their letters: the order must not depend on that of the records.
         self.vocabulary = sorted(counts, key=lambda statement: (-counts[statement], statement))
-        self.counts = [counts[statement] for statement in self.vocabulary]
         position = {statement: index for index, statement in enumerate(self.vocabulary)}
         self._records: list[TextKey] = [
             tuple(dict.fromkeys(position[statement] for statement in record)) for record in statements
@@ -100,10 +99,6 @@ class TextViews:
         if "report" in self._kinds:
             possible |= contained & (text_sizes == record_sizes)
         return possible.astype(np.float32)
-
-    def statement_positives(self, records: np.ndarray, num_statements: int) -> np.ndarray:
-        """Which of the commonest statements each record has, float32 `(ecgs, num_statements)`."""
-        return self._incidence[records, :num_statements].toarray()
 
 
 def _incidence(keys: Sequence[TextKey], num_statements: int) -> sp.csr_matrix:

@@ -80,7 +80,10 @@ def test_the_paper_preset_holds_the_verified_values():
         (["--output_dir", "a", "--objectives", "batch=0"], "the weight of batch must be a number above 0, got 0"),
         (["--output_dir", "a", "--objectives", "batch"], "write name=value pairs"),
         (["--output_dir", "a", "--text_source", "scp_codes"], "choose from statements, label_derived"),
-        (["--output_dir", "a", "--bank_size", "9"], "--bank_size and --bank_min_count need the objective bank"),
+        (
+            ["--output_dir", "a", "--bank_size", "9"],
+            "--bank_size, --bank_min_count, --bank_broader and --bank_rewording need",
+        ),
         (
             ["--output_dir", "a", "--resume", "auto", "--overwrite"],
             "--resume continues a run and --overwrite replaces it",

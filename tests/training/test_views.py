@@ -76,12 +76,6 @@ def test_every_drawn_text_is_positive_for_its_own_record():
         assert all(positives[record, distinct.index(key)] == 1 for record, key in enumerate(drawn))
 
 
-def test_the_bank_holds_the_commonest_statements_first():
-    bank = views("statement")
-    assert bank.vocabulary == ["sinus rhythm", "lbbb", "afib"]
-    assert bank.statement_positives(np.array([3, 1]), 2).tolist() == [[1, 1], [1, 0]]
-
-
 def test_the_vocabulary_does_not_depend_on_the_order_of_records():
     reverse = TextViews(RECORDS[::-1], weights={"report": 1}, seed=0)
     assert reverse.vocabulary == views("report").vocabulary

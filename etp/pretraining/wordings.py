@@ -1,0 +1,68 @@
+"""What else is true of a record when a statement is: the same in other words, and what it implies with less detail."""
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+
+PARAPHRASES = Path(__file__).with_name("paraphrases.json")
+
+_QUALIFIER = re.compile(
+    r"^(acute|borderline|complete|extensive|frequent|interpolated|marked|minor|moderate|nonspecific|old|possible|possibly"
+    r"|probable|probably|recent|subacute) (?=\w)"
+)
+_RESERVATION = re.compile(r" (cannot be excluded|of undetermined age)$|, (?!aV)[a-z].*$| or (?!.*T waves).*$")
+_WHERE = re.compile(r" (?:in|throughout) (?:leads? .*|[a-z ]*leads?)$| throughout$")
+_WALL = re.compile(
+    r"^(?:(?:infero|antero|high |postero)?(?:postero)?(?:anterior|apical|inferior|lateral|posterior|septal)) "
+    r"(?=myocardial (?:damage|infarction|injury|ischemia)|subendocardial injury)"
+)
+# What is denied, normal or about another finding says nothing broader about the heart.
+_CLOSED = re.compile(r"\b(no|not|without|normal|otherwise|limit)\b")
+_EMPTY = {"ECG", "abnormality", "changes"}
+
+
+def broader_statements(statement: str) -> list[str]:
+    """Statements that follow from an English statement of a report when detail is left out, in order of breadth.
+
+    Doubt, age and extent go first, then leads and wall: "probable old inferior myocardial infarction" gives "inferior
+    myocardial infarction" and "myocardial infarction". Doubt is left out knowingly: what a reader thinks possible is a
+    better example of a finding than of its absence; of two alternatives the first stays. Denials and statements of
+    normality give nothing.
+    """
+    if _CLOSED.search(statement):
+        return []
+    plain = _RESERVATION.sub("", statement)
+    while (shorter := _QUALIFIER.sub("", plain)) != plain:
+        plain = shorter
+    anywhere = _WHERE.sub("", plain)
+    return [
+        text for text in dict.fromkeys([plain, anywhere, _WALL.sub("", anywhere)]) if text not in {statement, *_EMPTY}
+    ]
+
+
+def paraphrases(statement: str, *, limit: int) -> list[str]:
+    """The statement in other standard wordings, at most `limit`, the same at every call.
+
+    Every known term in the statement is replaced by each of its synonyms in turn, one at a time.
+    """
+    found: list[str] = []
+    taken: list[tuple[int, int]] = []
+    for term, synonyms in _terms().items():
+        match = re.search(rf"(?<![\w-]){re.escape(term)}(?![\w-])", statement)
+        # A term inside a longer one says something else: "right bundle branch block" in "incomplete right …".
+        if match is None or any(start < match.end() and match.start() < end for start, end in taken):
+            continue
+        taken.append(match.span())
+        found += [statement[: match.start()] + synonym + statement[match.end() :] for synonym in synonyms]
+    distinct = [text for text in dict.fromkeys(found) if text != statement]
+    # Evenly over what there is: the first synonyms of a term must not crowd out the other terms.
+    step = max(1, len(distinct) / max(1, limit))
+    return [distinct[int(index * step)] for index in range(min(limit, len(distinct)))]
+
+
+@lru_cache
+def _terms() -> dict[str, list[str]]:
+    """Term, the wording that reports use, -> its synonyms; longer terms first."""
+    groups = json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
+    return {term: synonyms for term, *synonyms in sorted(groups, key=lambda group: -len(group[0]))}

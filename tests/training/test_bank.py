@@ -1,0 +1,85 @@
+"""The statement bank: columns, what follows from a statement, and wordings."""
+
+import numpy as np
+import pytest
+
+from etp.pretraining.bank import StatementBank
+from etp.pretraining.wordings import broader_statements, paraphrases
+
+RECORDS = [
+    ["sinus rhythm", "probable old inferior myocardial infarction"],
+    ["sinus rhythm", "left bundle branch block"],
+    ["atrial fibrillation", "left bundle branch block"],
+    ["sinus rhythm"],
+]
+
+
+def bank(**settings) -> StatementBank:
+    return StatementBank(RECORDS, seed=0, **settings)
+
+
+def test_the_commonest_statements_come_first():
+    assert bank(size=2).statements == ["sinus rhythm", "left bundle branch block"]
+    assert bank(min_count=3).statements == ["sinus rhythm"]
+
+
+def test_positives_are_the_statements_of_the_record():
+    columns = bank(size=2)
+    assert columns.positives(np.array([3, 1])).tolist() == [[1, 0], [1, 1]]
+
+
+def test_a_record_also_has_what_follows_from_its_statements():
+    columns = bank(broader=True)
+    have = {text for text, has in zip(columns.statements, columns.positives(np.array([0]))[0], strict=True) if has}
+    assert have == {*RECORDS[0], "inferior myocardial infarction", "myocardial infarction"}
+
+
+def test_the_bank_does_not_depend_on_the_order_of_records():
+    assert StatementBank(RECORDS[::-1], seed=0, broader=True).statements == bank(broader=True).statements
+
+
+def test_wordings_change_with_the_step_and_repeat_with_the_seed():
+    columns = bank(rewording=0.9)
+    drawn = [columns.texts(epoch=0, step=step) for step in range(20)]
+    assert drawn == [bank(rewording=0.9).texts(epoch=0, step=step) for step in range(20)]
+    assert len({texts[0] for texts in drawn}) > 2
+    assert {text for texts in drawn for text in texts} <= set(columns.wordings())
+    assert bank().texts(epoch=0, step=3) == bank().statements
+
+
+@pytest.mark.parametrize(
+    ("statement", "broader"),
+    [
+        ("probable old inferior myocardial infarction", ["inferior myocardial infarction", "myocardial infarction"]),
+        ("ST depression in leads I, aVL", ["ST depression"]),
+        ("possible high lateral myocardial ischemia or left ventricular strain", None),
+        ("low or flat T waves in limb leads", ["low or flat T waves"]),
+        ("incomplete right bundle branch block, probably a normal variant", []),
+        ("abnormal ECG", []),
+        ("borderline ECG", []),
+        ("no evidence of myocardial ischemia", []),
+        ("normal axis in lead V2", []),
+        ("incomplete right bundle branch block", []),
+    ],
+)
+def test_less_detail_follows_and_denials_give_nothing(statement, broader):
+    expected = ["high lateral myocardial ischemia", "myocardial ischemia"] if broader is None else broader
+    assert broader_statements(statement) == expected
+
+
+def test_a_synonym_replaces_the_longest_term_only():
+    texts = paraphrases("incomplete right bundle branch block", limit=9)
+    assert "IRBBB" in texts
+    assert not any("complete complete" in text or text == "incomplete complete RBBB" for text in texts)
+
+
+def test_paraphrases_keep_doubt_and_leads():
+    for text in paraphrases("possible ST depression in leads V4-V6", limit=9):
+        assert text.endswith("in leads V4-V6")
+        assert text.startswith("possibl")
+
+
+def test_paraphrases_are_no_more_than_asked_for():
+    assert len(paraphrases("atrial fibrillation", limit=2)) == 2
+    assert paraphrases("atrial fibrillation", limit=0) == []
+    assert paraphrases("a wording that no table knows", limit=5) == []

@@ -1,0 +1,140 @@
+"""Whole runs of `train.py` on a tiny archive."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from datasets_scripts.label_sets import load_label_set
+from etp.archives import open_archive
+from etp.pretraining import loop, records
+from etp.pretraining.arguments import DataArguments
+from etp.pretraining.logs import MetricsFile, read_metrics
+from etp.pretraining.options import OptionError
+from etp.pretraining.records import record_statements
+from etp.pretraining.signals import load_signals
+from etp.pretraining.validation import validate
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.processing_etp import ETPProcessor
+
+
+@pytest.fixture(scope="module")
+def dataset(archive, common_options):
+    return open_archive("ptb_xl", archive, cache_dir=common_options[common_options.index("--cache_dir") + 1])
+
+
+def test_a_run_learns_and_saves_a_usable_model(run, text_tower, tmp_path):
+    options = ["--num_epochs", "8", "--learning_rate", "0.01", "--report_to", "tensorboard"]
+    assert run(tmp_path, *options) == 0
+    training = [line["loss"] for line in read_metrics(tmp_path / "metrics.jsonl") if "loss" in line]
+    assert np.mean(training[-3:]) < np.mean(training[:3]) - 0.1
+    model, processor = ETPModel.from_pretrained(tmp_path).eval(), ETPProcessor.from_pretrained(tmp_path)
+    inputs = processor(ecg=np.zeros((12, 1000)) + 0.1, text=["sinus rhythm"], sampling_rate=100, return_tensors="pt")
+    assert torch.isfinite(model(**inputs).logits_per_ecg).all()
+    before, after = load_file(text_tower / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    assert all(
+        torch.equal(after[f"text_model.{name}"], tensor) for name, tensor in before.items() if "pooler" not in name
+    )
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert "torch" in json.loads((tmp_path / "versions.json").read_text())
+    assert list(tmp_path.glob("**/events.out.tfevents*"))
+
+
+def test_training_never_runs_the_frozen_text_tower(run, tmp_path, monkeypatch):
+    run(tmp_path / "first")  # fills the cache
+    monkeypatch.setattr(ETPModel, "get_text_tower_features", lambda *args, **kwargs: pytest.fail("the tower ran"))
+    assert run(tmp_path / "second") == 0
+
+
+def test_validation_counts_every_record_once_and_matches_the_saved_model(run, tmp_path, monkeypatch):
+    seen = {}
+
+    def spy(model, split, *args, **kwargs):
+        seen["records"] = len(split)
+        seen["figures"] = validate(model, split, *args, **kwargs)
+        return seen["figures"]
+
+    monkeypatch.setattr(loop, "validate", spy)
+    run(tmp_path, "--num_epochs", "1", "--ema_decay", "0.5")
+    last = read_metrics(tmp_path / "metrics.jsonl")[-1]
+    assert last["num_ecgs"] == seen["records"]
+    assert last["validation_loss"] == seen["figures"]["validation_loss"]
+
+
+def test_the_best_epoch_by_validation_is_saved(run, tmp_path, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0])
+    kept = []
+    original = validate
+
+    def scripted(model, *args, **kwargs):
+        kept.append(model.model.ecg_projection.layers[0].weight.detach().clone())
+        return {**original(model, *args, **kwargs), "validation_loss": next(losses)}
+
+    monkeypatch.setattr(loop, "validate", scripted)
+    run(tmp_path, "--num_epochs", "3", "--select_best", "loss")
+    saved = load_file(tmp_path / "model.safetensors")["ecg_projection.layers.0.weight"]
+    assert torch.equal(saved, kept[1])
+    assert not torch.equal(saved, kept[2])
+
+
+def test_a_loss_that_is_not_finite_names_the_records_and_leaves_no_checkpoint_of_it(run, tmp_path, monkeypatch):
+    original = loop.backward
+
+    def broken(accelerator, model, batch, **kwargs):
+        losses = original(accelerator, model, batch, **kwargs)
+        broken.batches.append(batch)
+        return {**losses, "loss": losses["loss"] * (torch.nan if len(broken.batches) == 3 else 1)}
+
+    broken.batches = []
+    monkeypatch.setattr(loop, "backward", broken)
+    with pytest.raises(loop.NonFiniteLossError, match="The loss of step 3 is nan. Its records: ") as error:
+        run(tmp_path, "--checkpoint_every", "2")
+    ids = str(error.value).split("records: ")[1].split(". ")[0].split(", ")
+    assert len(set(ids)) == 16
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000002"]
+
+
+def test_an_archive_without_reports_is_refused(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "record_statements", lambda dataset, args: [[] for _ in range(len(dataset))])
+    with pytest.raises(OptionError, match="None of the 62 records of the train split in .* has a text"):
+        run(tmp_path)
+
+
+def test_a_batch_larger_than_the_split_is_refused(run, tmp_path):
+    with pytest.raises(OptionError, match="62 training records do not fill one batch of 100"):
+        run(tmp_path, "--batch_size", "100")
+
+
+def test_label_derived_text_is_used_only_when_named(dataset):
+    split = dataset["validation"]
+    ours = record_statements(split, DataArguments())
+    labels = record_statements(split, DataArguments(text_source="label_derived"))
+    assert ours == [list(statements) for statements in split["statements"]]
+    phrases = load_label_set("all")
+    names = split.features["all"].feature.names
+    assert labels == [[phrases[names[label]][0] for label in row] for row in split["all"]]
+
+
+def test_signals_of_the_models_rate_are_copied_and_others_resampled(dataset):
+    split = dataset["validation"]
+    raw = np.asarray(split.with_format("numpy")["ecg"], dtype=np.int16)
+    assert np.array_equal(load_signals(split, ETPFeatureExtractor()), raw)
+    halved = load_signals(split, ETPFeatureExtractor(sampling_rate=50, num_samples=500))
+    direct = ETPFeatureExtractor(sampling_rate=50, num_samples=500)(raw * 1e-3, sampling_rate=100)["input_values"]
+    assert np.abs(halved / 1e3 - np.asarray(direct)).max() <= 0.0005 + 1e-6  # half a microvolt of rounding
+
+
+def test_a_record_that_can_not_be_used_is_named(dataset):
+    split = dataset["validation"]
+    with pytest.raises(ValueError, match=f"Record {split[0]['record_id']} can't be used for training"):
+        load_signals(split, ETPFeatureExtractor(sampling_rate=50, num_samples=500, min_seconds=60))
+
+
+def test_a_line_that_a_kill_cut_off_and_lines_of_the_future_leave_the_metrics(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4, "lo')
+    MetricsFile(path, first_step=3).append({"step": 3})
+    assert [line["step"] for line in read_metrics(path)] == [1, 2, 3]
