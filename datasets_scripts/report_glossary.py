@@ -169,11 +169,12 @@ def longest_phrase(tokens: Sequence[str], start: int) -> tuple[Phrase | None, in
     Returns:
         The phrase, or None, and the position after it.
     """
-    node, found, end = phrase_trie(), None, start
+    node: TrieNode | None = phrase_trie()
+    found, end = None, start
     for position in range(start, len(tokens)):
         if not tokens[position].isalnum():
             continue
-        node = node.children.get(tokens[position])
+        node = node.children.get(tokens[position]) if node else None
         if node is None:
             break
         if node.phrase is not None:

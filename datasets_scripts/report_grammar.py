@@ -94,17 +94,22 @@ class Statement:
         if role == "certainty":
             return replace(self, certainty=target)
         if role == "extent":
-            return replace(self, extents=(*self.extents, *(word for word in [target] if word not in self.extents)))
+            return replace(self, extents=with_item(self.extents, target))
         if role == "age":
             certainty, _, age = target.partition(" ")
             if certainty in ADJECTIVES:
                 return replace(self, certainty=certainty, age=age)
             return replace(self, age=target)
         if role == "region":
-            return replace(self, regions=(*self.regions, *(name for name in [target] if name not in self.regions)))
+            return replace(self, regions=with_item(self.regions, target))
         if role == "leads":
-            return replace(self, groups=(*self.groups, *(name for name in [target] if name not in self.groups)))
+            return replace(self, groups=with_item(self.groups, target))
         return replace(self, note=target)
+
+
+def with_item(items: tuple[str, ...], item: str) -> tuple[str, ...]:
+    """Append `item` unless it is there."""
+    return items if item in items else (*items, item)
 
 
 @dataclass
@@ -231,7 +236,7 @@ class Assembler:
 
     def add_places(self, phrase: Phrase) -> None:
         """Place the last finding, and those joined to it, in a named group of leads, or where the one before is."""
-        groups = (phrase.target,)
+        groups: tuple[str, ...] = (phrase.target,)
         if phrase.target == REGIONAL_LEADS:
             groups = tuple(f"{region} leads" for region in self.pending.regions)
             self.pending = replace(self.pending, regions=())
