@@ -41,7 +41,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_so(tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints, moment, fail)
-    with pytest.raises(CheckpointError, match="checkpoint of step 2 could not be written .* No space left"):
+    with pytest.raises(CheckpointError, match=r"checkpoint of step 2 could not be written .* No space left"):
         write_checkpoint(tmp_path, checkpoint(2), step=2, keep=1)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [first.name]
     assert newest_checkpoint(tmp_path) == first
@@ -87,7 +87,7 @@ def test_a_torn_checkpoint_of_the_same_step_is_written_anew(tmp_path):
 
 def test_weights_of_another_architecture_are_refused_by_name(tmp_path):
     expected = {"a": torch.zeros(2, 3), "b": torch.zeros(1)}
-    with pytest.raises(CheckpointError, match="b is not in the checkpoint. It was made with other model options"):
+    with pytest.raises(CheckpointError, match=r"b is not in the checkpoint. It was made with other model options"):
         check_weights(expected, {"a": torch.zeros(2, 3)}, folder=tmp_path)
     with pytest.raises(CheckpointError, match="c is unknown to this model"):
         check_weights(expected, {**expected, "c": torch.zeros(1)}, folder=tmp_path)

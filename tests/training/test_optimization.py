@@ -1,5 +1,7 @@
 """Learning rates over steps and layers, weight decay, and the moving average."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -25,7 +27,7 @@ def test_the_rate_rises_to_its_peak_then_falls_along_a_cosine_to_zero():
     assert found[9] == found[10] == pytest.approx(1.0)
     assert found[55] == pytest.approx(0.5)
     assert found[100] == pytest.approx(0.0, abs=1e-9)
-    assert all(later < earlier for earlier, later in zip(found[10:], found[11:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(found[10:]))
 
 
 def test_without_warmup_the_first_step_has_the_peak_rate():
