@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .ecg_recording_etp import (
+    MAX_UNPACKED_VALUES,
     EcgContentError,
     EcgCorruptError,
     EcgFormatError,
@@ -51,6 +52,7 @@ def read_npz(content: bytes, source: str, **stated: Any) -> EcgRecording:
             )
         arrays = {member.filename.removesuffix(".npy"): archive.read(member) for member in members}
     loaded = {name: _load_npy(packed, f"{source}:{name}.npy") for name, packed in arrays.items()}
+    _check_counts(loaded, source)
     return recording_from_arrays(loaded, source, "NumPy", **stated)
 
 
@@ -86,10 +88,20 @@ def read_matlab(content: bytes, source: str, **stated: Any) -> EcgRecording:
     beside it, `read_ecg` reads it instead.
     """
     variables = {name: value for name, value in load_matlab(content, source).items() if value is not None}
+    _check_counts(variables, source)
     ecg = variables.get("ECG")
     if isinstance(ecg, dict) and "data" in ecg:
         return _read_cpsc2018(ecg, source, **stated)
     return recording_from_arrays(variables, source, "MATLAB", **stated)
+
+
+def _check_counts(arrays: Mapping[str, Any], source: str) -> None:
+    """Refuse compressed bytes that would become eight times as many as numbers."""
+    values = sum(value.size for value in arrays.values() if isinstance(value, np.ndarray))
+    if values > MAX_UNPACKED_VALUES:
+        raise EcgUnsafeError(
+            source, f"it unfolds to {values:,} numbers, expected at most {MAX_UNPACKED_VALUES:,}. Cut the recording."
+        )
 
 
 def _read_cpsc2018(ecg: dict[str, Any], source: str, *, sampling_rate, lead_names, units) -> EcgRecording:

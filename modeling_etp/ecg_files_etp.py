@@ -29,7 +29,7 @@ from .leads_etp import STANDARD_LEADS, canonical_lead
 
 # A day of 12 leads at 500 Hz in 16 bits is 1.0 GB. What is smaller is read whole, and takes a few times its size.
 MAX_FILE_BYTES = 2_000_000_000
-MAX_TEXT_BYTES = 64_000_000
+MAX_TEXT_BYTES = 32_000_000
 
 _HEAD_BYTES = 4096
 _WFDB_FIRST_LINE = re.compile(rb"(?:#[^\n]*\n|\s)*[\w.-]+(?:/\d+)?[ \t]+\d+([ \t]+[\d./()-]+)*", re.ASCII)

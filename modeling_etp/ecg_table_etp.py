@@ -12,9 +12,12 @@ from .ecg_recording_etp import (
     EcgCorruptError,
     EcgFormatError,
     EcgRecording,
+    EcgUnsafeError,
     make_recording,
     millivolts_per,
 )
+
+MAX_ROWS = 2_000_000  # an hour at 500 Hz; each row takes some 100 bytes besides its text
 
 _TIME_NAMES = {"time", "t", "timestamp", "elapsed time", "elapsed_time", "seconds", "sec", "zeit", "tid"}
 _INDEX_NAMES = {"", "sample", "samples", "index", "#", "sample #", "sample_number", "n"}
@@ -46,7 +49,10 @@ def read_table(
         EcgCorruptError: If a cell isn't a number, naming its row and column.
         EcgContentError: If the rate is unknown, or the time doesn't advance evenly.
     """
-    comments, rows, line_numbers = _split_lines(_decode(content, source))
+    text = _decode(content, source).replace("\r\n", "\n").replace("\r", "\n")
+    if text.count("\n") > MAX_ROWS:
+        raise EcgUnsafeError(source, f"expected at most {MAX_ROWS:,} rows, it has more. Cut the recording.")
+    comments, rows, line_numbers = _split_lines(text)
     if not rows:
         raise EcgFormatError(source, "a table without rows. Expected one row per sample and one column per lead.")
     separator = _separator(rows)
@@ -90,8 +96,8 @@ def _decode(content: bytes, source: str) -> str:
 
 def _split_lines(text: str) -> tuple[list[str], list[str], list[int]]:
     comments, rows, numbers = [], [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip("\r\n ")
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip(" ")
         if line.startswith(("#", "%")):
             comments.append(line.lstrip("#% "))
         elif line.strip():

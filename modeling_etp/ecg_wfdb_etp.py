@@ -230,6 +230,9 @@ def _check_declared_sizes(header_path, header: WfdbHeader) -> None:
 
 def _join_segments(header_path, header: WfdbHeader, verify_checksum: bool) -> tuple[np.ndarray, WfdbHeader]:
     """Samples of a multi-segment record, `(channels, samples)`, NaN in the gaps, and a header that describes them."""
+    names = [name for name, _ in header.segments if name != "~"]
+    if len(set(names)) < len(names):  # a small header could ask for one file a million times
+        raise EcgUnsafeError(header_path, "it names a segment more than once. Read that segment by itself.")
     parts, start = [], 0
     layout = None
     for index, (name, length) in enumerate(header.segments):

@@ -23,8 +23,8 @@ from .ecg_recording_etp import (
     with_derived_leads,
 )
 
-# A parsed tree takes some ten times the text. A 10 s record is 0.2 to 1 MB, so this is generous.
-MAX_XML_BYTES = 32_000_000
+# Parsed numbers take some 25 times their text. A 10 s record is 0.2 to 1 MB, so this is generous.
+MAX_XML_BYTES = 8_000_000
 MAX_XML_TAGS = 500_000
 
 _MUSE_UNITS = {"MICROVOLTS": "uV", "MILLIVOLTS": "mV"}

@@ -82,6 +82,7 @@ def test_npz_states_rate_leads_and_unit(microvolts, millivolts):
         (lambda mv: saved(np.savez, ecg=mv, fs=0), EcgContentError, "above 0 Hz"),
         (lambda mv: saved(np.savez, ecg=mv, fs=100, units="mmHg"), EcgContentError, "'mmHg' is no unit of voltage"),
         (lambda mv: saved(np.savez, ecg=mv, fs=100)[:-9], EcgCorruptError, "zipfile can't read it"),
+        (lambda mv: saved(np.savez_compressed, ecg=np.zeros((12, 2_000_000), "i1")), EcgUnsafeError, "unfolds to 24,000,000 numbers"),
         (lambda mv: saved(np.savez, x=np.array([{}], object)), EcgUnsafeError, "x.npy.*never loaded"),
     ],
 )  # fmt: skip
@@ -272,6 +273,7 @@ def test_table_in_any_encoding(millivolts, encoding):
         (("0.5," * 50)[:-1] + "\n" + ("\n".join([("0.5," * 50)[:-1]] * 11)), EcgContentError, "looks transposed"),
         ("a," * 90_000 + "a\n" + "1\n" * 90_000, EcgCorruptError, "expected 90001 columns"),
         ("# only a comment\n", EcgFormatError, "without rows"),
+        ("I,II\n" + "\n" * 2_000_001, EcgUnsafeError, "at most 2,000,000 rows"),
     ],
 )
 def test_wrong_table_is_refused_by_row_and_column(text, error, message):

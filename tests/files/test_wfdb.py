@@ -275,7 +275,7 @@ def replaced(old, new, count=1):
         (replaced("100 200", "nan 200"), EcgContentError, "sampling rate of nan Hz"),
         (replaced("record 12", "record 13"), EcgCorruptError, "declares 13 signals, 12 lines follow"),
         (replaced("record 12", "record 99999999"), EcgCorruptError, "expected 1 to 1024 signals"),
-        (replaced("record 12", "record/2 12"), EcgFileNotFoundError, "the file record.dat.hea that it names is missing"),
+        (replaced("record 12", "record/2 12"), EcgUnsafeError, "names a segment more than once"),
         (replaced("record 12 100 200", "record"), EcgCorruptError, "expected a first line such as"),
         (replaced(r"1000\(0\)/mV", "0(0)/mV"), EcgContentError, "the gain of lead I is 0.0"),
         (replaced(r"1000\(0\)/mV", "x"), EcgCorruptError, "expected a signal line such as"),
@@ -336,6 +336,7 @@ def test_pipe_in_place_of_a_signal_file_does_not_hang(write_wfdb16, storage):
         ("whole/2 2 100 400\nnone 200\nb 200\n", EcgFileNotFoundError, "the file none.hea that it names is missing"),
         ("whole/2 2 500 400\na 200\nb 200\n", EcgContentError, "isn't the 500.0 Hz"),
         ("whole/2 2 100 400\na 200\n~ 1000000000000\n", EcgUnsafeError, "nearly all of them gaps"),
+        ("whole/2 2 100 400\na 200\na 200\n", EcgUnsafeError, "names a segment more than once"),
         ("whole/1 2 100 400\n~ 200\n", EcgContentError, "all of its segments are empty"),
     ],
 )
