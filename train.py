@@ -19,7 +19,7 @@ from etp.pretraining.logs import METRICS_FILE, plot_curves, write_run_files
 from etp.pretraining.loop import NonFiniteLossError, Trainer
 from etp.pretraining.objectives import ContrastiveModel
 from etp.pretraining.options import OptionError, parse_options
-from etp.pretraining.preflight import check_before_computing, check_world_size, clear_output
+from etp.pretraining.preflight import check_before_computing, check_processes, clear_output
 from etp.pretraining.records import Split, load_split
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
 from modeling_etp.modeling_etp import ETPModel
@@ -61,7 +61,7 @@ def start_accelerator(args: Arguments) -> Accelerator:
         project_dir=args.training.output_dir,
         kwargs_handlers=[handler],
     )
-    check_world_size(accelerator.num_processes)
+    check_processes(accelerator)
     return accelerator
 
 

@@ -3,9 +3,13 @@
 import importlib.metadata
 import json
 import platform
+import resource
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from .arguments import Arguments
@@ -45,6 +49,15 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
+
+
+def process_figures() -> dict[str, float]:
+    """Seconds since this process started, and its largest memory so far in GB, shared libraries and mapped files included."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "seconds": time.time() - psutil.Process().create_time(),
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9,
+    }
 
 
 def write_run_files(output_dir: Path, args: Arguments) -> None:

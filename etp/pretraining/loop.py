@@ -18,7 +18,7 @@ from .batches import BatchPlan
 from .checkpoints import Checkpoint, CheckpointError, check_weights, read_checkpoint, write_checkpoint
 from .interruption import Interruption
 from .live_texts import LiveTexts, layer_learning_rates
-from .logs import METRICS_FILE, MetricsFile, versions
+from .logs import METRICS_FILE, MetricsFile, process_figures, versions
 from .objectives import ContrastiveModel
 from .optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
 from .options import OptionError
@@ -320,7 +320,7 @@ class Trainer:
 
     def _write(self, figures: dict[str, float]) -> None:
         if self._metrics is not None:
-            self._metrics.append(figures)
+            self._metrics.append({**figures, **process_figures()})
         self.accelerator.log({name: value for name, value in figures.items() if name != "step"}, step=figures["step"])
 
 

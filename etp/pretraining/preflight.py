@@ -8,12 +8,15 @@ import tempfile
 from pathlib import Path
 
 import yaml
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 from .arguments import Arguments
 from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
 from .logs import CONFIG_FILE, METRICS_FILE
 from .options import OptionError
 
+WHOLE_MODEL_ON_EACH = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
 RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, "model.safetensors", "best.safetensors")
 # Options that may change between the parts of a run: none has a part in what is computed.
@@ -111,15 +114,21 @@ def _check_writable(output_dir: Path) -> None:
         )
 
 
-def check_world_size(num_processes: int) -> None:
-    """Refuse a launch whose processes do not know of each other: each would train alone and overwrite the others.
+def check_processes(accelerator: Accelerator) -> None:
+    """Refuse launches that would not train one model on all processes.
 
     Raises:
-        OptionError: The launcher started another number of processes than take part.
+        OptionError: The processes do not know of each other, so each would train alone and overwrite the others; or
+            the model is to be cut into pieces (FSDP, DeepSpeed), which checkpoints and the moving average can't follow.
     """
     started = int(os.environ.get("WORLD_SIZE", 1))
-    if num_processes != started:
+    if accelerator.num_processes != started:
         raise OptionError(
-            f"{started} processes were started and {num_processes} take part. On CPUs launch with "
+            f"{started} processes were started and {accelerator.num_processes} take part. On CPUs launch with "
             "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N."
+        )
+    if accelerator.distributed_type not in WHOLE_MODEL_ON_EACH:
+        raise OptionError(
+            f"distributed_type {accelerator.distributed_type.value} cuts the model into pieces, which train.py does not "
+            "do: what it trains fits one device many times over. Take one of examples/accelerate/."
         )

@@ -1,13 +1,15 @@
 """Options come from one definition, a file and flags; what does not fit is refused by name."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from accelerate.utils import DistributedType
 
 from etp.pretraining.arguments import GROUPS, Arguments
 from etp.pretraining.options import OptionError, parse_options
-from etp.pretraining.preflight import check_before_computing, check_world_size
+from etp.pretraining.preflight import check_before_computing, check_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,4 +146,9 @@ def test_a_missing_archive_and_tracker_are_refused(tmp_path):
 def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="2 processes were started and 1 take part"):
-        check_world_size(1)
+        check_processes(SimpleNamespace(num_processes=1, distributed_type=DistributedType.NO))
+
+
+def test_a_model_cut_into_pieces_is_refused():
+    with pytest.raises(OptionError, match="distributed_type FSDP cuts the model into pieces"):
+        check_processes(SimpleNamespace(num_processes=1, distributed_type=DistributedType.FSDP))

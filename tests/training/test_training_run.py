@@ -33,7 +33,12 @@ def test_a_run_learns_and_saves_a_usable_model(run, text_tower, tmp_path):
     training = [line["loss"] for line in read_metrics(tmp_path / "metrics.jsonl") if "loss" in line]
     assert np.mean(training[-3:]) < np.mean(training[:3]) - 0.1
     model, processor = ETPModel.from_pretrained(tmp_path).eval(), ETPProcessor.from_pretrained(tmp_path)
-    inputs = processor(ecg=np.random.default_rng(0).normal(size=(12, 1000)), text=["sinus rhythm"], sampling_rate=100, return_tensors="pt")
+    inputs = processor(
+        ecg=np.random.default_rng(0).normal(size=(12, 1000)),
+        text=["sinus rhythm"],
+        sampling_rate=100,
+        return_tensors="pt",
+    )
     assert torch.isfinite(model(**inputs).logits_per_ecg).all()
     before, after = load_file(text_tower / "model.safetensors"), load_file(tmp_path / "model.safetensors")
     assert all(
