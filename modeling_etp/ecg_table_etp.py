@@ -18,6 +18,7 @@ from .ecg_recording_etp import (
 )
 
 MAX_ROWS = 2_000_000  # an hour at 500 Hz; each row takes some 100 bytes besides its text
+MAX_ROW_CHARACTERS = 100_000
 
 _TIME_NAMES = {"time", "t", "timestamp", "elapsed time", "elapsed_time", "seconds", "sec", "zeit", "tid"}
 _INDEX_NAMES = {"", "sample", "samples", "index", "#", "sample #", "sample_number", "n"}
@@ -55,6 +56,13 @@ def read_table(
     comments, rows, line_numbers = _split_lines(text)
     if not rows:
         raise EcgFormatError(source, "a table without rows. Expected one row per sample and one column per lead.")
+    longest = max(map(len, rows))
+    if longest > MAX_ROW_CHARACTERS:
+        raise EcgUnsafeError(
+            source,
+            f"expected at most {MAX_ROW_CHARACTERS:,} characters in a row, got {longest:,}. Save one row per sample and "
+            "one column per lead.",
+        )
     separator = _separator(rows)
     decimal_comma = separator != "," and any("," in row for row in rows[:20])
     names, column_units, num_header_rows = _header(rows, separator, decimal_comma)
