@@ -1,7 +1,13 @@
 """What is exported opens with `load_dataset` and has the same rows, features and a complete card."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import datasets
 import pytest
+from hub_stub import HubStub
 
 from etp.archive_export import export_parquet, main, read_card
 from etp.archives import ARCHIVE_NAMES, open_archive
@@ -62,3 +68,26 @@ def test_the_card_describes_every_column(name, ptb_xl, cpsc2018, tmp_path):
     assert card.data.license == "cc-by-4.0"
     missing = [column for column in splits["train"].column_names if f"`{column}`" not in card.text]
     assert not missing
+
+
+@pytest.mark.slow
+def test_what_is_pushed_to_the_hub_loads_with_the_same_rows_and_its_card(ptb_xl, tmp_path):
+    hub = HubStub()
+    environment = os.environ | {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_TOKEN": "stub",
+        "HF_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    script = Path(__file__).with_name("push_and_load.py")
+    command = [sys.executable, str(script), str(ptb_xl), str(tmp_path / "cache")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    hub.shutdown()
+    hub.server_close()
+    assert result.returncode == 0, result.stderr
+    card = hub.repos["user/ptb-xl"]["README.md"].decode()
+    assert "license: cc-by-4.0" in card
+    assert "config_name: 100hz" in card
+    assert "## Licence and citation" in card
