@@ -43,9 +43,9 @@ def stratified_folds(labels: Mapping[str, list[int]]) -> dict[str, int]:
         open_rows = fold_of < 0
         left = has[open_rows].sum(axis=0)
         rarest = int(np.where(left > 0, left, len(records) + 1).argmin())  # first, while there is still a choice
-        for row in np.flatnonzero(open_rows & has[:, rarest]):
-            best = np.lexsort((np.arange(NUM_FOLDS), -room.round(9), -wanted[:, rarest].round(9)))[0]
-            fold_of[row] = best
+        for chosen in np.flatnonzero(open_rows & has[:, rarest]).tolist():
+            best = int(np.lexsort((np.arange(NUM_FOLDS), -room.round(9), -wanted[:, rarest].round(9)))[0])
+            fold_of[chosen] = best
             room[best] -= 1
-            wanted[best, has[row]] -= 1
+            wanted[best, has[chosen]] -= 1
     return {record: int(fold) + 1 for record, fold in zip(records, fold_of, strict=True)}

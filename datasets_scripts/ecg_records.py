@@ -111,9 +111,9 @@ def to_microvolts(millivolts: np.ndarray, source: str | Path) -> np.ndarray:
     """
     microvolts = np.rint(np.asarray(millivolts, dtype=np.float64) * 1000)
     missing = np.isnan(microvolts)
-    beyond = (np.abs(np.where(missing, 0, microvolts)) > _MAX_MICROVOLTS).any(axis=1)
-    if beyond.any():
-        leads = ", ".join(lead for lead, bad in zip(STANDARD_LEADS, beyond, strict=True) if bad)
+    beyond = np.flatnonzero((np.abs(np.where(missing, 0, microvolts)) > _MAX_MICROVOLTS).any(axis=1))
+    if len(beyond):
+        leads = ", ".join(STANDARD_LEADS[lead] for lead in beyond)
         raise RecordError(
             f"{source}: lead(s) {leads} exceed ±{_MAX_MICROVOLTS / 1000} mV, so the samples are damaged or not in mV."
         )

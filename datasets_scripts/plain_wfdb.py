@@ -109,7 +109,7 @@ def read_samples_into(path: str | Path, out: np.ndarray, offset: int = 0) -> Non
         os.close(fd)
 
 
-def find_wrong_checksums(signals: np.ndarray, checksums: Sequence[Sequence[int]]) -> np.ndarray:
+def find_wrong_checksums(signals: np.ndarray, checksums: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
     """Tell which leads differ from their header's checksum.
 
     Args:

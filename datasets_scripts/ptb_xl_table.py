@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def read_table(root: Path, file_column: str) -> pa.Table:
         "file": column(file_column, _file, pa.string()),
     }
     for task in TASK_CLASSES:
-        columns[task] = column("scp_codes", lambda cell, task=task: _labels(task, cell), pa.list_(pa.int64()), codes)
+        columns[task] = column("scp_codes", partial(_labels, task), pa.list_(pa.int64()), codes)
     return pa.table(columns)
 
 

@@ -46,7 +46,7 @@ def export_parquet(splits: DatasetDict, folder: str | Path, *, name: str, config
     card = DatasetCard.load(card_path) if card_path.exists() else read_card(name)
     data_files = [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits]
     others = [entry for entry in card.data.get("configs") or [] if entry["config_name"] != config]
-    card.data.configs = [*others, {"config_name": config, "data_files": data_files}]
+    card.data["configs"] = [*others, {"config_name": config, "data_files": data_files}]
     card.save(card_path)
     return folder
 

@@ -61,11 +61,10 @@ def _read_equal(batches: Sequence[pa.RecordBatch], batch_of: np.ndarray, row_of:
     first, last = row_of[0], row_of[-1]
     if batch_of[0] == batch_of[-1] and np.array_equal(row_of, np.arange(first, last + 1)):
         return _equal_view(batches[batch_of[0]])[first : last + 1]
-    signals = None
+    shape = _equal_view(batches[batch_of[0]]).shape[1:]
+    signals = np.empty((len(row_of), *shape), dtype=np.int16)
     for batch in np.unique(batch_of):
         view = _equal_view(batches[batch])
-        if signals is None:
-            signals = np.empty((len(row_of), *view.shape[1:]), dtype=view.dtype)
         wanted = np.flatnonzero(batch_of == batch)
         signals[wanted] = view[row_of[wanted]]
     return signals
