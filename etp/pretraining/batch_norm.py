@@ -31,14 +31,15 @@ class CpuSyncBatchNorm2d(nn.BatchNorm2d):
             return super().forward(image)
         axes = (0, 2, 3)
         values = image.float()
-        totals = _SumOverProcesses.apply(torch.cat([values.sum(axes), values.new_tensor([values[:, 0].numel()])]))
-        count = totals[-1].detach()
-        mean = totals[:-1] / count
+        count = _SumOverProcesses.apply(values.new_tensor(values[:, 0].numel(), dtype=torch.float64))
+        # Sums in float64, as torch's own norm does on CPUs.
+        mean = (_SumOverProcesses.apply(values.sum(axes, dtype=torch.float64)) / count).float()
         centred = values - mean[:, None, None]
         # A second sum over centred values: the difference of large squares would lose the digits that matter.
-        variance = _SumOverProcesses.apply(centred.square().sum(axes)) / count
+        total = _SumOverProcesses.apply(centred.square().sum(axes, dtype=torch.float64))
+        variance = (total / count).float()
         if self.track_running_stats:
-            self._update(mean.detach(), variance.detach() * count / (count - 1))
+            self._update(mean.detach(), (total.detach() / (count - 1)).float())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(image.dtype)
 

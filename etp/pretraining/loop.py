@@ -76,7 +76,6 @@ class Trainer:
         if options.max_steps is not None:
             self.num_steps = min(self.num_steps, options.max_steps)
         self.module = model
-        self.trained = trained_tensors(model)
         rates = {}
         if args.model.unfreeze_text_from is not None:
             rates = layer_learning_rates(
@@ -89,8 +88,10 @@ class Trainer:
             model, learning_rate=options.learning_rate, weight_decay=options.weight_decay, layer_rates=rates
         )
         optimizer, self.scheduler = make_optimizer(groups, num_steps=self.num_steps, warmup_ratio=options.warmup_ratio)
-        self.average = WeightAverage(model, decay=options.ema_decay) if options.ema_decay else None
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        # After `prepare`, which may put new tensors in the place of buffers.
+        self.trained = trained_tensors(model)
+        self.average = WeightAverage(model, decay=options.ema_decay) if options.ema_decay else None
         augmentation = Augmentation(
             args.augmentation, sampling_rate=args.model.sampling_rate, seed=options.seed, device=accelerator.device
         )

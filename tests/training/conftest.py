@@ -40,6 +40,8 @@ def text_tower(tmp_path_factory) -> Path:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         initializer_range=0.5,  # enough for texts to differ
     )
     BertModel(config).save_pretrained(folder)
