@@ -156,7 +156,7 @@ def test_a_list_may_mix_forms_rates_leads_and_lengths(classifier, expected, npy,
         EcgRecording(millivolts, 100, STANDARD_LEADS),
         {"array": make_ecg(2, leads=2), "sampling_rate": 100, "lead_names": ["II", "V2"]},
         {"array": make_ecg(3, seconds=23), "sampling_rate": 100},
-        {"array": millivolts, "sampling_rate": 100},
+        EcgRecording(millivolts, 100, STANDARD_LEADS),
     ]
     for batch_size in (1, 2, 5):
         scores = classifier(mixed, LABELS, batch_size=batch_size)

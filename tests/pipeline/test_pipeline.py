@@ -1,6 +1,9 @@
 """Scores, windows, label embeddings and arguments of the pipeline."""
 
+import gc
 import threading
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -281,11 +284,16 @@ def test_label_embeddings_follow_a_training_step(classifier, ecg, tokenizer):
     assert [after[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_another_model_with_the_same_shapes_is_noticed(classifier, make_model, ecg, embedding_count):
-    for _ in range(3):  # the memory of the last model is free to be given to the next
-        classifier(ecg, LABELS, sampling_rate=100)
-        classifier.model = make_model().eval()
-    assert embedding_count() == 3
+def test_weights_live_as_long_as_embeddings_made_with_them(classifier, make_model, ecg):
+    """Otherwise another model could be given their address and pass for them."""
+    classifier(ecg, LABELS, sampling_rate=100)
+    weight = weakref.ref(classifier.model.text_projection.layers[0].weight)
+    classifier.model = make_model()
+    gc.collect()
+    assert weight() is not None
+    classifier(ecg, LABELS, sampling_rate=100)
+    gc.collect()
+    assert weight() is None
 
 
 def test_labels_can_be_forgotten(classifier, ecg, embedding_count):
@@ -299,6 +307,20 @@ def test_the_cache_does_not_grow_without_end(classifier, ecg):
     for index in range(40):
         classifier(ecg, [f"label {index}"], sampling_rate=100)
     assert len(classifier._label_cache._entries) == label_cache_etp.CACHED_LABEL_SETS
+
+
+def test_threads_that_meet_an_empty_cache_embed_once(classifier, make_ecg, monkeypatch):
+    calls = []
+
+    def slowly(*args, **kwargs):
+        calls.append(args)
+        time.sleep(0.05)
+        return embed_labels(*args, **kwargs)
+
+    monkeypatch.setattr(label_cache_etp, "embed_labels", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: classifier(make_ecg(seed), LABELS, sampling_rate=100), range(4)))
+    assert len(calls) == 1
 
 
 def test_threads_get_the_scores_of_their_own_records_and_labels(classifier, make_ecg):
