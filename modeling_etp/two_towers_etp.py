@@ -70,7 +70,7 @@ def join_towers(
 
 
 def _ecg_side(ecg: str | Path | PreTrainedModel | PreTrainedConfig) -> tuple[dict, dict[str, Tensor]]:
-    """Fields of an `ETPConfig`, and all weights but those of a text tower."""
+    """Fields of an `ETPConfig`, and weights by their names in an `ETPModel`; a text tower among them is replaced later."""
     if isinstance(ecg, PreTrainedConfig):
         config, weights = ecg.to_dict(), {}
     elif isinstance(ecg, PreTrainedModel):
@@ -80,7 +80,7 @@ def _ecg_side(ecg: str | Path | PreTrainedModel | PreTrainedConfig) -> tuple[dic
         # Raises where the file is missing, so the path is never `None`.
         weights = load_file(str(cached_file(str(ecg), SAFE_WEIGHTS_NAME)))
     if config.get("model_type") == ETPConfig.model_type:
-        return config, {name: weight for name, weight in weights.items() if not name.startswith("text_model.")}
+        return config, weights
     if config.get("model_type") != ETPEcgConfig.model_type:
         raise ValueError(
             f"`ecg` must be an ETP checkpoint or an ECG tower, model_type {ETPConfig.model_type!r} or "

@@ -60,7 +60,9 @@ def test_a_living_text_config_keeps_the_attention_of_its_model(make_config, text
 
 
 def test_an_attention_asked_for_reaches_the_text_config(make_config):
-    assert make_config(attn_implementation="eager").text_config._attn_implementation == "eager"
+    for text_config in (make_config().text_config, make_config().text_config.to_dict()):
+        config = ETPConfig(text_config=text_config, attn_implementation="eager")
+        assert config.text_config._attn_implementation == "eager"
 
 
 def test_pipelines_of_a_checkpoint_do_not_force_remote_code_on_the_package(make_config, tmp_path):
