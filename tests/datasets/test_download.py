@@ -81,6 +81,7 @@ def test_a_server_without_ranges_sends_the_whole_file_again(server, tmp_path):
     server.faults[SIGNAL] = ["cut", "no ranges"]
     fetch(server, tmp_path / "copy")
     assert same_files(server, tmp_path / "copy")
+    assert sum(path == SIGNAL for path, _ in server.requests) == 2
 
 
 def test_damaged_content_is_fetched_again(server, tmp_path):
