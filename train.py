@@ -98,7 +98,7 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
         model,
         weights=args.training.objectives,
         across_processes=several,
-        first_text_layer=args.model.unfreeze_text_from,
+        first_text_layer=args.model.unfreeze_text_from or 0,
     )
     if several:
         contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)

@@ -45,9 +45,12 @@ class CpuSyncBatchNorm2d(nn.BatchNorm2d):
 
     @torch.no_grad()
     def _update(self, mean: Tensor, variance: Tensor) -> None:
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
+        momentum = self.momentum or 0.0
+        for buffer, value in ((self.running_mean, mean), (self.running_var, variance)):
+            if buffer is not None:
+                buffer.lerp_(value, momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
 
 
 class _SumOverProcesses(torch.autograd.Function):

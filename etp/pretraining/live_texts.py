@@ -96,7 +96,7 @@ class LiveTexts:
         """`hidden_states` `(texts, longest, text_hidden)` and `attention_mask` `(texts, longest)`."""
         states = [self._hidden[text] for text in texts]
         if not states:  # more processes than texts
-            width = self._model.config.text_config.hidden_size
+            width = self._model.text_model.config.hidden_size
             return {
                 "hidden_states": torch.zeros(0, 1, width, device=self._device, dtype=self._dtype),
                 "attention_mask": torch.zeros(0, 1, device=self._device, dtype=torch.int64),
@@ -110,7 +110,7 @@ class LiveTexts:
 def upper_features(model: ETPModel, columns: Mapping[str, Tensor], *, first_layer: int) -> Tensor:
     """Pooled features `(texts, text_hidden)` of texts whose lower layers have run; gradients reach the upper ones."""
     mask = columns["attention_mask"]
-    hidden_states = columns["hidden_states"].to(model.text_projection.layers[0].weight.dtype)
+    hidden_states = columns["hidden_states"].to(model.dtype)
     with _only_layers(model.text_model, slice(first_layer, None), enter_with=hidden_states):
         return model.get_text_tower_features(input_ids=torch.zeros_like(mask), attention_mask=mask)
 

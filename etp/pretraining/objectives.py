@@ -32,7 +32,7 @@ class ContrastiveModel(nn.Module):
         model: The two towers.
         weights: Weight of each objective by its name.
         across_processes: Whether each process holds a part of the batch.
-        first_text_layer: Where the trained part of the text tower begins; none if it is frozen.
+        first_text_layer: Where the trained part of the text tower begins; unused if it is frozen.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ContrastiveModel(nn.Module):
         *,
         weights: Mapping[str, float],
         across_processes: bool = False,
-        first_text_layer: int | None = None,
+        first_text_layer: int = 0,
     ):
         super().__init__()
         self.model = model
@@ -74,7 +74,7 @@ class ContrastiveModel(nn.Module):
         if columns is None:
             return ecg_embeds
         losses = {name: self._loss(ecg_embeds, column) for name, column in columns.items()}
-        total = sum(self.weights[name] * loss for name, loss in losses.items())
+        total = torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
         return {"loss": total, **{name: loss.detach() for name, loss in losses.items()}}
 
     def embed_texts(self, texts: Tensor | Mapping[str, Tensor]) -> Tensor:

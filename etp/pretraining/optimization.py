@@ -93,7 +93,9 @@ class WeightAverage:
 
 def trained_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Trainable parameters and the buffers beside them by name: all that a run changes."""
-    named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    named: dict[str, Tensor] = {
+        name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad
+    }
     frozen = frozen_prefixes(module)
     for name, buffer in module.named_buffers():
         if not name.startswith(frozen):

@@ -1,7 +1,5 @@
 """All signals of a split as one int16 array at the model's rate and length, gathered per batch."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,7 +28,8 @@ class SignalStore:
     @property
     def shape(self) -> tuple[int, int, int]:
         """`(records, leads, samples)`."""
-        return tuple(self._signals.shape)
+        records, leads, samples = self._signals.shape
+        return records, leads, samples
 
     def batch(self, records: np.ndarray) -> Tensor:
         """ECGs of the given records, float32 mV, `(ecgs, leads, samples)`; a new tensor that may be changed."""
@@ -66,8 +65,7 @@ def load_signals(dataset, feature_extractor, *, progress: bool = False) -> np.nd
 
 
 def _read_rows(dataset, rows: np.ndarray, rates: np.ndarray, feature_extractor, *, out: np.ndarray) -> None:
-    read: Sequence[np.ndarray] = read_signals(dataset, rows)
-    for position, (signal, rate) in enumerate(zip(read, rates, strict=True)):
+    for position, (signal, rate) in enumerate(zip(read_signals(dataset, rows), rates, strict=True)):
         fits = rate == feature_extractor.sampling_rate and signal.shape == out.shape[1:]
         if fits and signal.min() > NO_SAMPLE:
             out[position] = signal

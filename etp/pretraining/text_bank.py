@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.numpy import load, save
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -84,18 +84,16 @@ class TextBank:
     def _compute(self, texts: list[str], *, progress: bool) -> np.ndarray:
         lengths = self._lengths(texts)
         order = sorted(range(len(texts)), key=lambda index: (lengths[index], texts[index]))
-        features: np.ndarray | None = None
+        parts = []
         with tqdm(total=len(texts), desc="Embedding texts", unit="text", disable=not progress) as bar:
             for start in range(0, len(order), BATCH_SIZE):
                 batch = order[start : start + BATCH_SIZE]
                 embedded = self._encode([texts[index] for index in batch]).float().cpu().numpy()
                 if not np.isfinite(embedded).all():
                     raise ValueError(f"The text tower gave NaN or inf for {texts[batch[0]]!r} or a text beside it.")
-                if features is None:
-                    features = np.empty((len(texts), embedded.shape[1]), dtype=np.float32)
-                features[batch] = embedded
+                parts.append(embedded)
                 bar.update(len(batch))
-        return features
+        return np.concatenate(parts)[np.argsort(order)]
 
     def _read_files(self) -> dict[bytes, np.ndarray]:
         stored: dict[bytes, np.ndarray] = {}
@@ -119,7 +117,9 @@ class TextBank:
         temporary.replace(self._folder / f"{hashlib.sha256(content).hexdigest()}.safetensors")
 
 
-def tower_fingerprint(tower: nn.Module, tokenizer: PreTrainedTokenizerBase, *, pooling: str, max_tokens: int) -> str:
+def tower_fingerprint(
+    tower: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, pooling: str, max_tokens: int
+) -> str:
     """SHA-256 over everything that decides a text's feature: change any of it and nothing cached is found."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tower.state_dict().items()):

@@ -1,14 +1,14 @@
 """The model and processor a run starts from, and the texts its text tower turns into features."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase
 
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
@@ -100,7 +100,7 @@ class FrozenTexts:
         self.fingerprint = tower_fingerprint(model.text_model, tokenizer, pooling=pooling, max_tokens=max_tokens)
         self._bank = TextBank(encode, lengths, fingerprint=self.fingerprint, cache_dir=cache_dir or DEFAULT_CACHE)
         self._device = device
-        self._on_device: Tensor | None = None
+        self._on_device = torch.empty(0)
 
     def prepare(self, texts: Sequence[str], *, progress: bool = False) -> None:
         """Embed the texts that are new; call it before `columns` asks for them."""
@@ -112,7 +112,7 @@ class FrozenTexts:
         return self._on_device[self._bank.rows(texts).to(self._device)]
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Mapping[str, Tensor]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> BatchEncoding:
     """Token ids and mask `(texts, longest)`, padded to the longest text only."""
     return tokenizer(
         list(texts), padding=True, truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"

@@ -58,7 +58,7 @@ class TextViews:
         kinds = random.choice(len(self._kinds), size=len(self), p=self._shares)
         picks = random.random(len(self))
         longest = max(map(len, self._records))
-        keeps = random.random((len(self), longest)) < 0.5 if "subset" in self._kinds else None
+        keeps = random.random((len(self), longest)) < 0.5
         drawn = []
         for index, record in enumerate(self._records):
             kind = self._kinds[kinds[index]]
