@@ -66,6 +66,7 @@ def make_trainer(preset: Path, batch_size: int, output_dir: str) -> tuple[Traine
     split = Split(
         record_ids=[str(index) for index in range(NUM_RECORDS)],
         signals=SignalStore(signals, device=accelerator.device),
+        statements=statements,
         views=TextViews(statements, weights=args.data.text_views, seed=0),
     )
     config = ETPConfig(

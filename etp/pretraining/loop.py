@@ -214,7 +214,7 @@ class Trainer:
             self._meter.grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), options.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._meter.learning_rate = self.scheduler.get_last_lr()[0]
+        self._meter.learning_rate = float(self.scheduler.get_last_lr()[0])
         self.scheduler.step()
         if self.average is not None:
             self.average.update()
@@ -331,7 +331,7 @@ class _Meter:
     def __init__(self):
         self.unchecked: list = []
         self.learning_rate = 0.0
-        self.grad_norm: torch.Tensor | None = None
+        self.grad_norm: torch.Tensor | float | None = None
         self.restart()
 
     def restart(self) -> None:
