@@ -21,3 +21,75 @@ def data_root(pytestconfig: pytest.Config) -> Path:
     if root is None:
         pytest.skip("needs the real archives: pytest -m real_data --data DIR")
     return root
+
+
+@pytest.fixture(scope="session")
+def checkpoint_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model of random weights with its processor."""
+    import torch
+    from transformers import BertConfig
+
+    from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
+    from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+    from modeling_etp.modeling_etp import ETPModel
+    from modeling_etp.processing_etp import ETPProcessor
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
+    tokenizer = _tokenizer(tmp_path_factory.mktemp("vocabulary"))
+    text = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
+    )
+    ecg = ETPEcgConfig(hidden_sizes=(4, 8), depths=(1, 1), kernel_sizes=(3, 3))
+    torch.manual_seed(7)
+    model = ETPModel(ETPConfig(ecg_config=ecg, text_config=text, projection_dim=8, text_pooling="mean"))
+    model.save_pretrained(folder)
+    ETPProcessor(ETPFeatureExtractor(), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def _tokenizer(folder: Path):
+    """A tokenizer that knows every word of the label sets."""
+    from transformers import BertTokenizerFast
+
+    from datasets_scripts.label_sets import LABEL_TASKS, load_label_set
+
+    words = {
+        word
+        for task in LABEL_TASKS
+        for phrases in load_label_set(task).values()
+        for p in phrases
+        for word in p.split()
+    }
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        ".",
+        ",",
+        "-",
+        *sorted({w.lower() for w in words} - {".", ",", "-"}),
+    ]
+    file = folder / "vocab.txt"
+    file.write_text("\n".join(dict.fromkeys(vocabulary)), encoding="utf-8")
+    return BertTokenizerFast(str(file), model_max_length=64)
+
+
+@pytest.fixture(scope="session")
+def archive_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 synthetic ECGs in PTB-XL's layout, 30 in each of the folds 9 (validation) and 10 (test)."""
+    from datasets_scripts.synthetic import write_archive
+
+    return write_archive(tmp_path_factory.mktemp("archive") / "ptb-xl", num_records=300, seed=0)
+
+
+@pytest.fixture(scope="session")
+def arrow_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the prepared archive is kept, so that it is prepared once."""
+    return tmp_path_factory.mktemp("arrow")

@@ -1,4 +1,4 @@
-"""A stub of the Hub on the loopback interface: dataset repositories in memory, plain and LFS uploads, no accounts."""
+"""A stub of the Hub on the loopback interface: repositories in memory, plain and LFS uploads, no accounts."""
 
 import base64
 import hashlib
@@ -9,18 +9,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 _API = re.compile(
-    r"/api/datasets/(?P<repo>[^/]+/[^/]+)(?:/(?P<call>revision|preupload|commit|tree|paths-info)/(?P<rest>.*))?"
+    r"/api/(?:models|datasets|spaces)/(?P<repo>[^/]+/[^/]+)"
+    r"(?:/(?P<call>revision|preupload|commit|tree|paths-info)/(?P<rest>.*))?"
 )
-_FILE = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/[^/]+/(?P<path>.+)")
+_FILE = re.compile(r"(?:/datasets|/spaces)?/(?P<repo>[^/]+/[^/]+)/resolve/[^/]+/(?P<path>.+)")
+_LFS_SUFFIXES = (".parquet", ".safetensors")
 
 
 class HubStub(ThreadingHTTPServer):
-    """Repositories are `{repo_id: {path: content}}`; every commit gets a new hash, the last one is what is read."""
+    """Repositories are `{repo_id: {path: content}}` whatever their type; the last commit is what is read.
+
+    Attributes:
+        created: What was asked for at the creation of each repository: type, sdk, private.
+        refused: Status that every request to create or to commit gets, e.g. 403; None accepts them.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _HubHandler)
         self.repos: dict[str, dict[str, bytes]] = {}
         self.objects: dict[str, bytes] = {}  # LFS, by SHA256
+        self.created: dict[str, dict] = {}
+        self.refused: int | None = None
         self.commits = 0
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -60,19 +69,23 @@ class _HubHandler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         match = _API.fullmatch(path)
-        if path == "/api/repos/create":
+        if self.server.refused and (path == "/api/repos/create" or (match and match["call"] == "commit")):
+            self._send(self.server.refused, {"error": "You don't have the rights"})
+        elif path == "/api/repos/create":
             asked = json.loads(body)
             repo = "/".join(filter(None, (asked.get("organization") or "user", asked["name"])))
             exists = repo in self.server.repos
             self.server.repos.setdefault(repo, {})
-            self._send(409 if exists else 200, {"url": f"{self.server.url}/datasets/{repo}", "id": repo, "name": repo})
+            self.server.created.setdefault(repo, asked)
+            url = f"{self.server.url}/{self._prefix(repo)}{repo}"
+            self._send(409 if exists else 200, {"url": url, "id": repo, "name": repo})
         elif path == "/api/validate-yaml":
             self._send(200, {"errors": [], "warnings": []})
         elif match and match["call"] == "preupload":
             modes = {True: "lfs", False: "regular"}
             files = [
-                {"path": file["path"], "uploadMode": modes[file["path"].endswith(".parquet")], "shouldIgnore": False}
-                for file in json.loads(body)["files"]
+                {"path": name, "uploadMode": modes[name.endswith(_LFS_SUFFIXES)], "shouldIgnore": False}
+                for name in (file["path"] for file in json.loads(body)["files"])
             ]
             self._send(200, {"files": files})
         elif path.endswith(".git/info/lfs/objects/batch"):
@@ -124,8 +137,12 @@ class _HubHandler(BaseHTTPRequestHandler):
             elif operation["key"] == "deletedFile":
                 files.pop(value["path"], None)
         self.server.commits += 1
-        url = f"{self.server.url}/datasets/{repo}/commit/{self.server.head}"
+        url = f"{self.server.url}/{self._prefix(repo)}{repo}/commit/{self.server.head}"
         self._send(200, {"success": True, "commitUrl": url, "commitOid": self.server.head, "hookOutput": ""})
+
+    def _prefix(self, repo: str) -> str:
+        """Of the addresses of a repository's pages."""
+        return {"dataset": "datasets/", "space": "spaces/"}.get(self.server.created[repo].get("type"), "")
 
     def _entries(self, repo: str) -> list[dict]:
         files = self.server.repos[repo]

@@ -1,0 +1,274 @@
+"""The model card of a checkpoint: README.md with metadata, made of what the checkpoint, its run and its results say."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from etp.evaluation.checkpoints import Checkpoint
+
+CARD_FILE = "README.md"
+DEFAULT_LICENSE = "apache-2.0"
+PAPER = "2309.07145"
+# What the Hub knows: there is no task for signals against texts, the nearest is that for texts against labels.
+PIPELINE_TAG = "zero-shot-classification"
+TAGS = ("etp", "ecg", "electrocardiography", "medical", "contrastive-learning", "zero-shot", f"arxiv:{PAPER}")
+DATASET_TITLES = {"ptb_xl": "PTB-XL", "cpsc2018": "CPSC2018"}
+# Short names of `train.py --text_model` -> where the same weights are on the Hub.
+BASE_MODELS = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+# Kind of result -> the Hub's task and its title.
+TASKS = {
+    "zero_shot": ("zero-shot-classification", "Zero-shot classification"),
+    "linear_probe": ("feature-extraction", "Linear probe of frozen features"),
+    "retrieval": ("sentence-similarity", "Retrieval between ECGs and reports"),
+}
+METRICS = {
+    "macro_auroc": ("roc_auc", "macro AUROC"),
+    "macro_average_precision": ("average_precision", "macro average precision"),
+    "macro_f1": ("f1", "macro F1, thresholds from the validation split"),
+    "ecg_to_text_recall_at_10": ("recall", "recall at 10, ECG to text"),
+    "text_to_ecg_recall_at_10": ("recall", "recall at 10, text to ECG"),
+}
+
+
+def make_card(
+    checkpoint: Checkpoint,
+    results: Sequence[Mapping[str, Any]] = (),
+    *,
+    repo_id: str,
+    license: str = DEFAULT_LICENSE,
+    co2_grams: float | None = None,
+) -> ModelCard:
+    """Write a model card.
+
+    Args:
+        checkpoint: The model; what `train.py` left beside it is read too.
+        results: Contents of JSON files of the evaluation commands, of this very model.
+        repo_id: `user/name`, under which the card says the model is found.
+        license: Of the weights, as the Hub spells it.
+        co2_grams: Emissions of the training as you measured them; None says that nobody did.
+
+    Raises:
+        ValueError: If a result is of another model, or the card is none that `huggingface_hub` reads.
+    """
+    for result in results:
+        if result["checkpoint_sha256"] != checkpoint.weights_sha256:
+            raise ValueError(
+                f"the results {result['name']!r} ({result['kind']}) are of the weights {result['checkpoint_sha256'][:12]}, "
+                f"the card is for {checkpoint.weights_sha256[:12]}. Evaluate this model, or leave them out."
+            )
+    run = training_facts(checkpoint.folder)
+    datasets = dict.fromkeys([*([run["dataset"]] if run else []), *(result["dataset"] for result in results)])
+    emissions = {"emissions": co2_grams, "source": "measured by the authors", "training_type": "pre-training"}
+    data = ModelCardData(
+        language="en",
+        license=license,
+        library_name="transformers",
+        pipeline_tag=PIPELINE_TAG,
+        tags=list(TAGS),
+        datasets=list(datasets) or None,
+        base_model=base_model(run),
+        model_name=repo_id.rpartition("/")[2],
+        eval_results=list(eval_results(results)) or None,
+        metrics=sorted({result.metric_type for result in eval_results(results)}) or None,
+        co2_eq_emissions=None if co2_grams is None else emissions,
+    )
+    body = _body(checkpoint, results, run, repo_id=repo_id, license=license, co2_grams=co2_grams)
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")  # parses the metadata, and refuses what it can't
+
+
+def training_facts(folder: Path) -> dict[str, Any] | None:
+    """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none."""
+    from etp.pretraining.logs import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE, read_metrics
+
+    if not (folder / CONFIG_FILE).is_file():
+        return None
+    facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    facts["hours"] = facts["machine"] = None
+    if (folder / METRICS_FILE).is_file():
+        facts["hours"] = _hours([line["seconds"] for line in read_metrics(folder / METRICS_FILE) if "seconds" in line])
+    if (folder / VERSIONS_FILE).is_file():
+        versions = json.loads((folder / VERSIONS_FILE).read_text(encoding="utf-8"))
+        facts["machine"] = f"{versions['machine']}, torch {versions['torch']}"
+    return facts
+
+
+def base_model(run: Mapping[str, Any] | None) -> str | None:
+    """The text tower's name on the Hub; None where it is unknown, or was a folder."""
+    name = run["text_model"] if run else ""
+    name = BASE_MODELS.get(name, name)
+    return name if name.count("/") == 1 and not Path(name).exists() else None
+
+
+def eval_results(results: Sequence[Mapping[str, Any]]) -> Iterator[EvalResult]:
+    """What the Hub shows beside the card: macro figures of the test, never those with a threshold chosen on it."""
+    for result in results:
+        task_type, task_name = TASKS[result["kind"]]
+        for task, report in result["tasks"].items():
+            for name, (metric, title) in METRICS.items():
+                if report.get(name) is None:
+                    continue
+                low, high = report["intervals_95"].get(name) or (None, None)
+                interval = "" if low is None or high is None else f" (95% interval {low:.3f} to {high:.3f})"
+                leads = result["conditions"]["leads"]
+                yield EvalResult(
+                    task_type=task_type,
+                    task_name=task_name,
+                    dataset_type=result["dataset"],
+                    dataset_name=f"{DATASET_TITLES.get(result['dataset'], result['dataset'])}, {task}",
+                    dataset_config=task if leads is None else f"{task}, leads {' '.join(leads)}",
+                    dataset_split=result["split"],
+                    metric_type=metric,
+                    metric_name=title + interval,
+                    metric_value=round(report[name], 5),
+                )
+
+
+def _hours(seconds: Sequence[float]) -> float | None:
+    """Time of a run whose clock began anew at each resumption."""
+    if not seconds:
+        return None
+    ends = [now for now, then in zip(seconds, [*seconds[1:], 0.0], strict=True) if then < now]
+    return sum(ends) / 3600
+
+
+def _body(
+    checkpoint: Checkpoint,
+    results: Sequence[Mapping[str, Any]],
+    run: Mapping[str, Any] | None,
+    *,
+    repo_id: str,
+    license: str,
+    co2_grams: float | None,
+) -> str:
+    extractor, config = checkpoint.processor.feature_extractor, checkpoint.model.config
+    seconds = extractor.num_samples / extractor.sampling_rate
+    return TEMPLATE.format(
+        name=repo_id.rpartition("/")[2],
+        repo_id=repo_id,
+        paper=PAPER,
+        leads=", ".join(extractor.lead_names),
+        rate=f"{extractor.sampling_rate:g}",
+        seconds=f"{seconds:g}",
+        parameters=f"{checkpoint.model.num_parameters():,}",
+        ecg_parameters=f"{checkpoint.model.ecg_model.num_parameters():,}",
+        text_tower=config.text_config.model_type,
+        dim=config.projection_dim,
+        weights=checkpoint.weights_sha256,
+        training=_training_text(run),
+        results=_results_text(results),
+        cost=_cost_text(run, co2_grams),
+        license=license,
+    )
+
+
+def _training_text(run: Mapping[str, Any] | None) -> str:
+    if run is None:
+        return "How this model was trained is not recorded beside it."
+    title = DATASET_TITLES.get(run["dataset"], run["dataset"])
+    tower = base_model(run) or "an encoder of the authors"
+    frozen = "frozen" if run["unfreeze_text_from"] is None else f"trained from layer {run['unfreeze_text_from']} on"
+    source = {
+        "statements": "the statements of the records' reports, translated into English by rules; no label was seen",
+        "label_derived": "**phrases made of the labels**: zero-shot figures of these labels are a ceiling, not a result",
+    }[run["text_source"]]
+    return (
+        f"Training split of {title} (PTB-XL: folds 1 to 8; fold 9 validates, fold 10 is never trained on). Texts: "
+        f"{source}. Text tower: {tower}, {frozen}. {run['num_epochs']} epochs, batches of {run['batch_size']}, learning "
+        f"rate {run['learning_rate']:g}, seed {run['seed']}. Every option is in the run's `training_config.yaml`."
+    )
+
+
+def _results_text(results: Sequence[Mapping[str, Any]]) -> str:
+    if not results:
+        return "No evaluation was given to this card."
+    from etp.evaluation.tables import overview_table, retrieval_table
+
+    parts = ["In percent; brackets: 95% interval over resampled patients. Baselines stand below the model."]
+    for result in results:
+        title = DATASET_TITLES.get(result["dataset"], result["dataset"])
+        leads = result["conditions"]["leads"]
+        shown = "" if leads is None else f", leads {' '.join(leads)} only"
+        parts.append(f"### {TASKS[result['kind']][1]}, {title}, {result['split']} split{shown}")
+        if result["kind"] == "retrieval":
+            parts.append(retrieval_table([dict(result)]))
+        else:
+            parts += ["Macro AUROC:", overview_table([dict(result)])]
+        code = result["commit"] or result["source_sha256"]
+        parts.append(f"Code `{code[:12]}`, seed {result['seed']}, {result['date'][:10]}.")
+    return "\n\n".join(parts)
+
+
+def _cost_text(run: Mapping[str, Any] | None, co2_grams: float | None) -> str:
+    hours, machine = (run["hours"], run["machine"]) if run else (None, None)
+    time = f"{hours:.2f} hours of training" if hours else "The time of training is not recorded"
+    where = f" on {machine}" if machine else ""
+    carbon = (
+        "Emissions were not measured." if co2_grams is None else f"Emissions: {co2_grams:g} g of CO2, as measured."
+    )
+    return f"{time}{where}. {carbon}"
+
+
+TEMPLATE = """# {name}
+
+Scores 12-lead ECGs against sentences: a 1-D ResNet of ECGs and a text encoder that were aligned on ECGs and their
+reports ([ETP](https://arxiv.org/abs/{paper})), so that a new finding needs a phrase, not labels.
+
+**Research software. Not a medical device; no score is a diagnosis.**
+
+## Use
+
+```python
+from transformers import pipeline
+
+classifier = pipeline("zero-shot-ecg-classification", model="{repo_id}", trust_remote_code=True)
+classifier("record.hea", ["normal ECG", "atrial fibrillation", "left bundle branch block"])
+```
+
+`trust_remote_code=True` runs the code beside the weights; it needs nothing but `transformers`, `torch` and `scipy`. With
+the package installed, `import modeling_etp` takes its place. An ECG is a file (WFDB; with further packages EDF, DICOM,
+SCP-ECG, HL7 aECG), an array in mV with `sampling_rate=`, or many of these.
+
+| | |
+|---|---|
+| Input | {leads}; {seconds} s at {rate} Hz; other rates, lengths and orders of leads are adapted |
+| Parameters | {parameters}, of which the ECG tower {ecg_parameters} |
+| Text tower | {text_tower} |
+| Shared space | {dim} dimensions |
+| Weights | safetensors only, sha256 `{weights}` |
+
+## Intended use
+
+Research on ECGs: zero-shot classification and retrieval, features for small labelled data sets, a start for fine-tuning.
+Not for diagnosis, triage, monitoring, or any decision about a person; not for insurers or employers.
+
+## Limits
+
+- Scores rank; they are not probabilities of disease unless you calibrate them on records of your own.
+- A phrase that training reports never used, a negation or a number ("QTc 480 ms") may be scored at random.
+- Trained on adults' standard 12-lead ECGs of few hospitals and devices: expect less on children, paced rhythms, other
+  populations, other devices, missing or exchanged electrodes. Check on your own records first.
+- Reports carry the habits and errors of those who wrote them, and a model learns these too.
+
+## Training data
+
+{training}
+
+PTB-XL (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6) is under CC BY 4.0: name it when you pass the weights on.
+
+## Results
+
+{results}
+
+## Time and carbon
+
+{cost}
+
+## Licence and citation
+
+Weights: {license}. Liu et al., "ETP: Learning transferable ECG representations via ECG-text pre-training",
+[arXiv:{paper}](https://arxiv.org/abs/{paper}).
+"""

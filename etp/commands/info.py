@@ -1,0 +1,98 @@
+"""`etp info`: what a model, a search index or an ECG file is."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .files import add_reading_arguments, write
+from .models import open_checkpoint
+
+HELP = "say what a model, a search index or an ECG file is"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="MODEL|INDEX|FILE", help="folder of a model or index, Hub name, or ECG file")
+    add_reading_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    path = Path(args.what)
+    if (path / "index.json").is_file():
+        facts = index_facts(path)
+    elif path.is_dir() or _is_hub_name(args.what):
+        facts = model_facts(args.what)
+    else:
+        facts = file_facts(args.what, args)
+    write(json.dumps(facts, ensure_ascii=False) if args.json else as_text(facts))
+    return 0
+
+
+def model_facts(model: str) -> dict[str, Any]:
+    """Sizes, input and identity of a checkpoint."""
+    checkpoint = open_checkpoint(model)
+    network, extractor = checkpoint.model, checkpoint.processor.feature_extractor
+    config = network.config
+    return {
+        "kind": "model",
+        "model": model,
+        "sha256": checkpoint.sha256,
+        "weights_sha256": checkpoint.weights_sha256,
+        "parameters": network.num_parameters(),
+        "ecg_tower_parameters": network.ecg_model.num_parameters(),
+        "text_tower": f"{config.text_config.model_type}, {network.text_model.num_parameters()} parameters",
+        "projection_dim": config.projection_dim,
+        "loss": config.loss_type,
+        "temperature": round(1 / network.get_logit_scale().item(), 5),
+        "sampling_rate": extractor.sampling_rate,
+        "seconds": extractor.num_samples / extractor.sampling_rate,
+        "lead_names": list(extractor.lead_names),
+    }
+
+
+def index_facts(folder: Path) -> dict[str, Any]:
+    """Size and model of a search index."""
+    from etp.search import SearchIndex
+
+    index = SearchIndex.load(folder)
+    counts = {"ecgs": len(index.ecgs), "texts": len(index.texts)}
+    return {"kind": "search index", "index": str(folder), "checkpoint_sha256": index.checkpoint_sha256, **counts}
+
+
+def file_facts(path: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Leads, rate, length and values of an ECG file, and what it says of itself."""
+    import numpy as np
+
+    from modeling_etp.ecg_files_etp import read_ecg
+
+    recording = read_ecg(path, sampling_rate=args.sampling_rate, lead_names=args.lead_names, units=args.units)
+    signal = recording.signal
+    finite = signal[np.isfinite(signal)]
+    return {
+        "kind": "ECG file",
+        "file": path,
+        "lead_names": list(recording.lead_names),
+        "sampling_rate": recording.sampling_rate,
+        "samples": signal.shape[1],
+        "seconds": round(signal.shape[1] / recording.sampling_rate, 3),
+        "lowest_mv": round(float(finite.min()), 3) if finite.size else None,
+        "highest_mv": round(float(finite.max()), 3) if finite.size else None,
+        "missing_samples": int(signal.size - finite.size),
+        **{
+            name: value if isinstance(value, (int, float, str)) else str(value)
+            for name, value in recording.metadata.items()
+        },
+    }
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    width = max(map(len, facts))
+    shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in facts.items()}
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())
+
+
+def _is_hub_name(what: str) -> bool:
+    """Whether something that is no file here looks like `user/name`, without the suffix that every ECG file has."""
+    path = Path(what)
+    return not path.suffix and what.count("/") == 1 and not path.parent.is_dir()

@@ -1,0 +1,189 @@
+"""A search index: the embeddings of ECGs and of texts, tied to the model that made them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from etp.evaluation.checkpoints import Checkpoint
+
+FORMAT_VERSION = 1
+EMBEDS_FILE, ENTRIES_FILE = "embeds.safetensors", "index.json"
+ROWS_AT_A_TIME = 65_536  # bounds the matrix of scores
+
+
+class SearchIndexError(ValueError):
+    """An index that is missing, damaged, or of another model; the message says the cure."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One thing that was found.
+
+    Attributes:
+        score: Cosine similarity.
+        ecg: Name of the ECG; None if a text was found.
+        text: The text that was found, or that belongs to the ECG; None where an ECG has none.
+    """
+
+    score: float
+    ecg: str | None
+    text: str | None
+
+
+@dataclass(frozen=True)
+class SearchIndex:
+    """ECGs, texts, or both, as unit vectors; searched by one matrix product, which serves up to a million of each.
+
+    Attributes:
+        checkpoint_sha256: Of the model, see `etp.evaluation.checkpoints.Checkpoint.sha256`.
+        ecgs: Names of the ECGs.
+        ecg_embeds: float32 `(ecgs, dim)`.
+        texts: Distinct texts.
+        text_embeds: float32 `(texts, dim)`.
+        text_of_ecg: Row of each ECG's text, -1 where it has none, `(ecgs,)`.
+    """
+
+    checkpoint_sha256: str
+    ecgs: Sequence[str] = ()
+    ecg_embeds: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    texts: Sequence[str] = ()
+    text_embeds: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    text_of_ecg: Sequence[int] = ()
+
+    def __post_init__(self):
+        for what, names, embeds in (("ECGs", self.ecgs, self.ecg_embeds), ("texts", self.texts, self.text_embeds)):
+            if embeds.ndim != 2 or len(embeds) != len(names):
+                raise SearchIndexError(f"{len(names)} {what} need as many embeddings, got shape {embeds.shape}.")
+        if len(self.text_of_ecg) not in (0, len(self.ecgs)):
+            raise SearchIndexError(f"{len(self.ecgs)} ECGs need as many texts or none, got {len(self.text_of_ecg)}.")
+        if not (len(self.ecgs) or len(self.texts)):
+            raise SearchIndexError("there is nothing to search: an index needs ECGs or texts.")
+
+    def nearest_texts(self, queries: np.ndarray, *, k: int = 10) -> list[list[Hit]]:
+        """The texts nearest to each of some unit vectors `(queries, dim)`, nearest first.
+
+        Raises:
+            SearchIndexError: If the index has no texts, or the queries have another width.
+        """
+        scores, rows = _nearest(self.text_embeds, queries, k, what="texts")
+        return [
+            [Hit(float(score), None, self.texts[row]) for score, row in zip(*found, strict=True)]
+            for found in zip(scores, rows, strict=True)
+        ]
+
+    def nearest_ecgs(self, queries: np.ndarray, *, k: int = 10) -> list[list[Hit]]:
+        """The ECGs nearest to each of some unit vectors `(queries, dim)`, nearest first; errors as of texts."""
+        scores, rows = _nearest(self.ecg_embeds, queries, k, what="ECGs")
+        return [
+            [Hit(float(score), self.ecgs[row], self._text_of(row)) for score, row in zip(*found, strict=True)]
+            for found in zip(scores, rows, strict=True)
+        ]
+
+    def _text_of(self, row: int) -> str | None:
+        text = self.text_of_ecg[row] if len(self.text_of_ecg) else -1
+        return None if text < 0 else self.texts[text]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the index as a folder, under its name only when it is whole.
+
+        Raises:
+            FileExistsError: If there is something of that name.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise FileExistsError(f"{folder} exists already. Delete it, or choose another folder.")
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        save_file({"ecgs": self.ecg_embeds, "texts": self.text_embeds}, unfinished / EMBEDS_FILE)
+        entries = {
+            "format_version": FORMAT_VERSION,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "ecgs": list(self.ecgs),
+            "texts": list(self.texts),
+            "text_of_ecg": list(self.text_of_ecg),
+        }
+        (unfinished / ENTRIES_FILE).write_text(json.dumps(entries, ensure_ascii=False), encoding="utf-8")
+        unfinished.rename(folder)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, *, checkpoint_sha256: str | None = None) -> "SearchIndex":
+        """Read an index.
+
+        Args:
+            checkpoint_sha256: Of the model that is to search; None skips the comparison, to look at an index.
+
+        Raises:
+            SearchIndexError: If it is missing, damaged, or was made with another model.
+        """
+        folder = Path(folder)
+        try:
+            entries = json.loads((folder / ENTRIES_FILE).read_text(encoding="utf-8"))
+            embeds = load_file(folder / EMBEDS_FILE)
+        except FileNotFoundError as error:
+            raise SearchIndexError(
+                f"{folder} is no search index: it lacks {Path(error.filename or '').name or EMBEDS_FILE}. Make one with `etp index`."
+            ) from error
+        except Exception as error:  # safetensors' error has no base but Exception
+            raise SearchIndexError(f"{folder} can't be read as a search index ({error}). Make it again.") from error
+        if entries.pop("format_version", None) != FORMAT_VERSION or embeds.keys() != {"ecgs", "texts"}:
+            raise SearchIndexError(f"{folder} is no search index of format {FORMAT_VERSION}. Make it again.")
+        made_with = entries["checkpoint_sha256"]
+        if checkpoint_sha256 not in (None, made_with):
+            raise SearchIndexError(
+                f"{folder} was made with the model {made_with[:12]}, it is to be searched with {checkpoint_sha256[:12]}: "
+                "their embeddings have nothing in common. Take the model it was made with, or make it again."
+            )
+        return cls(**entries, ecg_embeds=embeds["ecgs"], text_embeds=embeds["texts"])
+
+
+def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: int = 64) -> SearchIndex:
+    """Index the ECGs of a data set and the statements of their reports, each distinct text once.
+
+    Args:
+        checkpoint: From `etp.evaluation.checkpoints.load_checkpoint`.
+        dataset: Rows of an archive, see `etp.archives.open_archive`; read as one window each.
+        batch_size: ECGs that are run at a time.
+    """
+    from etp.evaluation.embedding import embed_ecgs
+    from modeling_etp.zero_shot_etp import embed_texts
+
+    embedded = embed_ecgs(checkpoint.model, checkpoint.processor.feature_extractor, dataset, batch_size=batch_size)
+    reports = [". ".join(statements or []) for statements in dataset["statements"][:]]  # as in training
+    rows = {text: row for row, text in enumerate(dict.fromkeys(filter(None, reports)))}
+    texts = {"texts": list(rows), "text_of_ecg": [rows.get(text, -1) for text in reports]} if rows else {}
+    if rows:
+        texts["text_embeds"] = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, list(rows)).cpu().numpy()
+    return SearchIndex(checkpoint.sha256, list(dataset["record_id"][:]), embedded.embeds.numpy(), **texts)
+
+
+def _nearest(embeds: np.ndarray, queries: np.ndarray, k: int, *, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and rows of the `k` nearest to each query, `(queries, k)`, nearest first."""
+    if not len(embeds):
+        raise SearchIndexError(f"the index holds no {what}. Make one that does.")
+    if k < 1:
+        raise SearchIndexError(f"at least 1 of the nearest can be asked for, got {k}.")
+    queries = np.atleast_2d(np.asarray(queries, np.float32))
+    if queries.shape[1] != embeds.shape[1]:
+        raise SearchIndexError(f"queries have {queries.shape[1]} numbers, the index {embeds.shape[1]}: another model?")
+    best_scores = np.empty((len(queries), 0), np.float32)
+    best_rows = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(embeds), ROWS_AT_A_TIME):
+        scores = queries @ embeds[start : start + ROWS_AT_A_TIME].T
+        rows = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+        best_scores = np.concatenate([best_scores, scores], axis=1)
+        best_rows = np.concatenate([best_rows, rows], axis=1)
+        if best_scores.shape[1] > k:
+            kept = np.argpartition(-best_scores, k - 1, axis=1)[:, :k]
+            best_scores = np.take_along_axis(best_scores, kept, axis=1)
+            best_rows = np.take_along_axis(best_rows, kept, axis=1)
+    order = np.lexsort((best_rows, -best_scores), axis=1)
+    return np.take_along_axis(best_scores, order, axis=1), np.take_along_axis(best_rows, order, axis=1)
