@@ -115,6 +115,7 @@ class ETPConfig(PreTrainedConfig):
         projection_dropout: Dropout probability inside projections with a hidden layer.
         text_pooling: How tokens become one vector: "cls" (the first), "mean" (over the attention mask) or "pooler".
         loss_type: "infonce" (arXiv:2103.00020) or "siglip" (arXiv:2303.15343).
+        text_count_exponent: InfoNCE weighs a text by this power of its number of ECGs: 0 all texts alike, 1 all pairs alike.
         logit_scale_init_value: Initial *log* of the inverse temperature; log(1 / 0.07) as in CLIP (arXiv:2103.00020, section 2.5).
         learnable_logit_scale: Whether the temperature is trained; `False` keeps it at its initial value.
         max_logit_scale: Largest inverse temperature; 100 as in CLIP (arXiv:2103.00020, section 2.5).
@@ -135,6 +136,7 @@ class ETPConfig(PreTrainedConfig):
     projection_dropout: float | int = 0.0
     text_pooling: Literal["cls", "mean", "pooler"] = "cls"
     loss_type: Literal["infonce", "siglip"] = "infonce"
+    text_count_exponent: float | int = 0.0
     logit_scale_init_value: float | int = math.log(1 / 0.07)
     learnable_logit_scale: bool = True
     max_logit_scale: float | int = 100.0

@@ -244,7 +244,8 @@ def open_beside(header_path: str | os.PathLike, name: str) -> int:
             return os.open(target, _OPEN_FLAGS)
     except FileNotFoundError as error:
         raise EcgFileNotFoundError(
-            header_path, f"the file {name} that it names is missing. Put it beside the header, or fetch the record again."
+            header_path,
+            f"the file {name} that it names is missing. Put it beside the header, or fetch the record again.",
         ) from error
     except OSError as error:
         raise EcgFileError(header_path, f"the file {name} that it names can't be read ({error.strerror}).") from error

@@ -21,6 +21,7 @@ def info_nce_loss(
     logit_scale: Tensor,
     positives: Tensor | None = None,
     *,
+    text_count_exponent: float = 0.0,
     across_processes: bool = False,
 ) -> Tensor:
     """Symmetric InfoNCE (arXiv:2103.00020, section 2.3), with any number of positives per ECG and per text.
@@ -40,6 +41,8 @@ def info_nce_loss(
         logit_scale: Inverse temperature, a positive scalar.
         positives: Non-negative weights, shape `(num_ecgs, num_texts)`; the identity if omitted. Across processes: this
             process's ECGs against the texts of all processes in the order of their ranks.
+        text_count_exponent: A text's share in the mean of the texts is the sum of its weights to this power: 0 lets a
+            text of one ECG count as much as one of many, 1 lets every pair count alike.
         across_processes: Whether the batch is spread over the processes of the default group.
 
     Returns:
@@ -63,17 +66,19 @@ def info_nce_loss(
 
     attraction_per_ecg = (weights * logits).sum(dim=1) / weights_per_ecg.masked_fill(~has_text, 1)
     ecg_loss = ((logits.logsumexp(dim=1) - attraction_per_ecg) * has_text).sum()
-    attraction_of_texts = (weights / weights_per_text.masked_fill(~has_ecg, 1) * logits).sum()
+    text_shares = weights_per_text.masked_fill(~has_ecg, 1) ** text_count_exponent * has_ecg
+    text_shares = text_shares / text_shares.sum().clamp(min=torch.finfo(logits.dtype).tiny)
+    attraction_of_texts = (text_shares * weights / weights_per_text.masked_fill(~has_ecg, 1) * logits).sum()
 
     num_examples = has_text.sum()
     totals = torch.stack([ecg_loss, attraction_of_texts, num_examples]).detach()
     if across_processes:
         dist.all_reduce(totals)
-    num_ecg_examples, num_text_examples = totals[2].clamp(min=1), has_ecg.sum().clamp(min=1)
-    lse_of_texts = (lse_per_text * has_ecg).sum()  # the same on every process, its gradient this process's part
+    num_ecg_examples = totals[2].clamp(min=1)
+    lse_of_texts = (lse_per_text * text_shares).sum()  # the same on every process, its gradient this process's part
 
     def mean_of_directions(ecg_loss: Tensor, attraction_of_texts: Tensor) -> Tensor:
-        return (ecg_loss / num_ecg_examples + (lse_of_texts - attraction_of_texts) / num_text_examples) / 2
+        return (ecg_loss / num_ecg_examples + lse_of_texts - attraction_of_texts) / 2
 
     loss = mean_of_directions(ecg_loss, attraction_of_texts)
     if not across_processes:

@@ -138,7 +138,10 @@ class ETPEcgModel(ETPPreTrainedModel):
 
 
 class ETPProjection(nn.Module):
-    """Linear map into the shared space, or linear-GELU-dropout-linear, `(batch, in_size)` to `(batch, projection_dim)`."""
+    """Map into the shared space, `(batch, in_size)` to `(batch, projection_dim)`.
+
+    One linear layer, or linear-GELU-dropout-linear on standardised features: those of a frozen tower may have any scale.
+    """
 
     def __init__(self, in_size: int, hidden_size: int | None, projection_dim: int, dropout: float):
         super().__init__()
@@ -146,7 +149,11 @@ class ETPProjection(nn.Module):
             self.layers = nn.Sequential(nn.Linear(in_size, projection_dim, bias=False))
         else:
             self.layers = nn.Sequential(
-                nn.Linear(in_size, hidden_size), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden_size, projection_dim)
+                nn.LayerNorm(in_size, elementwise_affine=False),
+                nn.Linear(in_size, hidden_size),
+                nn.GELU(),
+                nn.Dropout(dropout),
+                nn.Linear(hidden_size, projection_dim),
             )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -183,6 +190,7 @@ class ETPModel(ETPPreTrainedModel):
         self.logit_scale = nn.Parameter(
             torch.tensor(self.logit_scale_init_value), requires_grad=config.learnable_logit_scale
         )
+        self.text_count_exponent = config.text_count_exponent
         siglip_bias = nn.Parameter(torch.tensor(self.logit_bias_init_value)) if config.loss_type == "siglip" else None
         self.register_parameter("logit_bias", siglip_bias)
         self.post_init()
@@ -384,7 +392,14 @@ class ETPModel(ETPPreTrainedModel):
             return siglip_loss(
                 ecg_embeds, text_embeds, logit_scale, self.logit_bias, positives, across_processes=across_processes
             )
-        return info_nce_loss(ecg_embeds, text_embeds, logit_scale, positives, across_processes=across_processes)
+        return info_nce_loss(
+            ecg_embeds,
+            text_embeds,
+            logit_scale,
+            positives,
+            text_count_exponent=self.text_count_exponent,
+            across_processes=across_processes,
+        )
 
 
 class ETPForEcgClassification(ETPPreTrainedModel):

@@ -46,6 +46,20 @@ def test_several_positives_are_the_targets_of_a_soft_cross_entropy(ecg_embeds):
     torch.testing.assert_close(info_nce_loss(ecg_embeds, text_embeds, SCALE, positives), (per_ecg + per_text) / 2)
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_a_text_counts_by_a_power_of_its_number_of_ecgs(ecg_embeds, text_embeds, exponent):
+    positives = torch.tensor(
+        [[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0]]
+    ).float()
+    logits = SCALE * ecg_embeds @ text_embeds.T
+    per_ecg = -(logits.log_softmax(dim=1) * positives).sum(dim=1) / positives.sum(dim=1)
+    counts = torch.tensor([3.0, 1.0, 2.0])
+    per_text = -(logits.log_softmax(dim=0) * positives).sum(dim=0)[:3] / counts
+    expected = (per_ecg.mean() + (per_text * counts**exponent).sum() / (counts**exponent).sum()) / 2
+    loss = info_nce_loss(ecg_embeds, text_embeds, SCALE, positives, text_count_exponent=exponent)
+    torch.testing.assert_close(loss, expected)
+
+
 def test_rows_and_columns_without_positives_are_negatives_only(ecg_embeds, text_embeds):
     positives = torch.eye(5)
     positives[1] = 0

@@ -58,7 +58,14 @@ def loss_of(case: str, model: nn.Module, batch: tuple[Tensor, ...], *, across_pr
         return siglip_loss(
             ecg_embeds, text_embeds, logit_scale, logit_bias, positives, across_processes=across_processes
         )
-    loss = info_nce_loss(ecg_embeds, text_embeds, logit_scale, positives, across_processes=across_processes)
+    loss = info_nce_loss(
+        ecg_embeds,
+        text_embeds,
+        logit_scale,
+        positives,
+        text_count_exponent=0.5 if case == "statements" else 0.0,
+        across_processes=across_processes,
+    )
     return loss + 0 * logit_bias  # DistributedDataParallel expects every parameter to be used
 
 
