@@ -44,8 +44,12 @@ format: $(READY) ## Let ruff mend what it can
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-bench: $(READY) ## All benchmarks; DATA=folder of the archives adds those on real records
-	$(BIN)/python benchmarks/run_all.py $(if $(DATA),--data $(DATA))
+weights: $(READY) ## Join our trained ECG side with the public text tower: build/etp-ptb-xl
+	$(BIN)/python -m etp.weights join checkpoints/etp-ptb-xl build/etp-ptb-xl
+
+bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive
+	for part in tower training pipeline; do $(BIN)/python benchmarks/bench_$$part.py || exit 1; done
+	$(if $(DATA),for part in build read; do $(BIN)/python benchmarks/bench_$$part.py --data_dir $(DATA) || exit 1; done)
 
 clean: ## Remove what the targets made, but not .venv
 	rm -rf build dist runs *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,115 @@
+"""The trained part of a checkpoint, apart from its public text tower: `python -m etp.weights {detach,join} SOURCE DESTINATION`."""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoTokenizer
+
+from etp.pretraining.options import OptionError
+from etp.pretraining.towers import text_model_path
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.processing_etp import ETPProcessor
+
+WEIGHTS = "model.safetensors"
+TEXT_TOWER = "text_tower.json"
+CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json")
+
+
+class WeightsError(ValueError):
+    """A checkpoint that can't be taken apart or joined; the message names the file and the cure."""
+
+
+def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -> Path:
+    """Keep what was trained with a frozen text tower: the ECG tower and the projections, in bfloat16.
+
+    Args:
+        checkpoint: Folder of a full checkpoint.
+        destination: Folder that receives the weights, the configurations and the name and SHA-256 of the text tower.
+        text_model: The text tower it was trained with, as `train.py --text_model` takes it.
+
+    Raises:
+        WeightsError: The text tower in the checkpoint is not the public one, so it could not be joined again.
+    """
+    weights = load_file(checkpoint / WEIGHTS)
+    public = AutoModel.from_pretrained(text_model_path(text_model), dtype="float32").state_dict()
+    tower = {name.removeprefix("text_model."): w for name, w in weights.items() if name.startswith("text_model.")}
+    differing = [name for name, tensor in tower.items() if name not in public or not torch.equal(public[name], tensor)]
+    if differing:
+        raise WeightsError(
+            f"{checkpoint}: its text tower was trained ({differing[0]} differs from {text_model}), so it must be shipped "
+            "whole. Detach only checkpoints of frozen text towers."
+        )
+    destination.mkdir(parents=True, exist_ok=True)
+    trained = {
+        name: tensor.bfloat16() if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
+        if not name.startswith("text_model.")
+    }
+    save_file(trained, destination / WEIGHTS, metadata={"format": "pt"})
+    for name in CONFIGS:
+        if (checkpoint / name).is_file():
+            shutil.copyfile(checkpoint / name, destination / name)
+    named = {
+        "text_model": text_model,
+        "sha256": _sha256(Path(text_model_path(text_model)) / WEIGHTS),
+        "max_tokens": AutoTokenizer.from_pretrained(checkpoint).model_max_length,
+    }
+    (destination / TEXT_TOWER).write_text(json.dumps(named, indent=1) + "\n")
+    (destination / "SHA256SUMS").write_text(f"{_sha256(destination / WEIGHTS)}  {WEIGHTS}\n")
+    return destination
+
+
+def join(detached: Path, destination: Path) -> Path:
+    """Make the full checkpoint again: model and processor, for `from_pretrained`, the pipeline and the evaluations.
+
+    Raises:
+        WeightsError: A file is missing or damaged, or the public text tower is another one than was trained with.
+    """
+    for name in (WEIGHTS, TEXT_TOWER, "SHA256SUMS"):
+        if not (detached / name).is_file():
+            raise WeightsError(
+                f"{detached / name} is missing. Pass a folder that `python -m etp.weights detach` made."
+            )
+    expected = (detached / "SHA256SUMS").read_text().split()[0]
+    if _sha256(detached / WEIGHTS) != expected:
+        raise WeightsError(f"{detached / WEIGHTS} is damaged: its SHA-256 is not {expected}. Check it out again.")
+    tower = json.loads((detached / TEXT_TOWER).read_text())
+    text_model = Path(text_model_path(tower["text_model"]))
+    if _sha256(text_model / WEIGHTS) != tower["sha256"]:
+        raise WeightsError(
+            f"{text_model / WEIGHTS} is not the text tower that {detached} was trained with (SHA-256 {tower['sha256']}). "
+            "Install the version named in constraints.txt."
+        )
+    ETPModel.from_ecg_text_pretrained(detached, text_model).save_pretrained(destination)
+    tokenizer = AutoTokenizer.from_pretrained(text_model)
+    tokenizer.model_max_length = tower["max_tokens"]
+    ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer).save_pretrained(destination)
+    return destination
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=("detach", "join"))
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the checkpoint")
+    parser.add_argument("destination", type=Path, metavar="DESTINATION", help="folder that receives the result")
+    args = parser.parse_args()
+    action = {"detach": detach, "join": join}[args.action]
+    try:
+        print(action(args.source, args.destination))
+    except (WeightsError, OptionError) as error:
+        sys.exit(f"etp.weights: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Checkpoints taken apart from their public text tower and joined again."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from etp.weights import WeightsError, detach, join
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.processing_etp import ETPProcessor
+
+
+@pytest.fixture
+def folders(make_model, tokenizer, tmp_path):
+    """A checkpoint, its text tower, and what was detached from it."""
+    model, processor = make_model(), ETPProcessor(ETPFeatureExtractor(), tokenizer)
+    model.save_pretrained(tmp_path / "checkpoint")
+    processor.save_pretrained(tmp_path / "checkpoint")
+    model.text_model.save_pretrained(tmp_path / "text")
+    tokenizer.save_pretrained(tmp_path / "text")
+    detach(tmp_path / "checkpoint", tmp_path / "detached", text_model=str(tmp_path / "text"))
+    return tmp_path
+
+
+def test_a_joined_checkpoint_computes_as_before_up_to_bfloat16(folders):
+    join(folders / "detached", folders / "joined")
+    before = ETPModel.from_pretrained(folders / "checkpoint").eval()
+    after = ETPModel.from_pretrained(folders / "joined").eval()
+    ecgs = torch.randn(2, 12, 1000, generator=torch.Generator().manual_seed(0))
+    texts = ETPProcessor.from_pretrained(folders / "joined")(
+        text=["sinus rhythm", "atrial flutter"], return_tensors="pt"
+    )
+    torch.testing.assert_close(after(ecgs, **texts).ecg_embeds, before(ecgs, **texts).ecg_embeds, atol=0.02, rtol=0)
+    torch.testing.assert_close(after(ecgs, **texts).text_embeds, before(ecgs, **texts).text_embeds, atol=0.02, rtol=0)
+
+
+def test_what_is_detached_holds_no_text_tower_and_half_the_bytes(folders):
+    weights = load_file(folders / "detached" / "model.safetensors")
+    assert not any(name.startswith("text_model.") for name in weights)
+    assert {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()} == {torch.bfloat16}
+
+
+def test_a_trained_text_tower_is_not_thrown_away(folders):
+    file = folders / "checkpoint" / "model.safetensors"
+    weights = load_file(file)
+    next(tensor for name, tensor in weights.items() if name.startswith("text_model.")).add_(1)
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match="its text tower was trained"):
+        detach(folders / "checkpoint", folders / "again", text_model=str(folders / "text"))
+
+
+def test_another_text_tower_is_refused(folders):
+    file = folders / "text" / "model.safetensors"
+    weights = {name: tensor + 1 for name, tensor in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"is not the text tower that .* was trained with"):
+        join(folders / "detached", folders / "joined")
+
+
+def test_damaged_or_missing_weights_are_named(folders):
+    file = folders / "detached" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(WeightsError, match=r"model\.safetensors is damaged"):
+        join(folders / "detached", folders / "joined")
+    (folders / "detached" / "text_tower.json").unlink()
+    with pytest.raises(WeightsError, match=r"text_tower\.json is missing"):
+        join(folders / "detached", folders / "joined")
