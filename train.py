@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = Arguments(*parse_options(GROUPS, sys.argv[1:] if argv is None else argv, description=__doc__))
     make_configs(args.model)
     checkpoint = check_before_computing(args)
+    reserve_on_hub(args)
     accelerator = start_accelerator(args)
     prepare_output(args, accelerator)
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not finished:
         accelerator.print(f"Stopped by a signal after step {trainer.position.step}; --resume auto continues.")
         return 128 + interruption.signal_number if interruption.signal_number else 1
-    return 0
+    return 0 if not accelerator.is_main_process or push_to_hub(args) else 1
 
 
 def start_accelerator(args: Arguments) -> Accelerator:
@@ -156,6 +157,35 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
     trainer.module.model.save_pretrained(output_dir)
     processor.save_pretrained(output_dir)
     logger.info("Saved the model and its processor in %s.", output_dir)
+
+
+def reserve_on_hub(args: Arguments) -> None:
+    """Find out before the training whether its model may be pushed where `--push_to_hub` says."""
+    if args.training.push_to_hub is None:
+        return
+    from etp.hub import reserve_repo
+
+    try:
+        reserve_repo(args.training.push_to_hub)
+    except (ValueError, OSError) as error:
+        raise OptionError(f"--push_to_hub {args.training.push_to_hub}: {' '.join(str(error).split())}") from error
+
+
+def push_to_hub(args: Arguments) -> bool:
+    """Push the saved model where `--push_to_hub` says; False if that fails, and the model is still there to push."""
+    repo, output_dir = args.training.push_to_hub, args.training.output_dir
+    if repo is None:
+        return True
+    from etp.evaluation.checkpoints import load_checkpoint
+    from etp.hub import push_model
+
+    try:
+        logger.info("Pushed: %s", push_model(load_checkpoint(output_dir), repo))
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        logger.error("Not pushed (%s). Try again: etp push %s %s", reason, output_dir, repo)
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
     return (
         f"Training split of {title} (PTB-XL: folds 1 to 8; fold 9 validates, fold 10 is never trained on). Texts: "
         f"{source}. Text tower: {tower}, {frozen}. {run['num_epochs']} epochs, batches of {run['batch_size']}, learning "
-        f"rate {run['learning_rate']:g}, seed {run['seed']}. Every option is in the run's `training_config.yaml`."
+        f"rate {run['learning_rate']:g}, seed {run['seed']}."
     )
 
 

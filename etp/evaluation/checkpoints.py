@@ -13,7 +13,7 @@ from modeling_etp.configuration_etp import ETPConfig
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
-WEIGHT_FILES = "*.safetensors"
+WEIGHT_FILES = "model*.safetensors"  # one, or the parts of one; a run of train.py may leave others beside them
 # A processor saves one of the first two, a tokenizer the third; everything beside them and the weights is prose.
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 NAMED_FILES = ("config.json", *PROCESSOR_FILES, "tokenizer.json", "tokenizer_config.json", "vocab.txt")

@@ -146,6 +146,9 @@ class TrainingArguments:
     overwrite: bool = option("Replace the run that output_dir holds.", False)
     log_every: int = option("Steps between lines of metrics.jsonl.", 10)
     report_to: list[str] = option("Trackers beside metrics.jsonl: tensorboard, trackio.", [])
+    push_to_hub: str | None = option(
+        "Hub repository, user/name, that receives the finished model; private if new.", None
+    )
     feature_cache: Path | None = option("Where text features are kept; none: ~/.cache/etp/text_features.", None)
     seed: int = option("Seed of everything random.", 0)
 
