@@ -33,7 +33,8 @@ def load_label_set(task: str) -> dict[str, list[str]]:
     """
     own_phrases = _read(task)["phrases"]
     return {
-        label: [*own_phrases.get(label, ()), *_phrases(codes, "present")] for label, codes in _members(task).items()
+        label: list(dict.fromkeys([*own_phrases.get(label, ()), *_phrases(codes, "present")]))
+        for label, codes in _members(task).items()
     }
 
 
