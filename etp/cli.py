@@ -6,16 +6,26 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from etp.commands import card, classify, embed, index, info, plot, push, search
+from etp.commands import card, classify, embed, export, index, info, plot, push, search
 from etp.commands.errors import UsageError
 
 COMMANDS: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module for module in (classify, embed, index, search, plot, info, card, push)
+    module.__name__.rpartition(".")[2]: module
+    for module in (classify, embed, index, search, plot, info, card, push, export)
 }
 ALL_RIGHT, FAILED, USAGE, INTERRUPTED, NOBODY_READS = 0, 1, 2, 130, 141
 
 # Packages that are not needed by every command -> the extra of ours that brings them.
-EXTRAS = {"datasets": "data", "pandas": "data", "pyarrow": "data", "matplotlib": "plot", "psutil": "train"}
+EXTRAS = {
+    "datasets": "data",
+    "pandas": "data",
+    "pyarrow": "data",
+    "matplotlib": "plot",
+    "psutil": "train",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
