@@ -144,7 +144,8 @@ def _body(
     license: str,
     co2_grams: float | None,
 ) -> str:
-    extractor, config = checkpoint.processor.feature_extractor, checkpoint.model.config
+    extractor = checkpoint.processor.feature_extractor
+    config: Any = checkpoint.model.config
     seconds = extractor.num_samples / extractor.sampling_rate
     return TEMPLATE.format(
         name=repo_id.rpartition("/")[2],

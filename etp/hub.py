@@ -157,7 +157,7 @@ def _commit(folder: Path, repo_id: str, repo_type: RepoType, *, replaced: tuple[
     paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     there = api.list_repo_files(repo_id, repo_type=repo_type) if replaced else []
     stale = [name for name in there if replaced and name.endswith(replaced) and name not in paths]
-    operations = [
+    operations: list[Any] = [
         *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in paths.items()),
         *(CommitOperationDelete(path_in_repo=name) for name in stale),
     ]

@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 if TYPE_CHECKING:
@@ -125,16 +126,17 @@ class SearchIndex:
             SearchIndexError: If it is missing, damaged, or was made with another model.
         """
         folder = Path(folder)
+        for name in (ENTRIES_FILE, EMBEDS_FILE):
+            if not (folder / name).is_file():
+                raise SearchIndexError(f"{folder} is no search index: it lacks {name}. Make one with `etp index`.")
         try:
             entries = json.loads((folder / ENTRIES_FILE).read_text(encoding="utf-8"))
             embeds = load_file(folder / EMBEDS_FILE)
-        except FileNotFoundError as error:
-            raise SearchIndexError(
-                f"{folder} is no search index: it lacks {Path(error.filename or '').name or EMBEDS_FILE}. Make one with `etp index`."
-            ) from error
-        except Exception as error:  # safetensors' error has no base but Exception
+        except (SafetensorError, ValueError, OSError) as error:
             raise SearchIndexError(f"{folder} can't be read as a search index ({error}). Make it again.") from error
-        if entries.pop("format_version", None) != FORMAT_VERSION or embeds.keys() != {"ecgs", "texts"}:
+        names = {"format_version", "checkpoint_sha256", "ecgs", "texts", "text_of_ecg"}
+        known = isinstance(entries, dict) and entries.keys() == names and embeds.keys() == {"ecgs", "texts"}
+        if not known or entries.pop("format_version") != FORMAT_VERSION:
             raise SearchIndexError(f"{folder} is no search index of format {FORMAT_VERSION}. Make it again.")
         made_with = entries["checkpoint_sha256"]
         if checkpoint_sha256 not in (None, made_with):
@@ -153,13 +155,19 @@ def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: i
         dataset: Rows of an archive, see `etp.archives.open_archive`; read as one window each.
         batch_size: ECGs that are run at a time.
     """
-    from etp.evaluation.embedding import embed_ecgs
+    from etp.evaluation.embedding import Conditions, embed_ecgs
     from modeling_etp.zero_shot_etp import embed_texts
 
-    embedded = embed_ecgs(checkpoint.model, checkpoint.processor.feature_extractor, dataset, batch_size=batch_size)
+    embedded = embed_ecgs(
+        checkpoint.model,
+        checkpoint.processor.feature_extractor,
+        dataset,
+        conditions=Conditions(),
+        batch_size=batch_size,
+    )
     reports = [". ".join(statements or []) for statements in dataset["statements"][:]]  # as in training
     rows = {text: row for row, text in enumerate(dict.fromkeys(filter(None, reports)))}
-    texts = {"texts": list(rows), "text_of_ecg": [rows.get(text, -1) for text in reports]} if rows else {}
+    texts: dict[str, Any] = {"texts": list(rows), "text_of_ecg": [rows.get(text, -1) for text in reports]} if rows else {}
     if rows:
         texts["text_embeds"] = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, list(rows)).cpu().numpy()
     return SearchIndex(checkpoint.sha256, list(dataset["record_id"][:]), embedded.embeds.numpy(), **texts)

@@ -92,7 +92,7 @@ class EcgRun:
         """Exit status of a command that did nothing else."""
         return 1 if self.failed else 0
 
-    def map(self, function: Callable[[list[Any]], Sequence[Any]], *, description: str) -> Iterator[tuple[str, Any]]:
+    def map(self, function: Callable[[list[Any]], Any], *, description: str) -> Iterator[tuple[str, Any]]:
         """Pairs of path and what `function` makes of its recording, in order.
 
         Args:

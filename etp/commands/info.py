@@ -33,7 +33,7 @@ def model_facts(model: str) -> dict[str, Any]:
     """Sizes, input and identity of a checkpoint."""
     checkpoint = open_checkpoint(model)
     network, extractor = checkpoint.model, checkpoint.processor.feature_extractor
-    config = network.config
+    config: Any = network.config
     return {
         "kind": "model",
         "model": model,

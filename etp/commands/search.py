@@ -2,8 +2,10 @@
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from .errors import UsageError
 from .files import EcgRun, add_reading_arguments, find_ecgs, write
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     find = {"ecgs": index.nearest_ecgs, "texts": index.nearest_texts}[wanted]
 
     classifier, ecgs = make_classifier(checkpoint), EcgRun(paths, args)
+    queries: Iterable[tuple[str, Any]]
     if args.text:
         queries = zip(args.text, classifier.embed_texts(args.text), strict=True)
     else:
