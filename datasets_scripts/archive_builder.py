@@ -41,11 +41,13 @@ class ArchiveConfig(BuilderConfig):
 class EcgArchiveBuilder(ArrowBasedBuilder):
     """Base of the builders of ECG archives on disk.
 
-    A subclass sets `TABLE_FILES`: patterns, below `data_dir`, of the tables that its rows are made of.
+    A subclass sets `TABLE_FILES`: patterns, below `data_dir`, of the tables that its rows are made of; and
+    `SIGNAL_ENDINGS` where its signals are in other files than WFDB's.
     """
 
     BUILDER_CONFIG_CLASS = ArchiveConfig
     TABLE_FILES: tuple[str, ...] = ()
+    SIGNAL_ENDINGS: tuple[str, ...] = (".hea", ".mat")
 
     def __init__(self, cache_dir: str | Path | None = None, *, data_dir: str | Path | None = None, **kwargs):
         """Make a builder; nothing is read or fetched before `download_and_prepare` or `as_streaming_dataset`.
@@ -99,7 +101,7 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
                     digest.update(f"{path.relative_to(data_dir)}\n".encode() + path.read_bytes())
             for folder, folders, names in os.walk(data_dir):
                 folders.sort()
-                if any(name.endswith((".hea", ".mat")) for name in names):
+                if any(name.endswith(cls.SIGNAL_ENDINGS) for name in names):
                     # Unpacking and replacing files changes the time of their folder.
                     changed = os.stat(folder).st_mtime_ns
                     digest.update(f"{os.path.relpath(folder, data_dir)} {changed}\n".encode())

@@ -9,6 +9,7 @@ from datasets import DatasetDict
 _BUILDERS = {
     "ptb_xl": ("datasets_scripts.ptb_xl", "PtbXl"),
     "cpsc2018": ("datasets_scripts.cpsc2018", "Cpsc2018"),
+    "folder": ("datasets_scripts.wfdb_folder", "WfdbFolder"),
 }
 ARCHIVE_NAMES = tuple(_BUILDERS)
 
@@ -25,7 +26,7 @@ def open_archive(
     """Prepare an archive, or find it prepared in the cache, and open its splits.
 
     Args:
-        name: `"ptb_xl"` or `"cpsc2018"`.
+        name: `"ptb_xl"`, `"cpsc2018"`, or `"folder"` for an archive of one's own, see docs/your-own-data.md.
         data_dir: The unpacked archive; None fetches it from its publisher.
         config: Of the builder, e.g. `"500hz"`; default that of the builder.
         cache_dir: Where prepared data sets are kept, default that of `datasets`.

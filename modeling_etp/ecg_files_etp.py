@@ -19,6 +19,7 @@ from .ecg_recording_etp import (
     EcgFormatError,
     EcgRecording,
     EcgUnsafeError,
+    with_derived_leads,
 )
 from .ecg_scp_etp import read_scp
 from .ecg_table_etp import read_table
@@ -74,9 +75,10 @@ def read_ecg(
         ((12, 1000), 100, ('I', 'II', 'III'))
     """
     if isinstance(source, (str, os.PathLike)):
-        name, content = _find_file(source), None
-        head = _read(name, _HEAD_BYTES)
-        header = _wfdb_header(name, head)
+        path = _find_file(source)
+        name, content = str(path), None
+        head = _read(path, _HEAD_BYTES)
+        header = _wfdb_header(path, head)
     else:
         name, content = "ECG data", _content(source)
         head, header = content[:_HEAD_BYTES], None
@@ -85,14 +87,14 @@ def read_ecg(
     else:
         kind = _recognise(head, name)
         limit = MAX_TEXT_BYTES if kind in ("table", "XML") else MAX_FILE_BYTES
-        content = _read(name, limit + 1) if content is None else content
+        content = _read(Path(name), limit + 1) if content is None else content
         if len(content) > limit:
             raise EcgUnsafeError(name, f"expected at most {limit:,} bytes of {kind}, got more. Cut the recording.")
         if kind in _STATING_READERS:
-            recording = _STATING_READERS[kind](content, str(name), lead_names=lead_names)
+            recording = _STATING_READERS[kind](content, name, lead_names=lead_names)
         else:
-            stated = {"sampling_rate": sampling_rate, "lead_names": lead_names, "units": units}
-            return _ASKING_READERS[kind](content, str(name), **stated)
+            stated: dict[str, Any] = {"sampling_rate": sampling_rate, "lead_names": lead_names, "units": units}
+            return _ASKING_READERS[kind](content, name, **stated)
 
     if sampling_rate is not None and sampling_rate != recording.sampling_rate:
         raise EcgContentError(
@@ -155,7 +157,7 @@ def _wfdb_header(path: Path, head: bytes) -> Path | None:
     return path if path.suffix == ".hea" or _looks_like_wfdb(head) else None
 
 
-def _recognise(head: bytes, name: Path | str) -> str:
+def _recognise(head: bytes, name: str) -> str:
     """Which reader the first bytes of a file, or of the content of one, belong to."""
     if not head:
         raise EcgCorruptError(name, "it is empty. Fetch or export it again.")
@@ -183,7 +185,7 @@ def _recognise(head: bytes, name: Path | str) -> str:
 
 def _looks_like_wfdb(head: bytes) -> bool:
     first = _WFDB_FIRST_LINE.match(head)
-    return bool(first) and bool(_WFDB_SECOND_LINE.match(head, first.end()))
+    return first is not None and bool(_WFDB_SECOND_LINE.match(head, first.end()))
 
 
 def _looks_like_scp(head: bytes) -> bool:
@@ -228,4 +230,5 @@ __all__ = [
     "read_wfdb",
     "read_wfdb_header",
     "read_wfdb_int16",
+    "with_derived_leads",
 ]

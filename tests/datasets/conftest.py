@@ -6,8 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
-from small_archives import ArchiveServer, signal_of, write_challenge_record, write_original_record, write_ptb_xl
+from small_archives import (
+    ArchiveServer,
+    signal_of,
+    write_challenge_record,
+    write_original_record,
+    write_ptb_xl,
+    write_record,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +48,26 @@ def cpsc2018(tmp_path: Path) -> Path:
     write_original_record(root / "original", "A0025", signal_of(4, 4000), age=61, sex="Male")
     (root / "REFERENCE.csv").write_text(
         "Recording,First_label,Second_label,Third_label\nA0001,5,,\nA0002,1,,\nA0025,7,3,\nA0015,2,8,\n"
+    )
+    return root
+
+
+@pytest.fixture
+def ecg_folder(tmp_path: Path) -> Path:
+    """An archive of one's own: WFDB records, an array and a table of values, of several rates and lengths."""
+    root = tmp_path / "own"
+    write_record(root / "2024", "a1", signal_of(1, 1000), rate=100)
+    write_record(root / "2024", "a2", signal_of(2, 5000), rate=500)
+    np.save(root / "b1.npy", signal_of(3, 2000)[[0, 1, *range(6, 12)]])
+    columns = ["I [uV]", "II [uV]", *(f"V{number} [uV]" for number in range(1, 7))]
+    rows = [",".join(columns), *(",".join(map(str, row)) for row in signal_of(4, 2500)[[0, 1, *range(6, 12)]].T)]
+    (root / "b2.csv").write_text("\n".join(rows) + "\n")
+    (root / "records.csv").write_text(
+        "file,patient_id,report,labels,age,sex,split,sampling_rate,units,lead_names\n"
+        '2024/a1,p1,"Sinus rhythm. Left axis deviation.",LAD|SR,61.0,F,train,,,\n'
+        "2024/a2,p1,Atrial fibrillation,AFIB,62,female,train,,,\n"
+        "b1.npy,p2,Sinus rhythm,SR,,,validation,250,uV,I II V1 V2 V3 V4 V5 V6\n"
+        "b2.csv,,,,45,m,test,250,,\n"
     )
     return root
 

@@ -14,8 +14,8 @@ from etp.archives import ARCHIVE_NAMES, open_archive
 
 
 @pytest.mark.parametrize("name", ARCHIVE_NAMES)
-def test_an_export_loads_with_the_same_rows_and_features(name, ptb_xl, cpsc2018, tmp_path):
-    root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018}[name]
+def test_an_export_loads_with_the_same_rows_and_features(name, ptb_xl, cpsc2018, ecg_folder, tmp_path):
+    root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018, "folder": ecg_folder}[name]
     splits = open_archive(name, root, cache_dir=tmp_path / "cache")
     export_parquet(splits, tmp_path / "export", name=name, config="default-form")
     loaded = datasets.load_dataset(str(tmp_path / "export"), "default-form", cache_dir=str(tmp_path / "loaded"))
@@ -62,10 +62,11 @@ def test_the_command_needs_somewhere_to_write(capsys):
 
 
 @pytest.mark.parametrize("name", ARCHIVE_NAMES)
-def test_the_card_describes_every_column(name, ptb_xl, cpsc2018, tmp_path):
-    splits = open_archive(name, {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018}[name], cache_dir=tmp_path / "cache")
+def test_the_card_describes_every_column(name, ptb_xl, cpsc2018, ecg_folder, tmp_path):
+    root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018, "folder": ecg_folder}[name]
+    splits = open_archive(name, root, cache_dir=tmp_path / "cache")
     card = read_card(name)
-    assert card.data.license == "cc-by-4.0"
+    assert card.data.license == ("unknown" if name == "folder" else "cc-by-4.0")
     missing = [column for column in splits["train"].column_names if f"`{column}`" not in card.text]
     assert not missing
 

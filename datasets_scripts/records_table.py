@@ -1,0 +1,256 @@
+"""Reads `records.csv`, the table of an archive of one's own: which files there are, and what is known of each."""
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from datasets_scripts.archive_errors import ArchiveError
+
+TABLE_FILE = "records.csv"
+SPLITS = ("train", "validation", "test")
+COLUMNS = (
+    "file", "record_id", "patient_id", "report", "statements", "labels", "age", "sex", "split", "strat_fold",
+    "sampling_rate", "units", "lead_names",
+)  # fmt: skip
+SEPARATOR = "|"  # between the entries of a cell; commas and semicolons occur in statements
+NUM_FOLDS = 10
+_DELIMITERS = (",", ";", "\t")  # a spreadsheet's, whichever its country
+_SEXES = {"male": "male", "m": "male", "female": "female", "f": "female"}
+# A full stop ends a sentence where a space follows, so that "0.45 s" and "V1.." stay whole.
+_SENTENCE_END = re.compile(r"[;\n]+|\.+(?=\s|$)")
+
+
+@dataclass(frozen=True)
+class RecordsTable:
+    """The records of an archive.
+
+    Attributes:
+        rows: One per record: `record_id`, `patient_id`, `report`, `statements`, `age`, `sex`, `strat_fold`, `labels`
+            (indices; only if the table has the column), `split`, `file`, and what the file may not state itself,
+            `file_sampling_rate`, `file_units`, `file_lead_names`.
+        label_names: Names of the labels, sorted; None without the column.
+    """
+
+    rows: pa.Table
+    label_names: tuple[str, ...] | None
+
+
+def read_records_table(path: Path) -> RecordsTable:
+    """Read a table.
+
+    Raises:
+        ArchiveError: If it is missing, has an unknown column, a cell can't be read, a record is there twice, or a
+            patient is in two splits; names the line and the cure.
+    """
+    cells = _read_cells(path)
+    columns = set(cells[0])
+    rows = []
+    for line, row in enumerate(cells, start=2):
+        try:
+            rows.append(_read_row(row))
+        except ValueError as error:
+            raise ArchiveError(f"{path}, record {line - 1} ({row['file'] or 'without file'}): {error}") from error
+    _check_distinct(path, rows)
+    _check_patients(path, rows)
+    label_names = None
+    if "labels" in columns:
+        label_names = tuple(sorted({label for row in rows for label in row["labels"]}))
+        if not label_names:
+            raise ArchiveError(f"{path}: the column labels is empty in every row. Leave it out.")
+        for row in rows:
+            row["labels"] = [label_names.index(label) for label in row["labels"]]
+    schema = _SCHEMA if label_names is None else _SCHEMA.append(pa.field("labels", pa.list_(pa.int64())))
+    if not columns & {"split", "strat_fold"}:
+        _check_splits(path, rows)
+    return RecordsTable(pa.Table.from_pylist(rows, schema=schema), label_names)
+
+
+_SCHEMA = pa.schema(
+    {
+        "record_id": pa.string(),
+        "patient_id": pa.string(),
+        "report": pa.string(),
+        "statements": pa.list_(pa.string()),
+        "age": pa.int32(),
+        "sex": pa.string(),
+        "strat_fold": pa.int32(),
+        "split": pa.string(),
+        "file": pa.string(),
+        "file_sampling_rate": pa.float64(),
+        "file_units": pa.string(),
+        "file_lead_names": pa.list_(pa.string()),
+    }
+)
+
+
+def split_report(report: str) -> list[str]:
+    """The sentences of a report, in their order, each once.
+
+    Example:
+        >>> split_report("Sinus rhythm. QTc 0.45 s; left axis deviation.")
+        ['Sinus rhythm', 'QTc 0.45 s', 'left axis deviation']
+    """
+    sentences = (" ".join(sentence.split()) for sentence in _SENTENCE_END.split(report))
+    return list(dict.fromkeys(filter(None, sentences)))
+
+
+def fold_of(name: str) -> int:
+    """Fold 1 to 10 of a patient, the same whatever else is in the archive, so that it may grow."""
+    return 1 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % NUM_FOLDS
+
+
+def split_of_fold(fold: int) -> str:
+    """Folds 1 to 8 are for training, 9 for validation, 10 for test, as in PTB-XL."""
+    return SPLITS[max(fold - 8, 0)]
+
+
+def _read_cells(path: Path) -> list[dict[str, str]]:
+    """Rows as they are written, without spaces around cells; blank where a row is short."""
+    if not path.is_file():
+        raise ArchiveError(f"There is no {path}: a table with the columns file and report, one row per ECG file.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ArchiveError(
+            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}). Save it as CSV UTF-8."
+        ) from error
+    header, _, body = text.replace("\r\n", "\n").partition("\n")
+    delimiter = next((mark for mark in _DELIMITERS if "file" in _names(header, mark)), ",")
+    names = _names(header, delimiter)
+    if "file" not in names or len(set(names)) < len(names):
+        raise ArchiveError(f"{path}: its first line must name a column file, and each column once; it is {header!r}.")
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise ArchiveError(
+            f"{path}: unknown column(s) {', '.join(unknown)}. Known are {', '.join(COLUMNS)}; rename or remove others."
+        )
+    reader = csv.DictReader(io.StringIO(body, newline=""), names, delimiter=delimiter, restval="", strict=True)
+    rows = []
+    try:
+        for row in reader:
+            if None in row:
+                raise ArchiveError(
+                    f"{path}, line {reader.line_num + 1}: more cells than columns. Quote cells that hold {delimiter!r}."
+                )
+            rows.append({name: cell.strip() for name, cell in row.items()})
+    except csv.Error as error:
+        raise ArchiveError(f"{path}, line {reader.line_num + 1}: {error}. Close its quotes.") from error
+    if not rows:
+        raise ArchiveError(f"{path} has no record below its first line.")
+    return rows
+
+
+def _names(header: str, delimiter: str) -> list[str]:
+    return [name.strip().strip('"') for name in header.split(delimiter)]
+
+
+def _read_row(cells: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a row.
+
+    Raises:
+        ValueError: If a cell can't be read; names its column.
+    """
+    file, report = cells["file"], cells.get("report", "")
+    if not file or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file:
+        raise ValueError(f"file must be a path inside the folder, written with /, got {file!r}.")
+    record_id = cells.get("record_id") or str(PurePosixPath(file).with_suffix(""))
+    patient_id = cells.get("patient_id") or None
+    split, fold = _split(cells, patient_id or record_id)
+    return {
+        "record_id": record_id,
+        "patient_id": patient_id,
+        "report": report,
+        "statements": _entries(cells["statements"]) if cells.get("statements") else split_report(report),
+        "labels": _entries(cells.get("labels", "")),
+        "age": _number(cells, "age", _age),
+        "sex": _one_of(cells, "sex", _SEXES),
+        "strat_fold": fold,
+        "split": split,
+        "file": file,
+        "file_sampling_rate": _number(cells, "sampling_rate", float),
+        "file_units": cells.get("units") or None,
+        "file_lead_names": cells.get("lead_names", "").split() or None,
+    }
+
+
+def _split(cells: Mapping[str, str], patient: str) -> tuple[str, int | None]:
+    if "split" in cells:
+        return _one_of(cells, "split", dict(zip(SPLITS, SPLITS, strict=True)), blank=False), _number(
+            cells, "strat_fold", _fold
+        )
+    fold = _number(cells, "strat_fold", _fold) if "strat_fold" in cells else fold_of(patient)
+    if fold is None:
+        raise ValueError(f"strat_fold must be 1 to {NUM_FOLDS} in every row, or the column be left out.")
+    return split_of_fold(fold), fold
+
+
+def _entries(cell: str) -> list[str]:
+    return list(dict.fromkeys(filter(None, (entry.strip() for entry in cell.split(SEPARATOR)))))
+
+
+def _number(cells: Mapping[str, str], name: str, convert: Callable[[str], Any]) -> Any:
+    """The value of a cell, None where it is blank."""
+    cell = cells.get(name, "")
+    try:
+        return convert(cell) if cell else None
+    except ValueError as error:
+        raise ValueError(f"{name} must be a number in its range or blank, got {cell!r}.") from error
+
+
+def _age(cell: str) -> int:
+    age = float(cell)
+    if not 0 <= age < 150:
+        raise ValueError
+    return int(age)
+
+
+def _fold(cell: str) -> int:
+    fold = float(cell)  # a spreadsheet with blanks writes 3.0
+    if fold not in range(1, NUM_FOLDS + 1):
+        raise ValueError
+    return int(fold)
+
+
+def _one_of(cells: Mapping[str, str], name: str, values: Mapping[str, str], *, blank: bool = True) -> Any:
+    cell = cells.get(name, "").lower()
+    if not cell and blank:
+        return None
+    if cell not in values:
+        raise ValueError(f"{name} must be one of {', '.join(values)}{' or blank' if blank else ''}, got {cell!r}.")
+    return values[cell]
+
+
+def _check_distinct(path: Path, rows: list[dict]) -> None:
+    for name in ("record_id", "file"):
+        seen: set[str] = set()
+        for row in rows:
+            if row[name] in seen:
+                raise ArchiveError(f"{path}: {name} {row[name]} is there twice. Keep one of the rows.")
+            seen.add(row[name])
+
+
+def _check_patients(path: Path, rows: list[dict]) -> None:
+    """A patient in two splits would be known to the model that is tested."""
+    split_of: dict[str, str] = {}
+    for row in rows:
+        patient = row["patient_id"]
+        if patient is not None and split_of.setdefault(patient, row["split"]) != row["split"]:
+            raise ArchiveError(
+                f"{path}: patient {patient} is in {split_of[patient]} and in {row['split']}. Put all records of a "
+                "patient into one split, or leave split and strat_fold out."
+            )
+
+
+def _check_splits(path: Path, rows: list[dict]) -> None:
+    missing = set(SPLITS) - {row["split"] for row in rows}
+    if missing:
+        raise ArchiveError(
+            f"{path}: its {len(rows)} records are too few to be dealt to splits by patient, none falls into "
+            f"{' and '.join(sorted(missing))}. Add a column split with train, validation or test."
+        )
