@@ -20,7 +20,7 @@ class HubStub(ThreadingHTTPServer):
     """Repositories are `{repo_id: {path: content}}` whatever their type; the last commit is what is read.
 
     Attributes:
-        created: What was asked for at the creation of each repository: type, sdk, private.
+        created: What was asked for at the creation of each repository: type, sdk, visibility.
         refused: Status that every request to create or to commit gets, e.g. 403; None accepts them.
     """
 

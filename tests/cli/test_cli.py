@@ -245,6 +245,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(etp, ecg_folder, tmp_
     one_line(err, 'pip install "etp-ecg[plot]"')
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(checkpoint_dir, ecg_folder):
     command = (
         f"{sys.executable} -m etp.cli classify {ecg_folder}/*.hea --model {checkpoint_dir} --labels a b --batch_size 1"

@@ -116,7 +116,7 @@ def test_model_data_set_and_space_go_up_and_run_from_there(
     assert hub.commits == len(urls) == 4  # one commit a push
     assert urls[0].startswith(f"{hub.url}/user/etp-tiny/commit/")
     assert hub.created["user/ecg_zero_shot"] | {"type": "space", "sdk": "gradio"} == hub.created["user/ecg_zero_shot"]
-    assert hub.created["user/ptb-xl"]["private"] is True
+    assert hub.created["user/ptb-xl"]["visibility"] == "private"
     pushed = hub.repos["user/etp-tiny"]
     assert {"old.py", "model-00001-of-00002.safetensors"}.isdisjoint(pushed)
     assert pushed["notes.txt"] == b"kept"
