@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -104,9 +105,9 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the checkpoint")
     parser.add_argument("destination", type=Path, metavar="DESTINATION", help="folder that receives the result")
     args = parser.parse_args()
-    action = {"detach": detach, "join": join}[args.action]
+    actions: dict[str, Callable[[Path, Path], Path]] = {"detach": detach, "join": join}
     try:
-        print(action(args.source, args.destination))
+        print(actions[args.action](args.source, args.destination))
     except (WeightsError, OptionError) as error:
         sys.exit(f"etp.weights: {error}")
 

@@ -106,7 +106,7 @@ def _check_counts(arrays: Mapping[str, Any], source: str) -> None:
 
 def _read_cpsc2018(ecg: dict[str, Any], source: str, *, sampling_rate, lead_names, units) -> EcgRecording:
     """The struct of the CPSC2018 archive: `data` is 12 leads in mV at 500 Hz by the definition of that archive."""
-    metadata = {"format": "CPSC2018"}
+    metadata: dict[str, Any] = {"format": "CPSC2018"}
     if sex := sex_name(ecg.get("sex")):
         metadata["sex"] = sex
     if (age := age_in_years(_number(ecg.get("age")))) is not None:
@@ -158,7 +158,8 @@ def recording_from_arrays(
         raise EcgContentError(
             source, f"its sampling rate is {rates[0]:g} Hz, `sampling_rate` says {rates[1]}. Leave it out."
         )
-    unit = (_text_list(_first(by_name, _UNIT_NAMES)) or [None])[0] or units
+    stored_units = _text_list(_first(by_name, _UNIT_NAMES))
+    unit = (stored_units[0] if stored_units else None) or units
     scale = unit_scale(unit, source, whole_numbers=signal.dtype.kind in "iu")
     metadata = {"format": file_format}
     return make_recording(source, signal * scale, rates[:1] * len(signal), names, metadata, lead_names=lead_names)

@@ -53,7 +53,7 @@ def check_amplitude(low: np.ndarray, high: np.ndarray, signals: np.ndarray, reco
         )
     # What varies by less than the limit in half of its leads needs no percentile.
     suspects = np.flatnonzero((height > HIGHEST_TYPICAL_MV).sum(axis=1) * 2 >= height.shape[1])
-    for record in suspects:
+    for record in suspects.tolist():
         signal = signals[record]
         distance = np.abs(signal - np.median(signal, axis=1, keepdims=True))
         typical = float(np.median(np.percentile(distance, 95, axis=1)))

@@ -112,7 +112,7 @@ def _millivolts(raw: np.ndarray, definition: Any, name: str, source: str) -> np.
 
 
 def _patient(dataset: Any) -> dict:
-    metadata = {}
+    metadata: dict[str, Any] = {}
     age = re.fullmatch(r"(\d{3})([DWMY])", str(dataset.get("PatientAge", "")))
     if age:
         years_per = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}

@@ -75,7 +75,7 @@ def _check_size(content: bytes, source: str) -> None:
 
 def _patient(recording: Any) -> dict:
     """Age at the recording and sex, where the EDF+ patient field has them."""
-    metadata = {}
+    metadata: dict[str, Any] = {}
     patient = recording.patient
     if patient.sex in ("M", "F"):
         metadata["sex"] = {"M": "male", "F": "female"}[patient.sex]

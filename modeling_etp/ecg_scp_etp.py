@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .ecg_recording_etp import (
     EcgContentError,
@@ -41,7 +42,7 @@ def read_scp(content: bytes, source: str, *, lead_names: Sequence[str] | None = 
             raise EcgContentError(source, "its amplitude multiplier is 0: the amplitude in mV is unknown.")
         signal = [lead.samples * (lead.resolution * scale) for lead, scale in zip(record.leads, scales, strict=True)]
         rate = 1e6 / record.raw_metadata["rhythm_sample_interval_us"]
-        metadata = {"format": "SCP-ECG"}
+        metadata: dict[str, Any] = {"format": "SCP-ECG"}
         if (age := age_in_years(record.patient.age)) is not None:
             metadata["age"] = age
         if sex := sex_name(record.patient.sex):

@@ -148,12 +148,13 @@ def _header(rows: list[str], separator: str | None, decimal_comma: bool):
     # A data row may hold gaps, so what is asked is whether a cell is text.
     if all(_number(cell, decimal_comma) is not None for cell in first):
         return None, None, 0
-    names, units = [], []
+    names: list[str] = []
+    units: list[str | None] = []
     for cell in first:
         match = _NAME_AND_UNIT.match(cell[:200])
-        named_unit = bool(match) and (millivolts_per(match[2]) or match[2].lower() in _SECONDS_PER)
-        names.append(match[1] if named_unit else cell)
-        units.append(match[2] if named_unit else None)
+        named_unit = match and (millivolts_per(match[2]) or match[2].lower() in _SECONDS_PER)
+        names.append(match[1] if match and named_unit else cell)
+        units.append(match[2] if match and named_unit else None)
     if len(rows) > 1:
         second = _cells(rows[1], separator)
         if len(second) == len(first) and all(_number(cell, decimal_comma) is None for cell in second):

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,7 @@ def read_wfdb(
         EcgFileError: One of its kinds, naming the header.
     """
     header = read_wfdb_header(header_path)
+    channels: np.ndarray | list[np.ndarray]
     if header.segments:
         channels, header = _join_segments(header_path, header, verify_checksum)
     else:
@@ -292,7 +294,7 @@ def _read_segment(path, header: WfdbHeader, segment: WfdbHeader, length: int, na
 
 def _comment_metadata(comments: list[str]) -> dict:
     """Age and sex from comments such as `Age: 74`, `Sex: Male`, and all comments as they are."""
-    metadata = {"comments": comments} if comments else {}
+    metadata: dict[str, Any] = {"comments": comments} if comments else {}
     for comment in comments:
         key, colon, value = comment.lstrip("<").partition(":")
         key = key.strip(" >").lower()

@@ -88,8 +88,8 @@ def _extract(windows: list[tuple[EcgInput, np.ndarray]], names: list[str], featu
         parts.append(torch.from_numpy(features["input_values"]))
     if len(parts) == 1:
         return parts[0]
-    rows = torch.tensor([row for group in groups.values() for row in group])
-    return torch.cat(parts)[rows.argsort()]
+    order = torch.tensor([row for rows in groups.values() for row in rows])
+    return torch.cat(parts)[order.argsort()]
 
 
 def pool_windows(values: Tensor, counts: Sequence[int], pooling: str) -> Tensor:

@@ -124,7 +124,7 @@ def _quantity(element: Any, scales: dict[str, float], what: str, source: str) ->
 
 
 def _aecg_patient(root: Any) -> dict:
-    metadata = {}
+    metadata: dict[str, Any] = {}
     gender, birth, recorded = (
         next((element.get(key) for element in root.iter(tag) if element.get(key)), "")
         for tag, key in (("administrativeGenderCode", "code"), ("birthTime", "value"), ("low", "value"))
@@ -184,7 +184,7 @@ def _muse_patient(root: Any) -> dict:
     patient = root.find("PatientDemographics")
     if patient is None:
         return {}
-    metadata = {}
+    metadata: dict[str, Any] = {}
     years_per = {"YEARS": 1.0, "MONTHS": 1 / 12, "WEEKS": 7 / 365.25, "DAYS": 1 / 365.25}
     per = years_per.get(patient.findtext("AgeUnits", "YEARS").strip().upper())
     if per and (age := age_in_years(patient.findtext("PatientAge"))) is not None:

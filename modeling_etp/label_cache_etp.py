@@ -4,12 +4,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .zero_shot_etp import LabelEmbeddings, embed_labels, embed_texts
+
+if TYPE_CHECKING:
+    from .modeling_etp import ETPModel
 
 CACHED_LABEL_SETS = 16
 
@@ -31,7 +34,7 @@ class LabelCache:
         self._entries: OrderedDict[tuple, LabelEmbeddings] = OrderedDict()
 
     def get(
-        self, model: nn.Module, tokenizer: Any, labels: Mapping[str, Sequence[str]], templates: Sequence[str]
+        self, model: "ETPModel", tokenizer: Any, labels: Mapping[str, Sequence[str]], templates: Sequence[str]
     ) -> LabelEmbeddings:
         """As [`embed_labels`], from memory where possible."""
         key = (tuple((label, tuple(phrases)) for label, phrases in labels.items()), tuple(templates))
@@ -44,12 +47,12 @@ class LabelCache:
                 self._entries.popitem(last=False)
             return self._entries[key]
 
-    def embed_texts(self, model: nn.Module, tokenizer: Any, texts: Sequence[str], *, batch_size: int) -> Tensor:
+    def embed_texts(self, model: "ETPModel", tokenizer: Any, texts: Sequence[str], *, batch_size: int) -> Tensor:
         """[`embed_texts`], one thread at a time."""
         with self._lock:
             return embed_texts(model, tokenizer, texts, batch_size=batch_size)
 
-    def _forget_if_changed(self, model: nn.Module, tokenizer: Any) -> None:
+    def _forget_if_changed(self, model: "ETPModel", tokenizer: Any) -> None:
         weights = list(chain(model.text_model.parameters(), model.text_projection.parameters()))
         state = (id(tokenizer), *map(_fingerprint, weights), _first_values(weights))
         if state != self._state:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from .zero_shot_etp import (
     check_templates,
     label_logits,
 )
+
+if TYPE_CHECKING:
+    from .modeling_etp import ETPModel
 
 TASK = "zero-shot-ecg-classification"
 
@@ -55,10 +58,12 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
     """
 
     # Loaded where they are found, because both may come in a `processor` instead; `__init__` insists on them.
-    _load_processor = False
-    _load_image_processor = False
+    _load_processor = False  # type: ignore[assignment]  # the base class has None, for "not said"
+    _load_image_processor = False  # type: ignore[assignment]
     _load_feature_extractor = None
     _load_tokenizer = None
+
+    model: "ETPModel"
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -156,6 +161,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         collate = partial(
             windows_of, feature_extractor=self.feature_extractor, overlap=source.pop("window_overlap", WINDOW_OVERLAP)
         )
+        opened: PipelineDataset | PipelineIterator
         if hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"):
             opened = PipelineDataset(NumberedEcgs(inputs), open_numbered, source)
         else:
@@ -185,7 +191,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         logits = self._logits(embeds, candidate_labels, hypothesis_template, multi_label, phrase_pooling)
         counts = [len(own) for own in model_inputs["seconds"]]
         probabilities = torch.sigmoid if multi_label else partial(torch.softmax, dim=-1)
-        outputs = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
+        outputs: dict[str, Any] = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
         if return_windows:
             outputs["windows"] = list(zip(model_inputs["seconds"], probabilities(logits).split(counts), strict=True))
         return outputs
@@ -274,7 +280,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
     def save_pretrained(self, save_directory: str | PathLike, **kwargs) -> None:
         """Save model, tokenizer and feature extractor, the processor that joins them, and the code of this pipeline."""
         # Code that came with a checkpoint is registered nowhere, and still has to be saved again with it.
-        type(self)._registered_impl = {TASK: {"impl": type(self), "pt": (AutoModel,), "type": "multimodal"}}
+        implementation = {TASK: {"impl": type(self), "pt": (AutoModel,), "type": "multimodal"}}
+        type(self)._registered_impl = implementation  # type: ignore[attr-defined]  # as `register_pipeline` does
         ETPProcessor.register_for_auto_class()
         super().save_pretrained(save_directory, **kwargs)
         # It was set for the file only; on the living configuration it would be saved with the model from now on.

@@ -19,7 +19,8 @@ class ETPEcgKwargs(TypedDict, total=False):
 
 
 class ETPProcessorKwargs(ProcessingKwargs, total=False):
-    audio_kwargs: ETPEcgKwargs  # `audio_kwargs` is what transformers hands to any feature extractor
+    # What transformers hands to any feature extractor; ours takes other arguments than those for audio.
+    audio_kwargs: ETPEcgKwargs  # type: ignore[misc]
 
 
 class ETPProcessor(ProcessorMixin):
@@ -28,7 +29,7 @@ class ETPProcessor(ProcessorMixin):
     Texts are padded to the longest of the call and cut to what the text tower takes, unless said otherwise.
     """
 
-    valid_processor_kwargs = ETPProcessorKwargs
+    valid_processor_kwargs = ETPProcessorKwargs  # type: ignore[assignment]  # a TypedDict has no nominal subtypes
     text_kwargs = {"padding": True, "truncation": True}
 
     def __init__(self, feature_extractor, tokenizer):

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from .modeling_etp import ETPModel
 
 PHRASE_POOLINGS = ("logsumexp", "mean", "max")
 
@@ -97,7 +100,7 @@ def check_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def embed_ecgs(
-    model: nn.Module,
+    model: "ETPModel",
     feature_extractor: Any,
     ecgs: Any,
     *,
@@ -130,7 +133,7 @@ def embed_ecgs(
     return torch.cat(embeds)
 
 
-def embed_texts(model: nn.Module, tokenizer: Any, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
+def embed_texts(model: "ETPModel", tokenizer: Any, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
     """Embed texts as unit vectors, each distinct text once.
 
     Args:
@@ -169,7 +172,7 @@ def embed_texts(model: nn.Module, tokenizer: Any, texts: Sequence[str], *, batch
     return torch.cat(embeds)[[row[text] for text in texts]]
 
 
-def _longest_text(model: nn.Module, tokenizer: Any) -> int:
+def _longest_text(model: "ETPModel", tokenizer: Any) -> int:
     """Tokens that tokenizer and text tower both take; a tokenizer that was saved without its limit says 10^30."""
     positions = getattr(model.config.text_config, "max_position_embeddings", None)
     return tokenizer.model_max_length if positions is None else min(tokenizer.model_max_length, positions)
@@ -191,7 +194,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def embed_labels(
-    model: nn.Module,
+    model: "ETPModel",
     tokenizer: Any,
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]],
     *,
