@@ -24,7 +24,9 @@ class DataArguments:
     """What is evaluated on."""
 
     data_dir: Path = field(metadata={"help": "Folder of the unpacked archive, in its publisher's layout."})
-    dataset: Literal["ptb_xl", "cpsc2018"] = field(default="ptb_xl", metadata={"help": "Which archive that is."})
+    dataset: Literal["ptb_xl", "cpsc2018", "folder"] = field(
+        default="ptb_xl", metadata={"help": "Which archive that is."}
+    )
     config: str | None = field(default=None, metadata={"help": "Form of the archive, e.g. 500hz for PTB-XL."})
     split: Literal["train", "validation", "test", "all"] = field(
         default="test", metadata={"help": "Records that are judged; thresholds come from validation in any case."}

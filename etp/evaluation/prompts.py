@@ -89,6 +89,10 @@ def label_columns(dataset: str, tasks: Sequence[str] | None = None) -> dict[str,
     Raises:
         ValueError: If a task is unknown, of another data set, or asked for twice.
     """
+    if dataset not in DEFAULT_TASKS:
+        raise ValueError(
+            f"--dataset {dataset}: no label set is known for its labels. evaluate_retrieval.py judges a model by reports."
+        )
     tasks = DEFAULT_TASKS[dataset] if tasks is None else tasks
     available = [task for task, (owner, _) in LABEL_TASKS.items() if owner == dataset]
     for task in tasks:

@@ -1,0 +1,123 @@
+"""Every python and bash example of README.md and docs/ runs, in order and in one folder, or says why it can't."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("README.md")})
+RUN_ELSEWHERE = {"zero-shot.md": "tests/pipeline/test_zero_shot_docs.py"}
+# `<!-- not run: needs … -->` above a block, then its language and lines.
+_BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n)?```(?P<language>python|bash)\n(?P<code>.*?)```", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A block of a document; with a reason it is not run."""
+
+    document: Path
+    language: str
+    code: str
+    reason: str | None
+
+
+def examples_of(document: Path) -> list[Example]:
+    """The examples of a document, in order; none where another test runs them."""
+    if document.name in RUN_ELSEWHERE:
+        return []
+    text = document.read_text(encoding="utf-8")
+    return [Example(document, found["language"], found["code"], found["reason"]) for found in _BLOCK.finditer(text)]
+
+
+def documents(*, with_commands: bool) -> list[Path]:
+    """Documents with something to run, with or without shell commands among it."""
+    running = {path: [example for example in examples_of(path) if not example.reason] for path in DOCUMENTS}
+    return [
+        path
+        for path, examples in running.items()
+        if examples and any(example.language == "bash" for example in examples) is with_commands
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path, checkpoint_dir, archive_dir, monkeypatch):
+    """What the documents speak of: a checkpoint, PTB-XL, an ECG, and the scripts of the repository."""
+    shutil.copytree(checkpoint_dir, tmp_path / "build" / "etp-ptb-xl")
+    (tmp_path / "data").mkdir()
+    for link in ("ptb-xl", "data/ptb-xl"):
+        (tmp_path / link).symlink_to(archive_dir)
+    (tmp_path / "records100").symlink_to(archive_dir / "records100")
+    np.save(tmp_path / "ecg.npy", np.random.default_rng(0).normal(size=(12, 5000)).astype(np.float32))
+    for path in [*ROOT.glob("*.py"), ROOT / "examples"]:
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path
+
+
+def run_in(folder: Path, examples: list[Example]) -> None:
+    """Run examples in order; those in Python share their names."""
+    names: dict = {"__name__": "example"}
+    for example in examples:
+        if example.reason:
+            continue
+        if example.language == "python":
+            exec(compile(example.code, str(example.document), "exec"), names)
+        else:
+            run_commands(folder, example.code)
+
+
+def run_commands(folder: Path, code: str) -> None:
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "HF_DATASETS_CACHE": str(folder / "cache"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "HF_HUB_OFFLINE": "1",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{code}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("document", documents(with_commands=False), ids=lambda path: path.name)
+def test_examples_in_python_run(document, folder):
+    run_in(folder, examples_of(document))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("document", documents(with_commands=True), ids=lambda path: path.name)
+def test_examples_with_commands_run(document, folder):
+    run_in(folder, examples_of(document))
+
+
+def test_a_failing_example_fails(tmp_path):
+    document = tmp_path / "example.md"
+    document.write_text(
+        "```python\nvalue = 1\n```\n<!-- not run: needs data -->\n```bash\nfalse\n```\n```python\nassert value == 2\n```\n"
+    )
+    assert [example.reason for example in examples_of(document)] == [None, "needs data", None]
+    with pytest.raises(AssertionError):
+        run_in(tmp_path, examples_of(document))
+    with pytest.raises(AssertionError):
+        run_commands(tmp_path, "false\ntrue")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        if not re.match(r"[a-z]+:", target):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
