@@ -24,7 +24,7 @@ def open_checkpoint(model: str, *, device: str = "cpu") -> "Checkpoint":
     """Open a checkpoint, whole or not at all.
 
     Raises:
-        UsageError: If it is missing, incomplete, damaged or of another kind.
+        UsageError: If it is missing, incomplete, damaged or of another kind, or there is no such device.
     """
     import torch
     from transformers.utils import logging
@@ -36,12 +36,14 @@ def open_checkpoint(model: str, *, device: str = "cpu") -> "Checkpoint":
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the second from a torch without CUDA
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"--device {device}: {reason}. Take cpu, or a device of this machine.") from error
+    try:
         return load_checkpoint(model, device=device)
     except CheckpointError as error:
-        raise UsageError(f"--model: {error}") from error
-    except Exception as error:  # transformers, safetensors, torch and tokenizers have no error in common
-        reason = f"{type(error).__name__}: {str(error)[:300]}"
-        raise UsageError(f"--model {model}: it can't be opened on {device} ({reason}). Save it again.") from error
+        raise UsageError(str(error)) from error
 
 
 def make_classifier(checkpoint: "Checkpoint", **options) -> "ZeroShotEcgClassificationPipeline":

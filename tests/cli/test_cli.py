@@ -196,7 +196,8 @@ def usage_errors(checkpoint_dir: Path, ecg: Path, tmp_path: Path) -> dict[str, t
         "template": (["classify", ecg, *model, *labels, "--template", "ECG"], "must hold {}"),
         "top_k": (["classify", ecg, *model, *labels, "--top_k", 0], "`top_k` must be a whole number"),
         "threshold": (["classify", ecg, *model, *labels, "--threshold", 7], "between 0 and 1"),
-        "device": (["classify", ecg, *model, *labels, "--device", "abacus"], "can't be opened on abacus"),
+        "device": (["classify", ecg, *model, *labels, "--device", "abacus"], "--device abacus: "),
+        "no such GPU": (["classify", ecg, *model, *labels, "--device", "cuda:99"], "Take cpu, or a device of this"),
         "nowhere": (["embed", ecg, *model], "give -o FILE.npz, --json or both"),
         "output folder": (["embed", ecg, *model, "-o", tmp_path], "it is a folder"),
         "output nowhere": (["embed", ecg, *model, "-o", "no/where.npz"], "there is no folder no"),
@@ -227,7 +228,7 @@ def test_a_damaged_model_is_one_sentence(etp, checkpoint_dir, ecg_folder, tmp_pa
         weights.write_bytes(content)
         status, _, err = etp("classify", ecg_folder / "00001_lr.hea", "--model", damaged, "--labels", *LABELS)
         assert status == 2
-        one_line(err, str(damaged), "can't be opened", "Save it again")
+        one_line(err, str(damaged), "can't be opened", "save it again")
 
 
 @pytest.mark.parametrize("command", [["info"], ["plot", "-o", "ecg.png"]])
