@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# The tested versions; `make CONSTRAINTS=` takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= -c constraints.txt
 SOURCES := modeling_etp datasets_scripts etp metrics tests benchmarks examples $(wildcard *.py)
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-real check format bench weights clean
+.PHONY: help install app demo test test-app test-all test-real check format bench weights docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,7 +20,7 @@ install: $(READY) ## Make .venv with everything for development, in the tested v
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[dev]'
 	@touch $@
 
 demo: $(READY) ## The main job in a few minutes: train, evaluate, classify; DATA=path/to/ptb-xl for the real archive
@@ -26,6 +28,9 @@ demo: $(READY) ## The main job in a few minutes: train, evaluate, classify; DATA
 
 test: $(READY) ## Unit tests: no network, no GPU, no data
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app
 
 test-all: $(READY) ## Unit tests and the slow ones: several processes, kills, whole trainings of tiny models
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not gpu and not network and not real_data'
@@ -47,9 +52,16 @@ format: $(READY) ## Let ruff mend what it can
 weights: $(READY) ## Join our trained ECG side with the public text tower: build/etp-ptb-xl
 	$(BIN)/python -m etp.weights join checkpoints/etp-ptb-xl build/etp-ptb-xl
 
+app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder, INDEX=folder of `etp index`
+	@test -n "$(MODEL)" || { echo "MODEL is missing: make app MODEL=build/etp-ptb-xl"; exit 2; }
+	$(BIN)/python app.py --model $(MODEL) $(if $(INDEX),--index $(INDEX))
+
 bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive
 	for part in tower training pipeline; do $(BIN)/python benchmarks/bench_$$part.py || exit 1; done
 	$(if $(DATA),for part in build read; do $(BIN)/python benchmarks/bench_$$part.py --data_dir $(DATA) || exit 1; done)
+
+docs: $(READY) ## The documentation with its API reference as pages in build/site; a broken link or reference fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## Remove what the targets made, but not .venv
 	rm -rf build dist runs *.egg-info .pytest_cache .ruff_cache .mypy_cache

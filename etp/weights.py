@@ -20,7 +20,9 @@ from modeling_etp.processing_etp import ETPProcessor
 
 WEIGHTS = "model.safetensors"
 TEXT_TOWER = "text_tower.json"
-CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json")
+CONFIGS = ("config.json", "processor_config.json")
+# How it was trained, where `train.py` left that beside the model: the model card tells it.
+TRAINING = ("training_config.yaml", "metrics.jsonl", "versions.json")
 
 
 class WeightsError(ValueError):
@@ -54,9 +56,7 @@ def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -
         if not name.startswith("text_model.")
     }
     save_file(trained, destination / WEIGHTS, metadata={"format": "pt"})
-    for name in CONFIGS:
-        if (checkpoint / name).is_file():
-            shutil.copyfile(checkpoint / name, destination / name)
+    _copy(checkpoint, destination, *CONFIGS, *TRAINING)
     named = {
         "text_model": text_model,
         "sha256": _sha256(Path(text_model_path(text_model)) / WEIGHTS),
@@ -89,10 +89,17 @@ def join(detached: Path, destination: Path) -> Path:
             "Install the version named in constraints.txt."
         )
     ETPModel.from_ecg_text_pretrained(detached, text_model).save_pretrained(destination)
+    _copy(detached, destination, *TRAINING)
     tokenizer = AutoTokenizer.from_pretrained(text_model)
     tokenizer.model_max_length = tower["max_tokens"]
     ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer).save_pretrained(destination)
     return destination
+
+
+def _copy(source: Path, destination: Path, *names: str) -> None:
+    for name in names:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, destination / name)
 
 
 def _sha256(path: Path) -> str:
