@@ -52,9 +52,9 @@ format: $(READY) ## Let ruff mend what it can
 weights: $(READY) ## Join our trained ECG side with the public text tower: build/etp-ptb-xl
 	$(BIN)/python -m etp.weights join checkpoints/etp-ptb-xl build/etp-ptb-xl
 
-app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder, INDEX=folder of `etp index`
-	@test -n "$(MODEL)" || { echo "MODEL is missing: make app MODEL=build/etp-ptb-xl"; exit 2; }
-	$(BIN)/python app.py --model $(MODEL) $(if $(INDEX),--index $(INDEX))
+app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder of another model, INDEX=folder of `etp index`
+	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
+	$(BIN)/python app.py --model $(or $(MODEL),build/etp-ptb-xl) $(if $(INDEX),--index $(INDEX))
 
 bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive
 	for part in tower training pipeline; do $(BIN)/python benchmarks/bench_$$part.py || exit 1; done

@@ -1,0 +1,1 @@
+"""The web page around a model: what `app.py` shows."""

@@ -1,0 +1,152 @@
+"""Where the page's ECG comes from: uploaded files, which leave the disk as soon as they are read, or a synthetic example."""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from datasets_scripts.synthetic_ecg import CONDITIONS, simulate_ecgs
+from modeling_etp.ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
+
+MAX_FILES = 8
+MAX_UPLOAD_BYTES = 10_000_000  # 14 minutes of 12 leads at 500 Hz in 16 bits
+MAX_MINUTES = 30
+EXAMPLE_RATE, EXAMPLE_SEED = 500, 1
+
+# What the readers call their arguments -> what the page calls its fields, and where they are.
+FIELDS = {"sampling_rate": "Sampling rate", "lead_names": "Leads", "units": "Unit"}
+FIELDS_HEADING = "What the file doesn't state"
+
+
+class AppError(ValueError):
+    """What the page says in place of a result: one line with what came, what was expected, and the cure."""
+
+
+@dataclass(frozen=True)
+class UploadedEcg:
+    """The content of the files that make one ECG, name -> bytes."""
+
+    files: Mapping[str, bytes]
+
+    @property
+    def name(self) -> str:
+        """Name of the file that is read: the header of a WFDB record, or the only one."""
+        headers = [name for name in self.files if name.lower().endswith(".hea")]
+        if len(headers) > 1:
+            raise AppError(
+                f"{len(headers)} WFDB headers came at once, expected one ECG. Choose the files of one record."
+            )
+        if not headers and len(self.files) > 1:
+            raise AppError(
+                f"{len(self.files)} files came and none of them is a .hea. Choose one ECG: a single file, or a .hea "
+                "together with its .dat or .mat."
+            )
+        return (headers or list(self.files))[0]
+
+    def read(self, **stated: Any) -> EcgRecording:
+        """Read the ECG.
+
+        Args:
+            stated: What the file doesn't state: `sampling_rate`, `lead_names`, `units`, as `read_ecg` takes them.
+
+        Raises:
+            AppError: If it can't be read.
+        """
+        name = self.name
+        try:
+            if not name.lower().endswith(".hea"):
+                return read_ecg(self.files[name], **stated)
+            with TemporaryDirectory() as folder:  # a header names its files, so they have to lie beside it
+                for file, content in self.files.items():
+                    (Path(folder) / file).write_bytes(content)
+                return read_ecg(Path(folder) / name, **stated)
+        except EcgFileError as error:
+            raise AppError(f"{name}: {_explain(error)}") from error
+
+
+@dataclass(frozen=True)
+class ExampleEcg:
+    """A synthetic ECG that shows one of `CONDITIONS`, always the same."""
+
+    condition: str
+
+    @property
+    def name(self) -> str:
+        return f"synthetic example “{self.condition}”"
+
+    def read(self, **stated: Any) -> EcgRecording:
+        """Simulate it; what files may not state doesn't concern it."""
+        if self.condition not in CONDITIONS:
+            raise AppError(f"There is no example {self.condition!r}, there are {', '.join(CONDITIONS)}.")
+        ecgs = simulate_ecgs([CONDITIONS[self.condition]], sampling_rate=EXAMPLE_RATE, seed=EXAMPLE_SEED)
+        return EcgRecording(ecgs.signal[0], EXAMPLE_RATE, ecgs.lead_names)
+
+
+def take_upload(paths: Sequence[str | Path]) -> UploadedEcg:
+    """Read uploaded files into memory and delete them, whether they can be used or not.
+
+    Args:
+        paths: Each in a folder of its own that the upload made; the folder goes too.
+
+    Raises:
+        AppError: If there are too many, they are too large, or two have one name.
+    """
+    files = [Path(path) for path in paths]
+    try:
+        return UploadedEcg(_contents(files))
+    except OSError as error:
+        raise AppError("The upload was lost on its way. Choose the file again.") from error
+    finally:
+        for file in files:
+            shutil.rmtree(file.parent, ignore_errors=True)
+
+
+def read_source(source: UploadedEcg | ExampleEcg, **stated: Any) -> EcgRecording:
+    """Read an ECG of a length that the page can show while somebody waits.
+
+    Raises:
+        AppError: If it can't be read or is longer than `MAX_MINUTES`.
+    """
+    recording = source.read(**stated)
+    minutes = recording.signal.shape[1] / recording.sampling_rate / 60
+    if minutes > MAX_MINUTES:
+        raise AppError(
+            f"{source.name}: {minutes:,.0f} minutes long at {recording.sampling_rate:g} Hz, this page takes up to "
+            f"{MAX_MINUTES}. Cut it, or score it with `etp classify` on your own machine."
+        )
+    return recording
+
+
+def _contents(files: Sequence[Path]) -> dict[str, bytes]:
+    if not files:
+        raise AppError("No file came. Choose one, or a synthetic example.")
+    if len(files) > MAX_FILES:
+        raise AppError(f"{len(files)} files came, expected at most {MAX_FILES}. Choose the files of one ECG.")
+    names = [file.name for file in files]
+    if len(set(names)) < len(names):
+        raise AppError(f"Two files have the same name among {', '.join(names)}. Choose the files of one ECG.")
+    total = sum(file.stat().st_size for file in files)
+    if total > MAX_UPLOAD_BYTES:
+        raise AppError(
+            f"{total / 1e6:.1f} MB came, this page takes up to {MAX_UPLOAD_BYTES / 1e6:g} MB. Cut the recording, or "
+            "score it with `etp classify` on your own machine."
+        )
+    return {file.name: file.read_bytes() for file in files}
+
+
+def _explain(error: EcgFileError) -> str:
+    """The reader's words without folders of this machine, and with the names of the page's fields."""
+    problem = " ".join(error.problem.split()).replace(f"{Path(error.source).parent}/", "")
+    in_fields = re.sub(
+        rf"`({'|'.join(FIELDS)})(?:=([^`]*))?`",
+        lambda found: " ".join(["“" + FIELDS[found[1]] + "”", *filter(None, [found[2]])]),
+        problem,
+    )
+    if in_fields != problem:
+        problem = f"{in_fields} The fields are under “{FIELDS_HEADING}”."
+    if isinstance(error, EcgFileNotFoundError):
+        problem += " Choose the .hea and the files that it names together, in one go."
+    return problem

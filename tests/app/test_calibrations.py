@@ -1,0 +1,131 @@
+"""When the page may speak of probabilities."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from datasets_scripts.label_sets import label_set_versions, load_label_set
+from etp.app.calibrations import find_calibrations
+from etp.app.interface import Handlers
+from etp.app.labels import format_labels, label_set_text
+from etp.app.scorer import EcgScorer
+from etp.app.sources import AppError, ExampleEcg, UploadedEcg
+from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
+
+TASK = "superclass"
+TEMPLATE = "ECG: {}"
+PLATT = {"NORM": (0.5, -1.0), "MI": (2.0, 0.5), "STTC": (1.0, 0.0), "CD": (0.0, -2.0), "HYP": (0.1, 1.0)}
+
+
+@pytest.fixture
+def results(checkpoint, tmp_path):
+    """Write what evaluate_zeroshot.py writes, with changes; returns the file."""
+
+    def results(*, options=None, conditions=None, source=None, threshold=0.0, **changes):
+        per_class = {
+            label: {"threshold": threshold, "calibration": {"scale": scale, "bias": bias}}
+            for label, (scale, bias) in PLATT.items()
+        }
+        task = {"per_class": per_class, "prompts": {"source": source or label_set_versions(TASK)}}
+        content = {
+            "format_version": 1,
+            "kind": "zero_shot",
+            "checkpoint_sha256": checkpoint.weights_sha256,
+            "dataset": "ptb_xl",
+            "options": {
+                "prompts": None,
+                "templates": [TEMPLATE],
+                "pooling": "mean",
+                "contrast": "none",
+                "describe_patient": False,
+                **(options or {}),
+            },
+            "conditions": {"leads": None, "seconds": None, "windows": "one", **(conditions or {})},
+            "tasks": {TASK: task},
+            **changes,
+        }
+        file = tmp_path / "results.json"
+        file.write_text(json.dumps(content))
+        return file
+
+    return results
+
+
+def test_probabilities_are_those_of_the_evaluation(checkpoint, results):
+    scorer = EcgScorer(checkpoint, calibrations=find_calibrations(checkpoint, [results()]))
+    recording = ExampleEcg("normal").read()
+    (prompts,) = load_prompts("ptb_xl", [TASK])
+    embeds = torch.from_numpy(scorer.classifier.embed_ecgs(recording))
+    options = PromptOptions((TEMPLATE,), "mean")
+    logits = score_labels(checkpoint.model, checkpoint.processor.tokenizer, prompts, embeds, options)[0].numpy()
+    scale, bias = np.array([PLATT[label] for label in prompts.labels]).T
+    expected = 1 / (1 + np.exp(-(scale * logits + bias)))
+    scores = scorer.score(recording, prompts.phrases)
+    assert scores.kind == "calibrated"
+    assert scores.by_label == pytest.approx(dict(zip(prompts.labels, expected.tolist(), strict=True)), abs=1e-5)
+    assert list(scores.by_label.values()) == sorted(scores.by_label.values(), reverse=True)
+
+
+def test_the_page_calls_only_calibrated_scores_probabilities(checkpoint, results):
+    handlers = Handlers(EcgScorer(checkpoint, calibrations=find_calibrations(checkpoint, [results()])))
+
+    def shown(labels):
+        return handlers.score(ExampleEcg("normal"), None, "", "", labels, False)[2]
+
+    text = label_set_text(TASK)
+    calibrated = shown(text)
+    assert 'data-kind="calibrated"' in calibrated
+    assert "fitted on validation records of ptb_xl" in calibrated
+    assert 'data-kind="calibrated"' in shown(text.splitlines()[0])  # a part of the labels: each has its own
+    assert 'data-kind="shares"' in shown(text + "\nafib")
+    assert 'data-kind="shares"' in shown(format_labels({"NORM": load_label_set(TASK)["NORM"][:1], "MI": ["infarct"]}))
+
+
+def test_a_recording_of_another_length_gets_no_probability(checkpoint, results, tmp_path):
+    scorer = EcgScorer(checkpoint, calibrations=find_calibrations(checkpoint, [results()]))
+    (prompts,) = load_prompts("ptb_xl", [TASK])
+    for seconds, kind in ((10, "calibrated"), (5, "shares"), (30, "shares")):
+        np.save(tmp_path / "ecg.npy", np.tile(ExampleEcg("normal").read().signal, 3)[:, : seconds * 500])
+        recording = UploadedEcg({"ecg.npy": (tmp_path / "ecg.npy").read_bytes()}).read(sampling_rate=500)
+        assert scorer.score(recording, prompts.phrases).kind == kind
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "linear_probe"},
+        {"options": {"prompts": "own.json"}},
+        {"options": {"contrast": "neutral"}},
+        {"options": {"describe_patient": True}},
+        {"conditions": {"leads": ["II"]}},
+        {"conditions": {"seconds": 5}},
+        {"source": {"superclass": "0", "statements": "0"}},
+    ],
+)
+def test_what_was_scored_otherwise_calibrates_nothing(checkpoint, results, changes):
+    assert find_calibrations(checkpoint, [results()])
+    assert find_calibrations(checkpoint, [results(**changes)]) == []
+
+
+def test_a_label_that_no_validation_record_had_is_not_calibrated(checkpoint, results):
+    (calibration,) = find_calibrations(checkpoint, [results(threshold=None)])
+    assert not calibration.covers({"NORM": calibration.phrases["NORM"]})
+
+
+def test_results_of_other_weights_or_no_results_are_refused(checkpoint, results, tmp_path):
+    with pytest.raises(AppError, match="it is of other weights than"):
+        find_calibrations(checkpoint, [results(checkpoint_sha256="0" * 64)])
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(AppError, match=r"--results: .*list\.json is no results file of format 1"):
+        find_calibrations(checkpoint, [tmp_path / "list.json"])
+
+
+def test_a_checkpoint_may_carry_its_results(checkpoint, results, tmp_path):
+    (tmp_path / "results").mkdir()
+    results().rename(tmp_path / "results" / "zero-shot.json")
+    carrying = replace(checkpoint, folder=tmp_path)
+    assert [found.task for found in find_calibrations(carrying)] == [TASK]
+    assert find_calibrations(checkpoint) == []

@@ -1,0 +1,157 @@
+"""What the page answers, without a browser."""
+
+import re
+
+import numpy as np
+import pytest
+
+from etp.app.interface import UNEXPECTED, Handlers, build_interface, launch_options
+from etp.app.scorer import EcgScorer
+from etp.app.sources import ExampleEcg, UploadedEcg
+from etp.search import SearchIndex
+from modeling_etp.pipeline_etp import ZeroShotEcgClassificationPipeline
+
+LABELS = "normal ECG\nAF = atrial fibrillation; no P waves"
+NORMAL = ExampleEcg("normal")
+
+
+def fields(source=NORMAL, *, rate=None, leads="", units="", labels=LABELS, independent=False) -> tuple:
+    return source, rate, leads, units, labels, independent
+
+
+def shown_scores(html: str) -> dict[str, float]:
+    """Label -> number in the table of scores."""
+    rows = re.findall(r'<th scope="row">(.*?)</th>.*?<td class="etp-number">(.*?)</td>', html)
+    return {label: float(number) for label, number in rows}
+
+
+def test_scores_on_the_page_are_those_of_the_pipeline(handlers, checkpoint):
+    message, paper, scores, nearest, explainable, _ = handlers.score(*fields())
+    classifier = ZeroShotEcgClassificationPipeline(
+        model=checkpoint.model, processor=checkpoint.processor, task="zero-shot-ecg-classification", device="cpu"
+    )
+    labels = {"normal ECG": ["normal ECG"], "AF": ["atrial fibrillation", "no P waves"]}
+    expected = {entry["label"]: entry["score"] for entry in classifier(NORMAL.read(), labels)}
+    assert shown_scores(scores) == pytest.approx(expected, abs=0.005)
+    assert list(shown_scores(scores)) == list(expected)
+    assert "Scores, not probabilities of disease" in scores
+    assert "12 leads, 10.0 s at 500 Hz" in message
+    assert 'src="data:image/png;base64,' in paper
+    assert nearest == ""
+    assert explainable.value == next(iter(expected))
+
+
+def test_labels_judged_one_by_one_do_not_share_a_score(handlers):
+    together = shown_scores(handlers.score(*fields())[2])
+    apart = shown_scores(handlers.score(*fields(independent=True))[2])
+    alone = shown_scores(handlers.score(*fields(labels="normal ECG", independent=True))[2])
+    assert sum(together.values()) == pytest.approx(1, abs=0.011)
+    assert apart["normal ECG"] == alone["normal ECG"] != together["normal ECG"]
+
+
+def test_an_upload_is_scored_deleted_and_kept_in_memory_for_other_labels(handlers, archive_dir, tmp_path):
+    paths = []
+    for name in ("00002_lr.hea", "00002_lr.dat"):
+        (tmp_path / name).mkdir()
+        paths.append(str(tmp_path / name / name))
+        (tmp_path / name / name).write_bytes((archive_dir / "records100" / "00000" / name).read_bytes())
+    source, files, example, message, _, first, *_ = handlers.upload(paths, *fields()[1:])
+    assert (files, example, list(tmp_path.iterdir())) == (None, None, [])
+    assert "00002_lr.hea: 12 leads, 10.0 s at 100 Hz" in message
+    second = handlers.score(*fields(source, labels="sinus rhythm\npacemaker"))[2]
+    assert set(shown_scores(first)) == {"normal ECG", "AF"}
+    assert set(shown_scores(second)) == {"sinus rhythm", "pacemaker"}
+
+
+def test_a_bad_file_takes_the_place_of_the_good_one_before_it(handlers, tmp_path):
+    (tmp_path / "upload").mkdir()
+    file = tmp_path / "upload" / "holiday.jpg"
+    file.write_bytes(b"\xff\xd8\xff\xe0 no ECG")
+    source, _, _, message, paper, scores, nearest, explainable, explanation = handlers.upload(
+        [str(file)], *fields()[1:]
+    )
+    assert 'role="alert">holiday.jpg: ' in message
+    assert (paper, scores, nearest, explainable.value, explanation.visible) == ("", "", "", None, False)
+    assert not file.exists()
+    assert handlers.score(*fields(source))[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"source": None}, "Choose a file or a synthetic example"),
+        ({"labels": ""}, "There is no label"),
+        ({"labels": None}, "There is no label"),
+        ({"source": UploadedEcg({"a.npy": b"nothing"})}, "a.npy: "),
+        ({"source": UploadedEcg({"<b>.npy": b"nothing"})}, "&lt;b&gt;.npy: "),
+    ],
+)
+def test_every_error_is_one_line_on_the_page(handlers, changed, message):
+    html, *rest = handlers.score(*fields(**changed))
+    assert re.fullmatch(r'<p class="etp-message etp-error" role="alert">[^<>\n]+</p>', html)
+    assert message in html
+    assert rest[:3] == ["", "", ""]
+
+
+def test_what_nobody_foresaw_is_logged_and_not_shown(handlers, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise RuntimeError("secret of the server")
+
+    monkeypatch.setattr(handlers.scorer, "score", fail)
+    html = handlers.score(*fields())[0]
+    assert UNEXPECTED in html
+    assert "secret" not in html
+    assert "secret of the server" in caplog.text
+
+
+def test_an_array_is_read_as_the_fields_say(handlers, tmp_path):
+    signal = NORMAL.read().signal[[1, 0]] * 1000
+    np.save(tmp_path / "two.npy", signal)
+    source = UploadedEcg({"two.npy": (tmp_path / "two.npy").read_bytes()})
+    message, *_ = handlers.score(*fields(source, rate=500, leads="II, I", units="uV"))
+    assert "two.npy: 2 leads, 10.0 s at 500 Hz" in message
+    assert "etp-error" in handlers.score(*fields(source, rate=500, leads="II", units="uV"))[0]
+
+
+def test_a_label_is_escaped_wherever_it_is_shown(handlers):
+    scores = handlers.score(*fields(labels="<script>alert(1)</script>\nnormal ECG"))[2]
+    attribution = handlers.explain(
+        "<script>alert(1)</script>", *fields(labels="<script>alert(1)</script>\nnormal ECG")
+    )
+    assert "<script" not in scores + attribution
+    assert "&lt;script&gt;" in scores
+
+
+def test_the_explanation_is_of_the_label_and_names_leads(handlers):
+    html = handlers.explain("AF", *fields())
+    assert "Integrated gradients of “AF” against the other labels" in html
+    assert re.search(r"Most in \w+ \d+%, \w+ \d+%, \w+ \d+%\.", html)
+    assert "“AF” by itself" in handlers.explain("AF", *fields(independent=True))
+
+
+def test_nothing_is_explained_before_a_scoring_nor_for_a_label_that_went(handlers):
+    assert handlers.explain(None, *fields()) == ""
+    assert handlers.explain("AF", *fields(None)) == ""
+    assert "Press “Score” first" in handlers.explain("AF", *fields(labels="normal ECG"))
+
+
+def test_the_nearest_reports_are_those_of_the_index(checkpoint):
+    classifier = EcgScorer(checkpoint).classifier
+    own = classifier.embed_ecgs(NORMAL.read())
+    embeds = np.concatenate([-own, own]).astype(np.float32)
+    index = SearchIndex(checkpoint.sha256, texts=["far", "near <b>"], text_embeds=embeds)
+    nearest = Handlers(EcgScorer(checkpoint, index=index)).score(*fields())[3]
+    assert re.findall(r'etp-number">(-?\d\.\d\d)</td><td>(.*?)</td>', nearest) == [
+        ("1.00", "near &lt;b&gt;"),
+        ("-1.00", "far"),
+    ]
+
+
+def test_the_page_states_its_limits_and_loads_nothing_from_elsewhere(handlers):
+    interface = build_interface(handlers.scorer)
+    page = str(interface.get_config_file())
+    assert "Research software, not a medical device." in page
+    assert interface.analytics_enabled is False
+    assert launch_options()["max_file_size"] == 10_000_000
+    theme = launch_options()["theme"]
+    assert theme._stylesheets == []

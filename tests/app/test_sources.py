@@ -1,0 +1,132 @@
+"""Uploads and examples: what is read of them, and that nothing of them stays on the disk."""
+
+import numpy as np
+import pytest
+
+from datasets_scripts.synthetic_ecg import CONDITIONS
+from etp.app import sources
+from etp.app.sources import AppError, ExampleEcg, UploadedEcg, read_source, take_upload
+from modeling_etp.ecg_files_etp import STANDARD_LEADS, read_ecg
+
+HEADER = "00001_lr.hea"
+
+
+@pytest.fixture
+def upload(tmp_path):
+    """Files as an upload leaves them, each in a folder of its own; returns their paths."""
+
+    def upload(files: dict[str, bytes]) -> list[str]:
+        paths = []
+        for number, (name, content) in enumerate(files.items()):
+            folder = tmp_path / "uploads" / str(number)
+            folder.mkdir(parents=True)
+            (folder / name).write_bytes(content)
+            paths.append(str(folder / name))
+        return paths
+
+    return upload
+
+
+@pytest.fixture(scope="session")
+def record(archive_dir) -> dict[str, bytes]:
+    """One WFDB record, file name -> content."""
+    folder = archive_dir / "records100" / "00000"
+    return {name: (folder / name).read_bytes() for name in (HEADER, "00001_lr.dat")}
+
+
+def npy(tmp_path, signal) -> bytes:
+    np.save(tmp_path / "ecg.npy", signal)
+    return (tmp_path / "ecg.npy").read_bytes()
+
+
+def test_a_wfdb_record_is_read_whatever_the_order_of_its_files(upload, record, archive_dir):
+    taken = take_upload(upload(dict(reversed(record.items()))))
+    assert taken.name == HEADER
+    expected = read_ecg(archive_dir / "records100" / "00000" / HEADER)
+    np.testing.assert_array_equal(read_source(taken).signal, expected.signal)
+
+
+def test_uploaded_files_are_gone_once_they_are_taken(upload, record, tmp_path):
+    take_upload(upload(record))
+    assert not list((tmp_path / "uploads").iterdir())
+
+
+def test_refused_files_are_gone_too(upload, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_UPLOAD_BYTES", 1_000_000)
+    with pytest.raises(AppError, match=r"1\.2 MB came, this page takes up to 1 MB"):
+        take_upload(upload({"a.npy": bytes(600_000), "b.npy": bytes(600_000)}))
+    assert not list((tmp_path / "uploads").iterdir())
+
+
+def test_reading_a_record_leaves_no_file_behind(upload, record, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    taken = take_upload(upload(record))
+    read_source(taken)
+    with pytest.raises(AppError):
+        UploadedEcg({HEADER: record[HEADER]}).read()
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_what_the_file_does_not_state_is_asked_for_by_the_names_of_the_fields(tmp_path):
+    taken = UploadedEcg({"ecg.npy": npy(tmp_path, np.ones((12, 5000), np.float32))})
+    with pytest.raises(
+        AppError, match=r"ecg\.npy: .*“Sampling rate” 500 \(Hz\).*“What the file doesn't state”"
+    ) as error:
+        taken.read()
+    assert "sampling_rate" not in str(error.value)
+    assert taken.read(sampling_rate=500).signal.shape == (12, 5000)
+
+
+def test_a_header_alone_asks_for_its_signals_and_names_no_folder_of_the_server(record):
+    with pytest.raises(
+        AppError, match=r"00001_lr\.dat.*Choose the \.hea and the files that it names together"
+    ) as error:
+        UploadedEcg({HEADER: record[HEADER]}).read()
+    assert "/" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.dat", "b.dat"], "2 files came and none of them is a .hea"),
+        (["a.hea", "b.hea"], "2 WFDB headers came at once"),
+    ],
+)
+def test_files_that_are_not_one_ecg_are_refused(names, message):
+    with pytest.raises(AppError, match=message):
+        read_source(UploadedEcg(dict.fromkeys(names, b"")))
+
+
+def test_too_many_files_and_files_of_one_name_are_refused(upload, tmp_path):
+    with pytest.raises(AppError, match="9 files came, expected at most 8"):
+        take_upload(upload({f"{number}.dat": b"" for number in range(9)}))
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with pytest.raises(AppError, match=r"Two files have the same name among a\.dat, a\.dat"):
+        take_upload([tmp_path / "one" / "a.dat", tmp_path / "two" / "a.dat"])
+
+
+def test_an_upload_that_vanished_or_is_none_says_so(tmp_path):
+    with pytest.raises(AppError, match="The upload was lost on its way"):
+        take_upload([tmp_path / "gone" / "a.npy"])
+    with pytest.raises(AppError, match="No file came"):
+        take_upload([])
+
+
+def test_a_recording_of_hours_is_refused_before_anything_is_computed(tmp_path):
+    taken = UploadedEcg({"ecg.npy": npy(tmp_path, np.ones((12, 20_000), np.float32))})
+    with pytest.raises(AppError, match="333 minutes long at 1 Hz, this page takes up to 30"):
+        read_source(taken, sampling_rate=1)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_every_example_is_the_same_each_time(condition):
+    one, two = (ExampleEcg(condition).read() for _ in range(2))
+    np.testing.assert_array_equal(one.signal, two.signal)
+    assert (one.signal.shape, one.lead_names) == ((12, 5000), STANDARD_LEADS)
+
+
+def test_an_unknown_example_is_refused():
+    with pytest.raises(AppError, match="There is no example 'asystole', there are normal"):
+        ExampleEcg("asystole").read()
