@@ -7,6 +7,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
+# Twenty times the deepest encoders in use. A file that asks for millions of layers would keep the loader busy for hours.
+MAX_LAYERS = 1000
+
 
 @strict
 class ETPEcgConfig(PreTrainedConfig):
@@ -76,6 +79,8 @@ class ETPEcgConfig(PreTrainedConfig):
                 f"Every stage needs a positive width and depth, got `hidden_sizes` {list(self.hidden_sizes)} and "
                 f"`depths` {list(self.depths)}."
             )
+        if sum(self.depths) > MAX_LAYERS:
+            raise ValueError(f"`depths` must add up to at most {MAX_LAYERS} blocks, got {sum(self.depths)}.")
 
     def validate_kernel_sizes(self):
         # An even kernel has no centre: its output would be shifted by half a sample against the shortcut.
@@ -166,6 +171,9 @@ class ETPConfig(PreTrainedConfig):
             raise ValueError(
                 f"`text_config` must describe an encoder such as BERT, got the encoder-decoder {text_config.model_type!r}."
             )
+        num_layers = getattr(text_config, "num_hidden_layers", 0)
+        if isinstance(num_layers, int) and num_layers > MAX_LAYERS:
+            raise ValueError(f"`text_config` must have at most {MAX_LAYERS} layers, got {num_layers}.")
 
     def validate_projections(self):
         for name in ("projection_dim", "ecg_projection_hidden_size", "text_projection_hidden_size"):

@@ -121,7 +121,9 @@ def millivolts_per(unit: str | None) -> float | None:
         >>> millivolts_per("µV"), millivolts_per("mmHg")
         (0.001, None)
     """
-    key = (unit or "").strip().lower().replace("µ", "u").replace("μ", "u")
+    if not isinstance(unit, str):
+        return None
+    key = unit.strip().lower().replace("µ", "u").replace("μ", "u")
     volts = _VOLTS.get(_UNIT_WORDS.get(key, key))
     return None if volts is None else volts * 1e3
 
@@ -176,7 +178,7 @@ def make_recording(
             f"pass their names in order as `lead_names`, e.g. {list(STANDARD_LEADS)}.",
         )
     kept = [index for index, lead in enumerate(leads) if lead]
-    kept_names = tuple(leads[index] for index in kept)
+    kept_names = tuple(lead for lead in leads if lead)
     repeated = sorted({name for name in kept_names if kept_names.count(name) > 1})
     if repeated:
         raise EcgContentError(

@@ -14,6 +14,7 @@ from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_wei
 
 # An ECG sampled more slowly holds no QRS complex, and a faster one doesn't exist: the number is in another unit.
 LOWEST_RATE, HIGHEST_RATE = 50, 100_000
+LONGEST_SECONDS = 86_400  # a day; what a file from a stranger says is allocated for every record
 
 
 class ETPFeatureExtractor(SequenceFeatureExtractor):
@@ -69,11 +70,16 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
             raise ValueError(
                 f"`num_samples` and `sampling_rate` must be above 0, got {num_samples} and {sampling_rate}."
             )
+        if num_samples > LONGEST_SECONDS * sampling_rate:
+            raise ValueError(
+                f"`num_samples` may be {LONGEST_SECONDS:,} s at most, got {num_samples / sampling_rate:g} s."
+            )
         if not lead_names or [canonical_lead(name) for name in lead_names] != lead_names or _repeated(lead_names):
             raise ValueError(f"`lead_names` must be distinct leads spelled as in {STANDARD_LEADS}, got {lead_names}.")
         kwargs.setdefault("return_attention_mask", False)
         kwargs.pop("auto_map", None)  # describes the files of a checkpoint, not this object
-        super().__init__(len(lead_names), sampling_rate, padding_value, **kwargs)
+        # The base class says int and keeps any number; a rate need not be whole.
+        super().__init__(len(lead_names), sampling_rate, padding_value, **kwargs)  # type: ignore[arg-type]
         self.num_samples = num_samples
         self.lead_names = lead_names
         self.crop = crop
@@ -222,22 +228,25 @@ class _LeadPlan:
     """
 
     def __init__(self, given: Sequence[str] | None, wanted: Sequence[str], *, derive: bool):
-        self._rows = len(wanted) if given is None else len(given)
+        stated = wanted if given is None else given
         names = list(wanted) if given is None else _canonical_names(given)
+        self._rows = len(names)
         self._kept = [row for row, name in enumerate(names) if name in wanted or (derive and name in LIMB_LEADS)]
         self.given = [names[row] for row in self._kept]
         if not self.given:
-            raise ValueError(f"none of the leads {list(given)} is one of the model's: {list(wanted)}.")
+            raise ValueError(f"none of the leads {list(stated)} is one of the model's: {list(wanted)}.")
         self.is_identity = names == list(wanted)
         self._copied = [(lead, self.given.index(name)) for lead, name in enumerate(wanted) if name in self.given]
         limbs = [name for name in self.given if name in LIMB_LEADS]
         self._limb_rows = [self.given.index(name) for name in limbs]
-        self._derived = []
+        self._derived: list[tuple[int, np.ndarray]] = []
         for lead, name in enumerate(wanted):
-            if derive and name in LIMB_LEADS and name not in self.given and len(limbs) >= 2:
-                self._derived.append((lead, limb_lead_weights(name, limbs).astype(np.float32)))
+            if derive and name in LIMB_LEADS and name not in self.given:
+                weights = limb_lead_weights(name, limbs)
+                if weights is not None:
+                    self._derived.append((lead, weights.astype(np.float32)))
         self.mask = np.zeros(len(wanted), dtype=bool)
-        self.mask[[lead for lead, _ in self._copied + self._derived]] = True
+        self.mask[[lead for lead, _ in (*self._copied, *self._derived)]] = True
 
     def select(self, signal: np.ndarray, name: str) -> np.ndarray:
         """The rows that are used, after a check of the shape."""
@@ -260,13 +269,16 @@ class _LeadPlan:
 def _canonical_names(names: Sequence[str]) -> list[str]:
     if isinstance(names, str):
         raise ValueError(f"`lead_names` must be a sequence of names, got the string {names!r}.")
-    canonical = [canonical_lead(str(name)) for name in names]
-    unknown = [str(name) for name, lead in zip(names, canonical, strict=True) if lead is None]
+    if not isinstance(names, (Sequence, np.ndarray)):
+        raise ValueError(f"`lead_names` must be a sequence of names, got {names!r}.")
+    leads = [canonical_lead(str(name)) for name in names]
+    unknown = [str(name) for name, lead in zip(names, leads, strict=True) if lead is None]
     if unknown:
         raise ValueError(
             f"unknown lead(s) {', '.join(map(repr, unknown))}. Rename them to one of {', '.join(STANDARD_LEADS)}, or "
             "leave these rows out."
         )
+    canonical = [lead for lead in leads if lead is not None]
     if repeated := _repeated(canonical):
         raise ValueError(f"lead(s) {', '.join(repeated)} occur more than once in `lead_names` {list(names)}.")
     return canonical

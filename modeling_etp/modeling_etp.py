@@ -28,6 +28,7 @@ from .ecg_resnet_etp import (
 from .loss_etp import info_nce_loss, pairwise_logits, siglip_loss
 from .text_tower_etp import make_text_model, pool_tokens
 from .two_towers_etp import join_towers
+from .weight_files_etp import check_weight_files
 
 # Weights of a full ETP checkpoint that are none of the ECG tower's.
 BESIDES_THE_TOWER = [r"^text_model\.", r"^(ecg|text)_projection\.", r"^logit_(scale|bias)$"]
@@ -74,6 +75,23 @@ class ETPPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _no_split_modules = ["ETPEcgStem", "ETPEcgBlock"]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, use_safetensors: bool | None = True, **kwargs):
+        """Load as every model of `transformers` does, but from safetensors only: a pickle may run code.
+
+        Raises:
+            ValueError: If asked for a pickle, or a weight file is named outside the checkpoint's folder.
+            OSError: If there are no safetensors.
+        """
+        if use_safetensors is False:
+            raise ValueError(
+                "ETP checkpoints are loaded from safetensors only, because a pickle may run code. Convert "
+                "pytorch_model.bin with `safetensors.torch.save_file`."
+            )
+        if pretrained_model_name_or_path is not None and Path(pretrained_model_name_or_path).is_dir():
+            check_weight_files(Path(pretrained_model_name_or_path, kwargs.get("subfolder", "")))
+        return super().from_pretrained(pretrained_model_name_or_path, *args, use_safetensors=True, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):

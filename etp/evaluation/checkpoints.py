@@ -1,6 +1,8 @@
 """Opens the checkpoint that is evaluated, complete or not at all, and names it by hash."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") ->
     """Open a checkpoint folder, or the name of one on the Hub.
 
     Raises:
-        CheckpointError: If it is missing, no ETP model, or lacks weights, feature extractor or tokenizer.
+        CheckpointError: If it is missing, no ETP model, damaged, or lacks weights, feature extractor or tokenizer.
     """
     folder = _folder(model)
     for names, what in (
@@ -66,18 +68,38 @@ def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") ->
                 f"{folder} lacks {' or '.join(names)}, {what}. A checkpoint holds the model and its processor: save "
                 "both with `model.save_pretrained(folder)` and `processor.save_pretrained(folder)`."
             )
-    model_type = ETPConfig.get_config_dict(folder)[0].get("model_type")
+    with _damage_named(folder):
+        model_type = ETPConfig.get_config_dict(folder)[0].get("model_type")
     if model_type != ETPConfig.model_type:
         raise CheckpointError(
             f"{folder} holds a model of type {model_type!r}, expected {ETPConfig.model_type!r}. An ECG tower "
             "alone becomes a full checkpoint by `ETPModel.from_ecg_text_pretrained(ecg, text)`."
         )
-    loaded, report = _load_model(folder)
+    with _damage_named(folder):
+        loaded, report = _load_model(folder)
+        processor = ETPProcessor.from_pretrained(folder)
     if missing := sorted(report["missing_keys"]):
         raise CheckpointError(
             f"{folder} lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])} … Save it again."
         )
-    return Checkpoint(folder, loaded.eval().to(device), ETPProcessor.from_pretrained(folder), _hash_files(folder))
+    not_finite = [name for name, weight in loaded.state_dict().items() if not weight.isfinite().all()]
+    if not_finite:
+        raise CheckpointError(
+            f"{folder} holds NaN or infinite weights in {', '.join(not_finite[:3])}. Take an earlier checkpoint."
+        )
+    return Checkpoint(folder, loaded.eval().to(device), processor, _hash_files(folder))
+
+
+@contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+    """Say of any error that it is the checkpoint's: transformers, safetensors and tokenizers have none in common."""
+    try:
+        yield
+    except Exception as error:
+        what = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{folder} can't be opened ({type(error).__name__}: {what[:300]}). Fetch it again, or save it again."
+        ) from error
 
 
 def _load_model(folder: Path) -> tuple[ETPModel, dict[str, Any]]:
