@@ -1,17 +1,29 @@
 """Options and fixtures that every part of the suite shares."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# The code of models and metrics is copied to a cache to be imported: a new one, which runs side by side don't share.
+# Set here, because `transformers` reads it when it is first imported.
+_hf_home = tempfile.TemporaryDirectory(prefix="etp-tests-")
+os.environ["HF_HOME"] = _hf_home.name
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--data", type=Path, help="folder holding the restored archives ptb-xl/, cpsc2018/ …")
+    parser.addoption("--fuzz-count", type=int, default=100, help="mutated inputs for each target")
+    parser.addoption("--fuzz-seed", type=int, default=0, help="another seed makes other inputs")
+    parser.addoption("--fuzz-seconds", type=float, default=float("inf"), help="stop a target after this time")
+
+
+def pytest_unconfigure() -> None:
+    _hf_home.cleanup()
 
 
 @pytest.fixture(scope="session")

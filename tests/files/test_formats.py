@@ -1,6 +1,5 @@
 """Every format but WFDB: what was written, or what a decoding by hand gives, comes back."""
 
-import binascii
 import contextlib
 import io
 import json
@@ -9,10 +8,10 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import edfio
 import numpy as np
 import pydicom
 import pytest
+from ecg_writers import dicom_bytes, edf_bytes, saved, scp_bytes, table
 from ecgdatakit import FileParser
 from pydicom.data import get_testdata_file
 from scipy.io import savemat
@@ -29,13 +28,6 @@ from modeling_etp.ecg_files_etp import (
     canonical_lead,
     read_ecg,
 )
-
-
-def saved(writer, *args, **kwargs) -> bytes:
-    stream = io.BytesIO()
-    writer(stream, *args, **kwargs)
-    return stream.getvalue()
-
 
 # NumPy
 
@@ -192,12 +184,6 @@ def test_real_cpsc2018_structs_equal_scipy(data_root):
 # Tables
 
 
-def table(rows, separator=",", header=None, decimal=".") -> bytes:
-    lines = [separator.join(header)] if header else []
-    lines += [separator.join(f"{value:.6f}".replace(".", decimal) for value in row) for row in rows]
-    return "\n".join(lines).encode()
-
-
 @pytest.mark.parametrize(
     ("separator", "decimal"), [(",", "."), ("\t", "."), (";", "."), (";", ","), ("\t", ","), (" ", ".")]
 )
@@ -290,18 +276,6 @@ def test_table_without_rate_asks_for_it():
 # EDF and BDF
 
 
-def edf_bytes(millivolts, *, bdf=False, rates=None, names=STANDARD_LEADS, unit="uV") -> bytes:
-    kinds = (edfio.BdfSignal, edfio.Bdf) if bdf else (edfio.EdfSignal, edfio.Edf)
-    signals = [
-        kinds[0](np.asarray(lead[:: 100 // (rates or {}).get(name, 100)], float) * 1000, (rates or {}).get(name, 100), label=name, physical_dimension=unit, physical_range=(-5000, 5000))
-        for name, lead in zip(names, millivolts, strict=True)
-    ]  # fmt: skip
-    from datetime import date
-
-    patient = edfio.Patient(sex="F", birthdate=date(1950, 6, 1))
-    return kinds[1](signals, patient=patient, recording=edfio.Recording(startdate=date(2020, 5, 1))).to_bytes()
-
-
 def decode_edf_by_hand(content: bytes) -> np.ndarray:
     """The EDF specification in ten lines: µV of each signal, all of one rate."""
     count, records = int(content[252:256]), int(content[236:244])
@@ -370,12 +344,6 @@ def test_edf_leads_of_different_rates_are_refused(millivolts):
 def dicom() -> pydicom.Dataset:
     """The 12-lead recording that pydicom ships for its own tests."""
     return pydicom.dcmread(get_testdata_file("waveform_ecg.dcm"))
-
-
-def dicom_bytes(dataset, change=lambda dataset: None) -> bytes:
-    dataset = pydicom.dcmread(io.BytesIO(saved(lambda stream: dataset.save_as(stream))))
-    change(dataset)
-    return saved(lambda stream: dataset.save_as(stream))
 
 
 def test_dicom_equals_a_decoding_by_hand(dicom):
@@ -530,36 +498,6 @@ def test_wrong_aecg_file_is_refused(aecg_xml, stated, error, message):
 
 
 # SCP-ECG
-
-
-def scp_bytes(microvolts, *, rows=(0, 1, 6), codes=(1, 2, 3), multiplier=1000, interval=10_000, starts=None) -> bytes:
-    """A record as EN 1064 lays it out: uncompressed first differences, 1,000 nV a unit, 10,000 µs a sample."""
-
-    def section(number, body):
-        body += b"\0" * (len(body) % 2)
-        head = struct.pack("<HIBB", number, 16 + len(body), 20, 20) + (b"\0\0SCPECG"[2:] if number == 0 else bytes(6))
-        return struct.pack("<H", binascii.crc_hqx(head + body, 0xFFFF)) + head + body
-
-    starts = starts or [1] * len(rows)
-    leads = b"".join(struct.pack("<IIB", at, at + 199, code) for at, code in zip(starts, codes, strict=True))
-    stored = [np.diff(microvolts[row].astype(int), prepend=0).astype("<i2").tobytes() for row in rows]
-    patient = struct.pack("<BHHB", 4, 3, 61, 1) + struct.pack("<BHB", 8, 1, 2) + struct.pack("<BH", 255, 0)
-    bodies = {
-        1: patient,
-        3: struct.pack("<BB", len(rows), 4 | len(rows) << 3) + leads,
-        6: struct.pack("<HHBB", multiplier, interval, 1, 0)
-        + struct.pack(f"<{len(rows)}H", *map(len, stored))
-        + b"".join(stored),
-    }
-    sections = {number: section(number, body) for number, body in bodies.items()}
-    pointers, at = [(0, 16 + 12 * 10, 7)], 7 + 16 + 12 * 10
-    for number in range(1, 12):
-        length = len(sections.get(number, b""))
-        pointers.append((number, length, at if length else 0))
-        at += length
-    content = section(0, b"".join(struct.pack("<HII", *pointer) for pointer in pointers)) + b"".join(sections.values())
-    content = struct.pack("<I", len(content) + 6) + content
-    return struct.pack("<H", binascii.crc_hqx(content, 0xFFFF)) + content
 
 
 def test_scp_is_scaled_and_the_limb_leads_derived(microvolts, millivolts):

@@ -1,0 +1,77 @@
+"""Damaged and absurd inputs: a right answer or a typed error, quickly, in little memory, and without other files."""
+
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from file_targets import FILE_KINDS, bytes_target, wfdb_target
+from fuzzing import Target, fuzz, mutate
+from value_targets import (
+    config_file_target,
+    config_target,
+    feature_extractor_target,
+    processor_target,
+    report_target,
+)
+
+VALUE_TARGETS = {
+    "feature_extractor": lambda folder, processor: feature_extractor_target(),
+    "processor": lambda folder, processor: processor_target(processor.tokenizer),
+    "reports": lambda folder, processor: report_target(),
+    "config": lambda folder, processor: config_target(),
+    "config_file": lambda folder, processor: config_file_target(folder),
+}
+
+
+@pytest.fixture(scope="module")
+def processor(checkpoint_dir):
+    from modeling_etp.processing_etp import ETPProcessor
+
+    return ETPProcessor.from_pretrained(checkpoint_dir)
+
+
+def make_target(name: str, folder: Path, processor) -> Target:
+    if name in VALUE_TARGETS:
+        return VALUE_TARGETS[name](folder, processor)
+    return wfdb_target(folder) if name == "wfdb" else bytes_target(name, folder)
+
+
+@pytest.mark.parametrize("name", ["wfdb", *FILE_KINDS, *VALUE_TARGETS])
+def test_every_input_gets_an_answer_or_a_typed_error(name, tmp_path, processor, pytestconfig, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    target = make_target(name, tmp_path, processor)
+    count, seed, seconds = (pytestconfig.getoption(f"--fuzz-{what}") for what in ("count", "seed", "seconds"))
+    report = fuzz(target, count=count, seed=seed, seconds=seconds)
+    print(report.as_json(target=name, seed=seed))
+    assert not report.failures, "\n".join(report.failures[:10])
+    assert report.outcomes["answer"] > 0, "the fuzzer damages every input beyond reading, so it tests little"
+
+
+def test_the_same_seed_makes_the_same_inputs():
+    once, again = ([mutate(bytes(range(100)), random.Random(f"0 {n}")) for n in range(50)] for _ in range(2))
+    assert once == again
+    assert len(set(once)) > 40
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (lambda value: {}["x"], "KeyError"),
+        (lambda value: Path("/etc/hostname").read_text(), "touched .*etc/hostname"),
+        (lambda value: Path("written").write_text(""), "touched .*written"),
+        (lambda value: sum(range(10**8)) and time.sleep(0), "took"),
+        (lambda value: "wrong", "AssertionError: wrong answer"),
+    ],
+)
+def test_the_fuzzer_notices(run, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def check(value, result):
+        assert result == "right", "wrong answer"
+
+    report = fuzz(Target(lambda rng: b"", run, check, (ValueError,)), count=1, seed=0)
+    assert len(report.failures) == 1
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(report.failures[0])
