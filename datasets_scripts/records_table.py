@@ -49,14 +49,14 @@ def read_records_table(path: Path) -> RecordsTable:
         ArchiveError: If it is missing, has an unknown column, a cell can't be read, a record is there twice, or a
             patient is in two splits; names the line and the cure.
     """
-    cells = _read_cells(path)
-    columns = set(cells[0])
+    table = _read_cells(path)
+    columns = set(table[0])
     rows = []
-    for line, row in enumerate(cells, start=2):
+    for line, cells in enumerate(table, start=2):
         try:
-            rows.append(_read_row(row))
+            rows.append(_read_row(cells))
         except ValueError as error:
-            raise ArchiveError(f"{path}, record {line - 1} ({row['file'] or 'without file'}): {error}") from error
+            raise ArchiveError(f"{path}, record {line - 1} ({cells['file'] or 'without file'}): {error}") from error
     _check_distinct(path, rows)
     _check_patients(path, rows)
     label_names = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class TextEmbedder(nn.Module):
         super().__init__()
         self.model = model
         self.max_tokens = max_tokens
-        self.vocabulary = model.get_input_embeddings().num_embeddings
+        self.vocabulary = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         return self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output

@@ -35,6 +35,7 @@ def run_without_the_package(folder, inputs, *, auto_class: str, output: str) -> 
     return torch.load(folder / "output.pt")
 
 
+@pytest.mark.slow  # test_registration.py has the same of a whole pipeline
 def test_the_model_runs_from_its_folder_alone(make_model, ecgs, texts, tmp_path):
     model = make_model(text_pooling="mean")
     model.save_pretrained(tmp_path)
