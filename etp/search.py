@@ -167,7 +167,9 @@ def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: i
     )
     reports = [". ".join(statements or []) for statements in dataset["statements"][:]]  # as in training
     rows = {text: row for row, text in enumerate(dict.fromkeys(filter(None, reports)))}
-    texts: dict[str, Any] = {"texts": list(rows), "text_of_ecg": [rows.get(text, -1) for text in reports]} if rows else {}
+    texts: dict[str, Any] = (
+        {"texts": list(rows), "text_of_ecg": [rows.get(text, -1) for text in reports]} if rows else {}
+    )
     if rows:
         texts["text_embeds"] = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, list(rows)).cpu().numpy()
     return SearchIndex(checkpoint.sha256, list(dataset["record_id"][:]), embedded.embeds.numpy(), **texts)
