@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real check format bench weights docs clean
+.PHONY: help install app demo test test-app test-all test-real check format bench weights docs robustness clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,14 @@ test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt
 
 test-all: $(READY) ## Unit tests and the slow ones: several processes, kills, whole trainings of tiny models
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not gpu and not network and not real_data'
+
+COUNT ?= 100000
+
+robustness: $(READY) ## Fuzz every target COUNT times, attack checkpoints, block the network, list what is installed
+	mkdir -p build
+	$(BIN)/python -m pip inspect --local > build/installed.json
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -n 0 tests/robustness -m 'slow or not slow' --timeout 0 --fuzz-count $(COUNT)
+	PYTHONPATH=.:tests:tests/robustness $(BIN)/python tests/robustness/compare_with_wfdb.py 5000
 
 test-real: $(READY) ## Counts, signals and a short training on the real archives in DATA
 	@test -n "$(DATA)" || { echo "DATA is missing: make test-real DATA=folder/with/ptb-xl/and/cpsc2018"; exit 2; }

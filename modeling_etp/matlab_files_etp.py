@@ -130,6 +130,8 @@ def _matrix(data: memoryview, order: str, depth: int) -> tuple[str, Any]:
     (flags,) = struct.unpack_from(f"{order}I", reader.next().data)
     array_class, is_complex = flags & 0xFF, bool(flags & 0x0800)
     shape = _numbers(reader.next(), order).tolist()
+    if not all(isinstance(length, int) for length in shape):
+        raise ValueError(f"lengths {shape}, which are no whole numbers")
     name = bytes(reader.next().data).decode("latin-1")
     if array_class == _CHAR:
         return name, _text(reader.next(), shape, order)

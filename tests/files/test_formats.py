@@ -159,6 +159,7 @@ def matlab5_bomb() -> bytes:
         (lambda: b"\x89HDF\r\n\x1a\n".ljust(600), EcgFormatError, "-v7"),
         (matlab5_bomb, EcgUnsafeError, "unfolds to over 160,000,000 bytes"),
         (lambda: saved(savemat, {"val": np.ones((12, 99))}, do_compression=True)[:-30], EcgCorruptError, "damaged MATLAB data"),
+        (lambda: saved(savemat, {"val": np.ones((12, 99))}).replace(b"\5\0\0\0\x08", b"\7\0\0\0\x08", 1), EcgCorruptError, "no whole numbers"),
         (lambda: saved(savemat, {"name": "no signal"}), EcgContentError, "expected one matrix called"),
         (lambda: saved(savemat, {"ECG": {"data": np.ones((12, 99)).T}}), EcgContentError, "looks transposed"),
     ],

@@ -282,6 +282,8 @@ def with_nan(ecg, samples):
         (lambda ecg: ecg, {"lead_names": [*STANDARD_LEADS[:11], "RESP"]}, r"unknown lead\(s\) 'RESP'. Rename"),
         (lambda ecg: ecg[:3], {"lead_names": ["X", "Y", "Z"]}, "none of the leads .* is one of the model's"),
         (lambda ecg: ecg, {"lead_names": "I,II"}, "must be a sequence of names, got the string"),
+        (lambda ecg: ecg, {"lead_names": 12}, "must be a sequence of names, got 12"),
+        (lambda ecg: ecg, {"units": 3}, "must be a unit of voltage"),
         (lambda ecg: with_nan(ecg, slice(300, 310)), {}, r"ECG 0: NaN or infinite values in lead\(s\) V2, 10 samples from sample 300"),
         (lambda ecg: np.where(ecg == ecg[3, 5], np.inf, ecg), {}, r"NaN or infinite values in lead\(s\) aVR"),
         (lambda ecg: ecg.astype(float) * 1e300, {}, "NaN or infinite values"),
