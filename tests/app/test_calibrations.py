@@ -78,7 +78,7 @@ def test_the_page_calls_only_calibrated_scores_probabilities(checkpoint, results
     text = label_set_text(TASK)
     calibrated = shown(text)
     assert 'data-kind="calibrated"' in calibrated
-    assert "fitted on validation records of ptb_xl" in calibrated
+    assert "fitted on validation records of PTB-XL" in calibrated
     assert 'data-kind="calibrated"' in shown(text.splitlines()[0])  # a part of the labels: each has its own
     assert 'data-kind="shares"' in shown(text + "\nafib")
     assert 'data-kind="shares"' in shown(format_labels({"NORM": load_label_set(TASK)["NORM"][:1], "MI": ["infarct"]}))
