@@ -45,7 +45,7 @@ robustness: $(READY) ## Fuzz every target COUNT times, attack checkpoints, block
 
 test-real: $(READY) ## Counts, signals and a short training on the real archives in DATA
 	@test -n "$(DATA)" || { echo "DATA is missing: make test-real DATA=folder/with/ptb-xl/and/cpsc2018"; exit 2; }
-	$(BIN)/pytest -q -m real_data --data $(DATA) --timeout 1800
+	$(BIN)/pytest -q -m real_data --data=$(DATA) --timeout 1800
 
 check: $(READY) ## Lint, format, types, layering
 	$(BIN)/ruff check $(SOURCES)

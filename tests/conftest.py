@@ -31,7 +31,7 @@ def data_root(pytestconfig: pytest.Config) -> Path:
     """Folder of the real archives; tests that use it are marked `real_data`."""
     root = pytestconfig.getoption("--data")
     if root is None:
-        pytest.skip("needs the real archives: pytest -m real_data --data DIR")
+        pytest.skip("needs the real archives: pytest -m real_data --data=DIR")
     return root
 
 
