@@ -84,7 +84,8 @@ def test_training_and_evaluation_of_local_data_stay_local(checkpoint_dir, text_f
 
     evaluate = ["--model", tmp_path / "run", "--data_dir", archive_dir, "--output", tmp_path / "results.json"]
     evaluate += ["--cache_dir", tmp_path / "arrow", "--num_resamples", "20", "--tasks", "superclass"]
-    code = f"import evaluate_zeroshot; evaluate_zeroshot.main({[str(word) for word in evaluate]!r})"
+    words = [str(word) for word in ["evaluate_zeroshot.py", *evaluate]]
+    code = f"import runpy, sys; sys.argv = {words!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
     done = run_blocked(code, home=tmp_path / "home")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "NETWORK" not in done.stderr
