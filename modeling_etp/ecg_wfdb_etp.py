@@ -249,6 +249,11 @@ def _join_segments(header_path, header: WfdbHeader, verify_checksum: bool) -> tu
             else:
                 parts.append((start, length, path, segment))
         start += length
+    if header.num_samples not in (None, start):
+        raise EcgCorruptError(
+            header_path,
+            f"its first line declares {header.num_samples:,} samples, its segments {start:,}. Correct the wrong one.",
+        )
     layout = layout or (parts[0][3] if parts else None)
     if layout is None:
         raise EcgContentError(header_path, "all of its segments are empty. It holds no ECG.")
