@@ -113,10 +113,10 @@ def _millivolts(raw: np.ndarray, definition: Any, name: str, source: str) -> np.
 
 def _patient(dataset: Any) -> dict:
     metadata: dict[str, Any] = {}
-    age = re.fullmatch(r"(\d{3})([DWMY])", str(dataset.get("PatientAge", "")))
-    if age:
-        years_per = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-        metadata["age"] = age_in_years(int(age[1]) * years_per[age[2]])
+    stated = re.fullmatch(r"(\d{3})([DWMY])", str(dataset.get("PatientAge", "")))
+    years_per = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+    if stated and (age := age_in_years(int(stated[1]) * years_per[stated[2]])) is not None:
+        metadata["age"] = age
     if sex := sex_name(dataset.get("PatientSex", "")):
         metadata["sex"] = sex
     return metadata

@@ -28,6 +28,9 @@ from .ecg_wfdb_header_etp import WfdbHeader, open_beside, read_wfdb_header
 
 NO_SAMPLE = -32768  # WFDB's "no sample" of format 16
 
+# Of a day at 500 Hz float64 numbers of all samples would take 4 GB, twice.
+_SAMPLES_AT_A_TIME = 1_000_000
+
 _PLAIN = {"16": "<i2", "61": ">i2"}
 
 # Bits per sample of the uncompressed formats; the others are FLAC.
@@ -167,10 +170,13 @@ def _read_channels(header_path, header: WfdbHeader, verify_checksum: bool) -> np
     stored = _read_plain(header_path, header, verify_checksum)
     # As wfdb: subtract and divide in float64, round to float32 once.
     baselines = np.array(header.baselines, np.float64)[:, None]
-    units_per_mv = np.array(header.gains) / [millivolts_per(unit) or 1.0 for unit in header.units]
-    signal = ((stored - baselines) / units_per_mv[:, None]).astype(np.float32)
-    if (missing := stored == NO_SAMPLE).any():
-        signal[missing] = np.nan
+    units_per_mv = (np.array(header.gains) / [millivolts_per(unit) or 1.0 for unit in header.units])[:, None]
+    signal = np.empty(stored.shape, np.float32)
+    for start in range(0, stored.shape[1], _SAMPLES_AT_A_TIME):
+        part, scaled = (samples[:, start : start + _SAMPLES_AT_A_TIME] for samples in (stored, signal))
+        np.copyto(scaled, (part - baselines) / units_per_mv, casting="same_kind")
+        if (missing := part == NO_SAMPLE).any():
+            scaled[missing] = np.nan
     return signal
 
 

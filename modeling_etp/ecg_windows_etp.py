@@ -11,6 +11,7 @@ from .ecg_inputs_etp import EcgInput
 
 WINDOW_POOLINGS = ("mean", "max")
 LEAST_REST_SECONDS = 0.5  # less than a heartbeat
+WINDOWS_AT_A_TIME = 128  # bounds memory where one recording has thousands of windows
 
 
 def windows_of(ecgs: Sequence[EcgInput], feature_extractor: Any, *, overlap: float) -> dict[str, Any]:
@@ -72,24 +73,23 @@ def window_starts(num_samples: int, window: int, *, overlap: float, least_rest: 
 
 
 def _extract(windows: list[tuple[EcgInput, np.ndarray]], names: list[str], feature_extractor: Any) -> Tensor:
-    """All windows through the feature extractor, those alike in one call."""
+    """All windows through the feature extractor, those alike in one call, but not more than `WINDOWS_AT_A_TIME`."""
     groups: dict[tuple, list[int]] = {}
     for index, (ecg, signal) in enumerate(windows):
         groups.setdefault((ecg.sampling_rate, ecg.lead_names, ecg.units, signal.shape), []).append(index)
-    parts = []
-    for (rate, lead_names, units, _), rows in groups.items():
-        features = feature_extractor(
-            np.stack([windows[row][1] for row in rows]),
-            sampling_rate=rate,
-            lead_names=lead_names,
-            units=units,
-            record_ids=[names[row] for row in rows],
-        )
-        parts.append(torch.from_numpy(features["input_values"]))
-    if len(parts) == 1:
-        return parts[0]
-    order = torch.tensor([row for rows in groups.values() for row in rows])
-    return torch.cat(parts)[order.argsort()]
+    prepared = torch.empty(len(windows), len(feature_extractor.lead_names), feature_extractor.num_samples)
+    for (rate, lead_names, units, _), group in groups.items():
+        for first in range(0, len(group), WINDOWS_AT_A_TIME):
+            rows = group[first : first + WINDOWS_AT_A_TIME]
+            features = feature_extractor(
+                np.stack([windows[row][1] for row in rows]),
+                sampling_rate=rate,
+                lead_names=lead_names,
+                units=units,
+                record_ids=[names[row] for row in rows],
+            )
+            prepared[rows] = torch.from_numpy(features["input_values"])
+    return prepared
 
 
 def pool_windows(values: Tensor, counts: Sequence[int], pooling: str) -> Tensor:
@@ -100,4 +100,4 @@ def pool_windows(values: Tensor, counts: Sequence[int], pooling: str) -> Tensor:
     return torch.stack([pool(own, dim=0) for own in values.split(list(counts))])
 
 
-__all__ = ["WINDOW_POOLINGS", "pool_windows", "window_starts", "windows_of"]
+__all__ = ["WINDOWS_AT_A_TIME", "WINDOW_POOLINGS", "pool_windows", "window_starts", "windows_of"]

@@ -187,8 +187,9 @@ def _muse_patient(root: Any) -> dict:
     metadata: dict[str, Any] = {}
     years_per = {"YEARS": 1.0, "MONTHS": 1 / 12, "WEEKS": 7 / 365.25, "DAYS": 1 / 365.25}
     per = years_per.get(patient.findtext("AgeUnits", "YEARS").strip().upper())
-    if per and (age := age_in_years(patient.findtext("PatientAge"))) is not None:
-        metadata["age"] = int(age * per)
+    number = patient.findtext("PatientAge", "").strip()
+    if per and number.isdecimal() and (age := age_in_years(int(number) * per)) is not None:
+        metadata["age"] = age
     if sex := sex_name(patient.findtext("Gender", "")):
         metadata["sex"] = sex
     return metadata

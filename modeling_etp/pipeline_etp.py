@@ -14,7 +14,7 @@ from transformers import AutoModel, Pipeline
 from transformers.pipelines.pt_utils import PipelineDataset, PipelineIterator
 
 from .ecg_inputs_etp import NumberedEcgs, as_inputs, batched, is_one_ecg, open_ecg, open_numbered
-from .ecg_windows_etp import WINDOW_POOLINGS, pool_windows, windows_of
+from .ecg_windows_etp import WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, windows_of
 from .label_cache_etp import LabelCache
 from .processing_etp import ETPProcessor
 from .zero_shot_etp import (
@@ -33,7 +33,6 @@ TASK = "zero-shot-ecg-classification"
 NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
 
 WINDOW_OVERLAP = 0.5
-WINDOWS_AT_A_TIME = 128  # bounds memory where one recording has thousands of windows
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 
