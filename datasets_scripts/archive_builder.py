@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from datasets import ArrowBasedBuilder, BuilderConfig
 from datasets.utils.logging import get_logger
 
@@ -21,6 +22,7 @@ logger = get_logger(__name__)
 # Bounds what a build holds in memory: 250 records of 12 x 1000 int16 are 6 MB, twice.
 RECORDS_PER_BATCH = 250
 SKIPPED_FILE = "skipped_records.jsonl"
+HASHES_FILE = "hashes.json"  # of the prepared files, beside them
 _NAMED_IN_ERROR = 5  # file names that an error about many files lists
 
 
@@ -114,6 +116,8 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
             super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
         finally:
             self._skipped_path = None
+        hashes = {path.name: _hash(path) for path in sorted(Path(self._output_dir).glob("*.arrow"))}
+        (Path(self._output_dir) / HASHES_FILE).write_text(json.dumps(hashes), encoding="utf-8")
         skipped = self.skipped_records
         empty = [name for name, split in self.info.splits.items() if not split.num_examples]
         if empty:
@@ -124,6 +128,23 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
                 f"{self.dataset_name}: {len(skipped)} record(s) skipped ({names}{', …' if len(skipped) > 5 else ''}); "
                 f"`builder.skipped_records` lists them with their errors, as does {self._cache_dir}/{SKIPPED_FILE}."
             )
+
+    def as_dataset(self, *args, **kwargs):
+        """As `datasets.DatasetBuilder.as_dataset`, from files that are still what the build wrote.
+
+        Raises:
+            ArchiveError: If a prepared file is missing or damaged; names it and the cure.
+        """
+        folder = Path(self._output_dir)
+        hashes = folder / HASHES_FILE
+        for name, expected in json.loads(hashes.read_text(encoding="utf-8")).items() if hashes.exists() else ():
+            path = folder / name
+            fault = "missing" if not path.exists() else "damaged" if _hash(path) != expected else None
+            if fault:
+                raise ArchiveError(
+                    f"The prepared file {path} is {fault}. Delete {folder}, then it is prepared again from the archive."
+                )
+        return super().as_dataset(*args, **kwargs)
 
     def _keep_good(self, table: pa.Table, errors: dict[int, RecordError], split: str, first: int) -> np.ndarray | None:
         """Settle the errors of a batch.
@@ -167,6 +188,15 @@ def source_hash() -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in sources if path.is_file()):
         digest.update(f"{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _hash(path: Path) -> str:
+    """XXH3 of a file, at the speed of the disk: against damage, not against malice."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
     return digest.hexdigest()
 
 

@@ -83,6 +83,12 @@ class ModelArguments:
             self.unfreeze_text_from is None or self.unfreeze_text_from >= 0,
             f"--unfreeze_text_from must be 0 or more, got {self.unfreeze_text_from}.",
         )
+        rates = (self.text_learning_rate, self.text_layer_decay)
+        require(
+            self.unfreeze_text_from is not None or rates == (2e-5, 0.8),
+            "--text_learning_rate and --text_layer_decay are of a text tower that is trained: add --unfreeze_text_from, "
+            "or leave them out.",
+        )
 
 
 @dataclass(kw_only=True)
@@ -105,6 +111,11 @@ class AugmentationArguments:
             require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
         for name in ("limb_only", "augment_share"):
             require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
+        changes = [name for name in asdict(self) if name != "augment_share"]
+        require(
+            self.augment_share == 1 or any(getattr(self, name) for name in changes),
+            f"--augment_share {self.augment_share} without an augmentation: add one of --{', --'.join(changes)}.",
+        )
 
 
 @dataclass(kw_only=True)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import torch
 from datasets import Dataset
+from datasets.exceptions import DatasetGenerationError
 
+from datasets_scripts.archive_errors import ArchiveError
 from datasets_scripts.label_sets import load_label_set
+from etp.archives import open_archive
 
 from .arguments import DataArguments
 from .options import OptionError
@@ -15,6 +18,7 @@ from .views import TextViews
 
 logger = logging.getLogger(__name__)
 
+SPLITS = ("train", "validation")
 # Label column and label set that label-derived text is made of, by archive.
 LABEL_TEXTS = {"ptb_xl": ("all", "all"), "cpsc2018": ("labels", "cpsc2018")}
 
@@ -39,6 +43,29 @@ class Split:
         return len(self.record_ids)
 
 
+def open_splits(args: DataArguments) -> dict[str, Dataset]:
+    """The splits `train` and `validation` of the archive, prepared or found prepared.
+
+    Raises:
+        OptionError: There is no such archive or configuration, its files are missing or damaged, or it has no records
+            of one of the two.
+    """
+    archive_options = f"--dataset {args.dataset}, --data_dir {args.data_dir}"
+    try:
+        archive = open_archive(args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir)
+    except (ValueError, OSError, DatasetGenerationError) as error:
+        # `datasets` hides what went wrong in a build, such as a full disk, in the cause of its error.
+        reason = error if isinstance(error, ArchiveError) else error.__cause__ or error
+        raise OptionError(f"{archive_options}: {reason}") from error
+    for name in SPLITS:
+        if name not in archive:
+            raise OptionError(
+                f"{archive_options}: no record is in the split {name}, only in {', '.join(archive)}. Training needs "
+                f"records in {' and '.join(SPLITS)}: name them in the archive's table."
+            )
+    return {name: archive[name] for name in SPLITS}
+
+
 def load_split(
     dataset: Dataset,
     args: DataArguments,
@@ -52,8 +79,7 @@ def load_split(
     """Read a split, leaving out records without text.
 
     Raises:
-        OptionError: No record has a text.
-        ValueError: A record's signal can't be used.
+        OptionError: No record has a text, or a record's signal can't be used.
     """
     statements = record_statements(dataset, args)
     kept = [row for row, record in enumerate(statements) if record]
@@ -79,6 +105,11 @@ def record_statements(dataset: Dataset, args: DataArguments) -> list[list[str]]:
     """The statements of every record, from its report or, for the ceiling row, from its labels."""
     if args.text_source == "statements":
         return [[statement for statement in record if statement.strip()] for record in dataset["statements"]]
+    if args.dataset not in LABEL_TEXTS:
+        raise OptionError(
+            f"--text_source label_derived is known for {' and '.join(LABEL_TEXTS)}, not for --dataset {args.dataset}: "
+            "leave it out to train on the reports."
+        )
     column, task = LABEL_TEXTS[args.dataset]
     names = dataset.features[column].feature.names
     phrases = load_label_set(task)

@@ -7,6 +7,8 @@ from tqdm.auto import tqdm
 
 from etp.arrow_batches import NO_SAMPLE, read_signals, to_millivolts
 
+from .options import OptionError
+
 MICROVOLTS = 1000.0
 ROWS_PER_READ = 512
 
@@ -51,7 +53,7 @@ def load_signals(dataset, feature_extractor, *, progress: bool = False) -> np.nd
         int16 µV, `(records, leads, samples)`, zero where a lead is missing.
 
     Raises:
-        ValueError: A record that the feature extractor can't use; its message names it.
+        OptionError: A record that the feature extractor can't use; its message names it.
     """
     leads, samples = len(feature_extractor.lead_names), feature_extractor.num_samples
     rates = np.asarray(dataset.with_format("numpy", columns=["sampling_rate"])["sampling_rate"])
@@ -77,6 +79,6 @@ def _extract(signal: np.ndarray, rate: int, feature_extractor, dataset, row: int
     try:
         (values,) = feature_extractor(to_millivolts(signal), sampling_rate=rate)["input_values"]
     except ValueError as error:
-        raise ValueError(f"Record {dataset[row]['record_id']} can't be used for training: {error}") from error
+        raise OptionError(f"Record {dataset[row]['record_id']} can't be used for training: {error}") from error
     limit = np.iinfo(np.int16).max
     return np.clip(np.rint(np.asarray(values) * MICROVOLTS), -limit, limit).astype(np.int16)

@@ -1,7 +1,8 @@
 """The model and processor a run starts from, and the texts its text tower turns into features."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,30 @@ def make_model(args: ModelArguments, *, seed: int) -> ETPModel:
     """A new ECG tower and new projections beside the pretrained text tower."""
     ecg_config, overrides = make_configs(args)
     seed_torch(seed, Purpose.WEIGHTS)
-    return ETPModel.from_ecg_text_pretrained(ecg_config, text_model_path(args.text_model), **overrides)
+    with _text_model_named(args):
+        return ETPModel.from_ecg_text_pretrained(ecg_config, text_model_path(args.text_model), **overrides)
 
 
 def make_processor(args: ModelArguments) -> ETPProcessor:
     """The feature extractor of the run's rate and length, and the text tower's own tokenizer."""
-    tokenizer = AutoTokenizer.from_pretrained(text_model_path(args.text_model))
+    with _text_model_named(args):
+        tokenizer = AutoTokenizer.from_pretrained(text_model_path(args.text_model))
     tokenizer.model_max_length = min(tokenizer.model_max_length, args.text_max_tokens)
     extractor = ETPFeatureExtractor(sampling_rate=args.sampling_rate, num_samples=args.num_samples)
     return ETPProcessor(feature_extractor=extractor, tokenizer=tokenizer)
+
+
+@contextmanager
+def _text_model_named(args: ModelArguments) -> Iterator[None]:
+    try:
+        yield
+    except OptionError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        raise OptionError(
+            f"--text_model {args.text_model}: {' '.join(str(error).split())} Give `minilm`, a folder, or a Hub name that can be reached or is "
+            "cached."
+        ) from error
 
 
 class FrozenTexts:
