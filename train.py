@@ -4,23 +4,24 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors.torch import load_file
 
-from etp.archives import open_archive
 from etp.pretraining.arguments import GROUPS, Arguments
 from etp.pretraining.batch_norm import synchronise_batch_norm
 from etp.pretraining.checkpoints import CheckpointError
 from etp.pretraining.interruption import Interruption
 from etp.pretraining.live_texts import LiveTexts, unfreeze_text_layers
-from etp.pretraining.logs import METRICS_FILE, plot_curves, write_run_files
+from etp.pretraining.logs import METRICS_FILE, TRACKER_PROJECT, plot_curves, write_run_files
 from etp.pretraining.loop import NonFiniteLossError, Trainer
 from etp.pretraining.objectives import ContrastiveModel
 from etp.pretraining.options import OptionError, parse_options
 from etp.pretraining.preflight import check_before_computing, check_processes, clear_output
-from etp.pretraining.records import Split, load_split
+from etp.pretraining.records import Split, load_split, open_splits
+from etp.pretraining.sharding import cut_like, enable_sharding, whole
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
@@ -34,18 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     checkpoint = check_before_computing(args)
     reserve_on_hub(args)
     accelerator = start_accelerator(args)
-    prepare_output(args, accelerator)
 
     trainer, processor = make_trainer(args, accelerator)
     if checkpoint is not None:
         trainer.resume(checkpoint)
+    prepare_output(args, accelerator, resumes=checkpoint is not None)
     with Interruption() as interruption:
         finished = trainer.run(interruption)
 
     if accelerator.is_main_process:
         plot_curves(args.training.output_dir / METRICS_FILE, args.training.output_dir / "curves.png")
-        if finished:
-            save_model(trainer, processor, args)
+    if finished:
+        save_model(trainer, processor, args)
     accelerator.end_training()
     if not finished:
         accelerator.print(f"Stopped by a signal after step {trainer.position.step}; --resume auto continues.")
@@ -63,6 +64,7 @@ def start_accelerator(args: Arguments) -> Accelerator:
         kwargs_handlers=[handler],
     )
     check_processes(accelerator)
+    enable_sharding(accelerator)
     return accelerator
 
 
@@ -74,15 +76,21 @@ def mixed_precision(precision: str) -> str:
     return "bf16" if native else "no"
 
 
-def prepare_output(args: Arguments, accelerator: Accelerator) -> None:
-    """Make the output folder this run's, once every process has checked it."""
+def prepare_output(args: Arguments, accelerator: Accelerator, *, resumes: bool) -> None:
+    """Make the output folder this run's, once nothing is left that could refuse the run on any process."""
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if args.training.overwrite:
             clear_output(args.training.output_dir)
         write_run_files(args.training.output_dir, args)
     if args.training.report_to:
-        accelerator.init_trackers("etp", config={name: str(value) for name, value in args.to_dict().items()})
+        accelerator.init_trackers(
+            TRACKER_PROJECT,
+            config={name: str(value) for name, value in args.to_dict().items()},
+            init_kwargs={
+                "trackio": {"name": args.training.output_dir.name, "resume": "allow" if resumes else "never"}
+            },
+        )
 
 
 def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ETPProcessor]:
@@ -124,12 +132,10 @@ def make_texts(
 def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerator) -> tuple[Split, ...]:
     """Training and validation records, prepared by one process of each machine."""
     with accelerator.local_main_process_first():
-        archive = open_archive(
-            args.data.dataset, args.data.data_dir, config=args.data.dataset_config, cache_dir=args.data.cache_dir
-        )
+        splits = open_splits(args.data)
     return tuple(
         load_split(
-            archive[name],
+            split,
             args.data,
             processor.feature_extractor,
             name=name,
@@ -137,24 +143,27 @@ def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerat
             device=accelerator.device,
             progress=accelerator.is_local_main_process,
         )
-        for name in ("train", "validation")
+        for name, split in splits.items()
     )
 
 
 def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> None:
-    """Save the weights that were chosen, with the processor, as a folder that `from_pretrained` takes."""
+    """Save the weights that were chosen, with the processor, as a folder that `from_pretrained` takes.
+
+    Every process gives its shards; the main one writes.
+    """
     output_dir = args.training.output_dir
     if args.training.select_best != "last":
         chosen = load_file(output_dir / "best.safetensors")
         with torch.no_grad():
             for name, tensor in trainer.trained.items():
-                tensor.copy_(chosen[name])
-    elif trainer.average is not None:
-        with trainer.average.applied():
-            trainer.module.model.save_pretrained(output_dir)
-            processor.save_pretrained(output_dir)
-            return
-    trainer.module.model.save_pretrained(output_dir)
+                tensor.copy_(cut_like(chosen[name], tensor))
+    averaged = trainer.average is not None and args.training.select_best == "last"
+    with trainer.average.applied() if averaged else nullcontext():
+        weights = whole(trainer.module.model.state_dict())
+    if not trainer.accelerator.is_main_process:
+        return
+    trainer.module.model.save_pretrained(output_dir, state_dict=weights)
     processor.save_pretrained(output_dir)
     logger.info("Saved the model and its processor in %s.", output_dir)
 

@@ -16,6 +16,7 @@ from .arguments import Arguments
 
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "training_config.yaml"
+TRACKER_PROJECT = "etp"  # TensorBoard's folder below that of the run
 VERSIONS_FILE = "versions.json"
 PACKAGES = ("etp-ecg", "torch", "transformers", "accelerate", "datasets", "numpy", "tokenizers")
 

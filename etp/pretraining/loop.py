@@ -24,6 +24,7 @@ from .optimization import WeightAverage, make_optimizer, parameter_groups, train
 from .options import OptionError
 from .randomness import Purpose, seed_torch
 from .records import Split
+from .sharding import cut_like, gathered, is_sharded, leave_whole, load_whole_state, whole
 from .steps import Batch, BatchMaker, backward
 from .towers import FrozenTexts
 from .validation import validate
@@ -87,7 +88,14 @@ class Trainer:
         groups = parameter_groups(
             model, learning_rate=options.learning_rate, weight_decay=options.weight_decay, layer_rates=rates
         )
-        optimizer, self.scheduler = make_optimizer(groups, num_steps=self.num_steps, warmup_ratio=options.warmup_ratio)
+        optimizer, self.scheduler = make_optimizer(
+            groups,
+            num_steps=self.num_steps,
+            warmup_ratio=options.warmup_ratio,
+            one_by_one=is_sharded(accelerator),
+        )
+        if is_sharded(accelerator):
+            leave_whole(accelerator, model)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         # After `prepare`, which may put new tensors in the place of buffers.
         self.trained = trained_tensors(model)
@@ -138,8 +146,8 @@ class Trainer:
             )
         with torch.no_grad():
             for name, tensor in self.trained.items():
-                tensor.copy_(checkpoint.weights[name])
-        self.optimizer.load_state_dict(checkpoint.optimizer["optimizer"])
+                tensor.copy_(cut_like(checkpoint.weights[name], tensor))
+        load_whole_state(self.optimizer.optimizer, checkpoint.optimizer["optimizer"])
         self.scheduler.load_state_dict(checkpoint.optimizer["scheduler"])
         if self.average is not None:
             self.average.load_state_dict(checkpoint.average)
@@ -230,7 +238,7 @@ class Trainer:
             self.texts.prepare(texts, progress=self.accelerator.is_local_main_process)
 
     def _validate(self) -> None:
-        with self.average.applied() if self.average else nullcontext():
+        with self.average.applied() if self.average else nullcontext(), gathered(self.module):
             figures = validate(
                 self.module,
                 self.validation_split,
@@ -254,13 +262,16 @@ class Trainer:
         score = -figures["validation_loss"] if chosen == "loss" else sum(recall) / len(recall)
         if self.position.best is None or score > self.position.best:
             self.position.best = score
+            tensors = whole(self.trained)
             if self.accelerator.is_main_process:
-                save_best(self.args.training.output_dir, self.trained)
+                save_best(self.args.training.output_dir, tensors)
 
     def save_checkpoint(self) -> None:
-        """Write where the run is; all processes hold the same, so the main one writes."""
+        """Write where the run is; the main process writes what all hold, or hold a part of."""
         started = time.perf_counter()
         self._check_finite()
+        weights, average = whole(self.trained), self.average.state_dict() if self.average else {}
+        optimizer = {"optimizer": whole(self.optimizer.state_dict()), "scheduler": self.scheduler.state_dict()}
         if self.accelerator.is_main_process:
             state = {
                 "position": asdict(self.position),
@@ -268,13 +279,8 @@ class Trainer:
                 "versions": versions(),
                 "text_tower": self.texts.fingerprint,
             }
-            optimizer = {
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-            }
-            average = self.average.state_dict() if self.average else {}
             options = self.args.training
-            checkpoint = Checkpoint(weights=self.trained, optimizer=optimizer, average=average, state=state)
+            checkpoint = Checkpoint(weights=weights, optimizer=optimizer, average=average, state=state)
             write_checkpoint(options.output_dir, checkpoint, step=self.position.step, keep=options.keep_checkpoints)
         self.accelerator.wait_for_everyone()
         self._meter.other_seconds += time.perf_counter() - started

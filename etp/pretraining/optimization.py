@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from .sharding import cut_like, local, whole
+
 
 def parameter_groups(
     module: nn.Module, *, learning_rate: float, weight_decay: float, layer_rates: dict[str, float]
@@ -29,8 +31,14 @@ def parameter_groups(
     return [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()]
 
 
-def make_optimizer(groups: list[dict], *, num_steps: int, warmup_ratio: float) -> tuple[AdamW, LambdaLR]:
-    """AdamW and a schedule that rises linearly, then falls to zero along a cosine after `num_steps`."""
+def make_optimizer(
+    groups: list[dict], *, num_steps: int, warmup_ratio: float, one_by_one: bool = False
+) -> tuple[AdamW, LambdaLR]:
+    """AdamW and a schedule that rises linearly, then falls to zero along a cosine after `num_steps`.
+
+    Args:
+        one_by_one: Whether each parameter has a step of its own: no kernel takes shards and whole tensors together.
+    """
     warmup_steps = max(1, round(warmup_ratio * num_steps)) if warmup_ratio else 0
 
     def factor(step: int) -> float:
@@ -39,7 +47,8 @@ def make_optimizer(groups: list[dict], *, num_steps: int, warmup_ratio: float) -
         progress = (step - warmup_steps) / max(1, num_steps - warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
-    optimizer = AdamW(groups, betas=(0.9, 0.98), fused=True)
+    kernels = {"foreach": False} if one_by_one else {"fused": True}
+    optimizer = AdamW(groups, betas=(0.9, 0.98), **kernels)
     return optimizer, LambdaLR(optimizer, factor)
 
 
@@ -65,7 +74,8 @@ class WeightAverage:
         """Take in the weights after an optimizer step."""
         self._step += 1
         decay = min(self._decay, (1 + self._step) / (10 + self._step))
-        torch._foreach_lerp_(list(self._average.values()), list(self._live.values()), 1 - decay)
+        averages, lives = ([local(tensor) for tensor in tensors.values()] for tensors in (self._average, self._live))
+        torch._foreach_lerp_(averages, lives, 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -78,12 +88,13 @@ class WeightAverage:
             self._copy(own)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {**self._average, "step": torch.tensor(self._step)}
+        """Whole tensors; every process has to ask at the same time."""
+        return {**whole(self._average), "step": torch.tensor(self._step)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self._step = int(state["step"])
         for name, tensor in self._average.items():
-            tensor.copy_(state[name])
+            tensor.copy_(cut_like(state[name], tensor))
 
     @torch.no_grad()
     def _copy(self, source: dict[str, Tensor]) -> None:

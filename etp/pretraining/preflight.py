@@ -7,16 +7,20 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import datasets
 import yaml
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
+from etp.archives import ARCHIVE_NAMES
+
 from .arguments import Arguments
 from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
-from .logs import CONFIG_FILE, METRICS_FILE
+from .logs import CONFIG_FILE, METRICS_FILE, TRACKER_PROJECT
 from .options import OptionError
+from .text_bank import DEFAULT_CACHE
 
-WHOLE_MODEL_ON_EACH = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
 RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, "model.safetensors", "best.safetensors")
 # Options that may change between the parts of a run: none has a part in what is computed.
@@ -41,26 +45,31 @@ def check_before_computing(args: Arguments) -> Path | None:
             raise OptionError(f"--report_to: unknown tracker {tracker!r}, choose from tensorboard, trackio.")
         if importlib.util.find_spec(tracker) is None:
             raise OptionError(f"--report_to {tracker}: it is not installed: pip install {tracker}.")
+    if args.data.dataset not in ARCHIVE_NAMES:
+        raise OptionError(f"--dataset: unknown archive {args.data.dataset!r}, choose from {', '.join(ARCHIVE_NAMES)}.")
     if args.data.data_dir is not None and not args.data.data_dir.is_dir():
         raise OptionError(f"--data_dir: there is no folder {args.data.data_dir}.")
     output_dir = args.training.output_dir
     checkpoint = _find_checkpoint(args)
     if checkpoint is not None:
         _check_same_options(args, checkpoint)
-    elif not args.training.overwrite and args.training.resume is None:
-        found = [name for name in RUN_FILES if (output_dir / name).exists()]
-        if found:
-            raise OptionError(
-                f"--output_dir {output_dir} holds another run ({', '.join(found)}): continue it with --resume auto, "
-                "replace it with --overwrite, or set another folder."
-            )
-    _check_writable(output_dir)
+    own = args.training.resume == "auto" or (checkpoint is not None and output_dir in checkpoint.parents)
+    found = [name for name in RUN_FILES if (output_dir / name).exists()]
+    if found and not own and not args.training.overwrite:
+        raise OptionError(
+            f"--output_dir {output_dir} holds another run ({', '.join(found)}): continue it with --resume auto, "
+            "replace it with --overwrite, or set another folder."
+        )
+    _check_writable("output_dir", output_dir, free_bytes=FREE_BYTES)
+    if args.model.unfreeze_text_from is None:
+        _check_writable("feature_cache", (args.training.feature_cache or DEFAULT_CACHE).expanduser())
+    _check_writable("cache_dir", args.data.cache_dir or Path(datasets.config.HF_DATASETS_CACHE))
     return checkpoint
 
 
 def clear_output(output_dir: Path) -> None:
     """Remove the files of the run that `--overwrite` replaces, and no others."""
-    for name in RUN_FILES:
+    for name in (*RUN_FILES, TRACKER_PROJECT):
         path = output_dir / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -99,18 +108,21 @@ def _check_same_options(args: Arguments, checkpoint: Path) -> None:
             )
 
 
-def _check_writable(output_dir: Path) -> None:
+def _check_writable(flag: str, folder: Path, *, free_bytes: int = 0) -> None:
     try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output_dir):
-            pass
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"1")
+            file.flush()
     except OSError as error:
-        raise OptionError(f"--output_dir {output_dir} can't be written: {error.strerror}.") from error
-    free = shutil.disk_usage(output_dir).free
-    if free < FREE_BYTES:
         raise OptionError(
-            f"--output_dir {output_dir}: {free >> 20} MB are free on its disk, a run needs {FREE_BYTES >> 20} MB. Make "
-            "room or set another folder."
+            f"--{flag} {folder} can't be written: {error.strerror}. Make room, get permission, or set another folder."
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < free_bytes:
+        raise OptionError(
+            f"--{flag} {folder}: {free >> 20} MB are free on its disk, a run needs {free_bytes >> 20} MB. Make room or "
+            "set another folder."
         )
 
 
@@ -119,7 +131,7 @@ def check_processes(accelerator: Accelerator) -> None:
 
     Raises:
         OptionError: The processes do not know of each other, so each would train alone and overwrite the others; or
-            the model is to be cut into pieces (FSDP, DeepSpeed), which checkpoints and the moving average can't follow.
+            they are launched in a way that train.py does not know, such as DeepSpeed.
     """
     started = int(os.environ.get("WORLD_SIZE", 1))
     if accelerator.num_processes != started:
@@ -127,8 +139,8 @@ def check_processes(accelerator: Accelerator) -> None:
             f"{started} processes were started and {accelerator.num_processes} take part. On CPUs launch with "
             "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N."
         )
-    if accelerator.distributed_type not in WHOLE_MODEL_ON_EACH:
+    if accelerator.distributed_type not in KNOWN_LAUNCHES:
         raise OptionError(
-            f"distributed_type {accelerator.distributed_type.value} cuts the model into pieces, which train.py does not "
-            "do: what it trains fits one device many times over. Take one of examples/accelerate/."
+            f"distributed_type {accelerator.distributed_type.value} is not known to train.py: take one of "
+            "examples/accelerate/, e.g. fsdp.yaml where weights are to be cut into shards."
         )

@@ -16,6 +16,7 @@ from .batches import share
 from .live_texts import LiveTexts
 from .objectives import TextColumns
 from .records import Split
+from .sharding import average_whole_gradients, is_sharded
 from .towers import FrozenTexts
 from .views import TextKey
 
@@ -115,11 +116,15 @@ def backward(accelerator: Accelerator, model, batch: Batch, *, chunk: int | None
     largest_share = math.ceil(len(batch.records) / accelerator.num_processes)
     # Every process makes as many passes as the one with most rows: each pass ends in a meeting of all.
     passes = 1 if chunk is None else math.ceil(largest_share / chunk)
-    if passes == 1:
-        losses = model(batch.input_values, batch.columns)
-        accelerator.backward(losses["loss"])
-        return {name: loss.detach() for name, loss in losses.items()}
-    return _backward_in_chunks(accelerator, model, batch, passes=passes)
+    with accelerator.autocast():  # which `prepare` wraps around the forward pass of a whole model only
+        if passes == 1:
+            losses = model(batch.input_values, batch.columns)
+            accelerator.backward(losses["loss"])
+        else:
+            losses = _backward_in_chunks(accelerator, model, batch, passes=passes)
+    if is_sharded(accelerator):
+        average_whole_gradients(model)
+    return {name: loss.detach() for name, loss in losses.items()}
 
 
 def _backward_in_chunks(accelerator: Accelerator, model, batch: Batch, *, passes: int) -> dict[str, Tensor]:
@@ -152,7 +157,7 @@ def _backward_in_chunks(accelerator: Accelerator, model, batch: Batch, *, passes
     losses = model(chunks[-1], batch.columns, other_embeds=whole[: -len(chunks[-1])].detach())
     accelerator.backward(losses["loss"])
     _restore_generators(after, accelerator.device)
-    return {name: value.detach() for name, value in losses.items()}
+    return losses
 
 
 def _generator_states(device: torch.device) -> tuple[Tensor, Tensor | None]:

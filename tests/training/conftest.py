@@ -84,7 +84,8 @@ def launch():
     def launch(*command: str, num_processes: int = 1, machines: int = 1, launcher: Sequence[str] = ()):
         options = ["--num_processes", str(num_processes), "--num_machines", str(machines)]
         options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-        options += ["--multi_gpu"] if num_processes > 1 else ["--cpu"]
+        if "--config_file" not in launcher:
+            options += ["--multi_gpu"] if num_processes > 1 else ["--cpu"]
         options += launcher or ["--main_process_port", "0"]
         environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(

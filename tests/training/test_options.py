@@ -10,6 +10,7 @@ from accelerate.utils import DistributedType
 from etp.pretraining.arguments import GROUPS, Arguments
 from etp.pretraining.options import OptionError, parse_options
 from etp.pretraining.preflight import check_before_computing, check_processes
+from etp.pretraining.sharding import enable_sharding, is_sharded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,6 +96,8 @@ def test_the_paper_preset_holds_the_verified_values():
             ["--output_dir", "a", "--unfreeze_text_from", "1", "--objectives", "bank=1"],
             "--unfreeze_text_from and the objective bank contradict each other",
         ),
+        (["--output_dir", "a", "--text_layer_decay", "0.5"], "add --unfreeze_text_from, or leave them out"),
+        (["--output_dir", "a", "--augment_share", "0.5"], "--augment_share 0.5 without an augmentation: add one of"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(argv, message):
@@ -128,14 +131,6 @@ def test_a_folder_that_can_not_be_written_is_refused(tmp_path):
         check_before_computing(parse("--output_dir", str(tmp_path / "file" / "run")))
 
 
-def test_a_full_disk_is_refused(tmp_path, monkeypatch):
-    import shutil
-
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 5 << 20))
-    with pytest.raises(OptionError, match="5 MB are free on its disk, a run needs 512 MB"):
-        check_before_computing(parse("--output_dir", str(tmp_path)))
-
-
 def test_a_missing_archive_and_tracker_are_refused(tmp_path):
     with pytest.raises(OptionError, match="--data_dir: there is no folder"):
         check_before_computing(parse("--output_dir", str(tmp_path), "--data_dir", str(tmp_path / "no")))
@@ -149,6 +144,26 @@ def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
         check_processes(SimpleNamespace(num_processes=1, distributed_type=DistributedType.NO))
 
 
-def test_a_model_cut_into_pieces_is_refused():
-    with pytest.raises(OptionError, match="distributed_type FSDP cuts the model into pieces"):
-        check_processes(SimpleNamespace(num_processes=1, distributed_type=DistributedType.FSDP))
+def test_a_launch_that_is_not_known_is_refused():
+    with pytest.raises(
+        OptionError, match=r"distributed_type DEEPSPEED is not known to train.py: take one of examples/"
+    ):
+        check_processes(SimpleNamespace(num_processes=1, distributed_type=DistributedType.DEEPSPEED))
+
+
+def test_sharding_needs_processes_and_its_second_version(monkeypatch):
+    accelerator = SimpleNamespace(distributed_type=DistributedType.NO, state=SimpleNamespace())
+    enable_sharding(accelerator)
+    assert not is_sharded(accelerator)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(OptionError, match="FSDP needs several processes: raise --num_processes"):
+        enable_sharding(accelerator)
+    plugin = SimpleNamespace(fsdp_version=1, cpu_ram_efficient_loading=False)
+    accelerator = SimpleNamespace(distributed_type=DistributedType.FSDP, state=SimpleNamespace(fsdp_plugin=plugin))
+    with pytest.raises(
+        OptionError, match=r"FSDP is used with fsdp_version: 2, got 1; see examples/accelerate/fsdp.yaml"
+    ):
+        enable_sharding(accelerator)
+    plugin.fsdp_version, plugin.cpu_ram_efficient_loading = 2, True
+    with pytest.raises(OptionError, match="with fsdp_cpu_ram_efficient_loading: False, got True"):
+        enable_sharding(accelerator)

@@ -141,6 +141,38 @@ def test_a_run_killed_twenty_times_learns_the_same(launch_train, assert_same_wei
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_two_processes_killed_together_or_one_at_a_time_learn_the_same(launch_train, assert_same_weights, tmp_path):
+    options = [*EVERYTHING, "--num_epochs", "8", "--batch_size", "4"]  # 120 steps
+    output, _ = launch_train(tmp_path / "whole", *options, num_processes=2).communicate(timeout=600)
+    assert "Saved the model" in output
+    moments = random.Random(0)
+    for victims in (2, 1, 1, 2):
+        process = launch_train(
+            tmp_path / "killed", *options, "--resume", "auto", "--checkpoint_every", "2", num_processes=2
+        )
+        reached = _newest_step(tmp_path / "killed") + moments.randint(2, 12)
+        while _newest_step(tmp_path / "killed") < reached:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.15))
+        workers = _training_processes(process.pid)
+        assert len(workers) == 2
+        for worker in moments.sample(workers, victims):
+            os.kill(worker, signal.SIGKILL)
+        process.communicate(timeout=120)  # the launcher ends the one that is left waiting for the other
+        assert process.returncode != 0
+    assert _newest_step(tmp_path / "killed") < 120
+    output, _ = launch_train(tmp_path / "killed", *options, "--resume", "auto", num_processes=2).communicate(
+        timeout=600
+    )
+    assert "Saved the model" in output
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    lines = [json.loads(line) for line in (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 121))
+
+
 def _newest_step(output_dir) -> int:
     steps = [int(path.name.removeprefix("step_")) for path in (output_dir / "checkpoints").glob("step_*")]
     return max(steps, default=0)
@@ -149,7 +181,8 @@ def _newest_step(output_dir) -> int:
 def _training_processes(launcher: int) -> list[int]:
     import psutil
 
-    return [child.pid for child in psutil.Process(launcher).children(recursive=True)]
+    children = psutil.Process(launcher).children(recursive=True)
+    return [child.pid for child in children if "train.py" in child.cmdline()]
 
 
 def _wait_for(path, seconds: float = 90) -> None:

@@ -1,16 +1,18 @@
 """Whole runs of `train.py` on a tiny archive."""
 
 import json
+import socket
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from datasets_scripts.label_sets import load_label_set
 from etp.archives import open_archive
 from etp.arrow_batches import NO_SAMPLE
-from etp.pretraining import loop, records
+from etp.pretraining import loop
 from etp.pretraining.arguments import DataArguments
 from etp.pretraining.logs import MetricsFile, read_metrics
 from etp.pretraining.options import OptionError
@@ -47,6 +49,31 @@ def test_a_run_learns_and_saves_a_usable_model(run, text_tower, tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 1000
     assert "torch" in json.loads((tmp_path / "versions.json").read_text())
     assert list(tmp_path.glob("**/events.out.tfevents*"))
+
+
+def test_trackers_hold_what_the_metrics_file_holds_and_stay_on_this_machine(run, tmp_path, monkeypatch):
+    connections = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: connections.append(address))
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when trackio is imported
+    assert run(tmp_path / "run", "--report_to", "tensorboard", "trackio") == 0
+    assert run(tmp_path / "run", "--report_to", "tensorboard", "trackio", "--overwrite", "--max_steps", "2") == 0
+    lines = [line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if "loss" in line]
+    expected = {line["step"]: pytest.approx(line["loss"]) for line in lines}
+    assert expected.keys() == {1, 2}
+
+    # Beside it a folder for the options; the events of the run that was replaced are gone.
+    accumulator = EventAccumulator(str(tmp_path / "run" / "etp")).Reload()
+    assert {event.step: event.value for event in accumulator.Scalars("loss")} == expected
+    from trackio.sqlite_storage import SQLiteStorage
+
+    assert (tmp_path / "trackio").is_dir()
+    first, second = SQLiteStorage.get_run_records("etp")
+    assert first["name"] == "run"
+    assert first["id"] != second["id"]  # a run that was replaced keeps its curves
+    logged = SQLiteStorage.get_logs("etp", run_id=second["id"])
+    assert {line["step"]: line["loss"] for line in logged if "loss" in line} == expected
+    assert SQLiteStorage.get_run_config("etp", run_id=second["id"])["batch_size"] == "16"
+    assert not connections
 
 
 def test_training_never_runs_the_frozen_text_tower(run, tmp_path, monkeypatch):
@@ -101,12 +128,6 @@ def test_a_loss_that_is_not_finite_names_the_records_and_leaves_no_checkpoint_of
     ids = str(error.value).split("records: ")[1].split(". ")[0].split(", ")
     assert len(set(ids)) == 16
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000002"]
-
-
-def test_an_archive_without_reports_is_refused(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "record_statements", lambda dataset, args: [[] for _ in range(len(dataset))])
-    with pytest.raises(OptionError, match=r"None of the 62 records of the train split in .* has a text"):
-        run(tmp_path)
 
 
 def test_a_batch_larger_than_the_split_is_refused(run, tmp_path):

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 import train
 from etp.pretraining.arguments import GROUPS, Arguments
 from etp.pretraining.options import parse_options
+from etp.pretraining.sharding import local, whole
 from etp.pretraining.steps import backward
 
 NUM_STEPS = 3
@@ -43,13 +44,14 @@ def learn(args: Arguments, accelerator: Accelerator) -> dict[str, torch.Tensor]:
     found = {f"loss {name}": value for name, value in step(trainer.plan.steps_per_epoch - 1).items()}
     for name, parameter in trainer.module.named_parameters():
         if parameter.requires_grad:
-            found[f"gradient {name}"] = parameter.grad.clone()
+            found[f"gradient {name}"] = whole(parameter.grad).clone()
     trainer.optimizer.zero_grad()
     for index in range(NUM_STEPS):
         step(index)
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()
-    return found | {f"weights {name}": tensor.clone() for name, tensor in trainer.trained.items()}
+    found["shards"] = torch.tensor(sum(local(tensor).numel() < tensor.numel() for tensor in trainer.trained.values()))
+    return found | {f"weights {name}": whole(tensor).clone() for name, tensor in trainer.trained.items()}
 
 
 if __name__ == "__main__":
