@@ -24,6 +24,7 @@ TASKS = {
     "zero_shot": ("zero-shot-classification", "Zero-shot classification"),
     "linear_probe": ("feature-extraction", "Linear probe of frozen features"),
     "retrieval": ("sentence-similarity", "Retrieval between ECGs and reports"),
+    "open_vocabulary": ("zero-shot-classification", "Zero-shot classification in wordings that training never showed"),
 }
 METRICS = {
     "macro_auroc": ("roc_auc", "macro AUROC"),
@@ -186,6 +187,7 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
 def _results_text(results: Sequence[Mapping[str, Any]]) -> str:
     if not results:
         return "No evaluation was given to this card."
+    from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
     from etp.evaluation.tables import overview_table, retrieval_table
 
     parts = ["In percent; brackets: 95% interval over resampled patients. Baselines stand below the model."]
@@ -196,6 +198,8 @@ def _results_text(results: Sequence[Mapping[str, Any]]) -> str:
         parts.append(f"### {TASKS[result['kind']][1]}, {title}, {result['split']} split{shown}")
         if result["kind"] == "retrieval":
             parts.append(retrieval_table([dict(result)]))
+        elif result["kind"] == "open_vocabulary":
+            parts += ["Macro AUROC:", open_vocabulary_table([dict(result)]), negation_table([dict(result)])]
         else:
             parts += ["Macro AUROC:", overview_table([dict(result)])]
         code = result["commit"] or result["source_sha256"]

@@ -4,14 +4,16 @@ Build all results tables, and a picture of them, from the JSON files of the eval
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from etp.retrieval import RECALL_AT
 
 from .command import refusing_bad_input
+from .markdown import cell, markdown, named, percent
 from .metrics import SENSITIVITY
+from .open_vocabulary_tables import negation_class_table, negation_table, open_vocabulary_table, wording_table
 from .provenance import identity_sha256
 from .reports import ON_TEST
 from .results import check_writable, load_results
@@ -29,15 +31,19 @@ COLUMNS = {
     "macro_calibration_error": "calibration error",
 }
 SUPERVISED_TITLE = "supervised, literature"
-KINDS = {"zero_shot": "Zero-shot", "linear_probe": "Linear probe", "retrieval": "Retrieval"}
-EMPTY = "-"
+KINDS = {
+    "zero_shot": "Zero-shot",
+    "linear_probe": "Linear probe",
+    "retrieval": "Retrieval",
+    "open_vocabulary": "Open vocabulary",
+}
 
 
 def detail_table(result: Result) -> str:
     """Every figure of one zero-shot or linear-probe run in percent, task by task beside its baselines."""
     rows = []
     for task, report in result["tasks"].items():
-        rows.append([task, str(report["num_records"]), result["name"], *(_cell(report, name) for name in COLUMNS)])
+        rows.append([task, str(report["num_records"]), result["name"], *(cell(report, name) for name in COLUMNS)])
         for name, title in BASELINES.items():
             if figures := report["baselines"].get(name):
                 rows.append([task, "", title, *(percent(figures.get(column)) for column in COLUMNS)])
@@ -50,7 +56,7 @@ def class_table(report: dict[str, Any]) -> str:
     """AUROC, average precision and F1 of every class of a task, in percent."""
     names = ("auroc", "average_precision", SENSITIVITY, "f1")
     rows = [
-        [label, str(figures["num_positive"]), *(_cell(figures, name) for name in names)]
+        [label, str(figures["num_positive"]), *(cell(figures, name) for name in names)]
         for label, figures in report["per_class"].items()
     ]
     return markdown(["class", "positive", "AUROC", "average precision", "sensitivity at 90% specificity", "F1"], rows)
@@ -60,7 +66,7 @@ def overview_table(results: Sequence[Result]) -> str:
     """Macro AUROC in percent of runs on the same records, one row a run, the baselines below."""
     tasks = _tasks(results)
     rows = [
-        [*_named(result), *(_cell(result["tasks"].get(task), "macro_auroc") for task in tasks)] for result in results
+        [*named(result), *(cell(result["tasks"].get(task), "macro_auroc") for task in tasks)] for result in results
     ]
     # The tasks of one kind on the same records share their baselines, but for the random encoder: that of the first run.
     reports = [next(result["tasks"][task] for result in results if task in result["tasks"]) for task in tasks]
@@ -82,11 +88,11 @@ def leads_table(results: Sequence[Result]) -> str:
         cells = []
         for task in tasks:
             all_leads = whole.get(_without_leads(result), {"tasks": {}})["tasks"].get(task)
-            cell, report = _cell(result["tasks"].get(task), "macro_auroc"), result["tasks"].get(task)
+            shown, report = cell(result["tasks"].get(task), "macro_auroc"), result["tasks"].get(task)
             if report and all_leads and result["conditions"]["leads"]:
-                cell += f" ({100 * (report['macro_auroc'] - all_leads['macro_auroc']):+.1f})"
-            cells.append(cell)
-        rows.append([*_named(result), leads_of(result), *cells])
+                shown += f" ({100 * (report['macro_auroc'] - all_leads['macro_auroc']):+.1f})"
+            cells.append(shown)
+        rows.append([*named(result), leads_of(result), *cells])
     return markdown(["model", "weights", "leads", *tasks], rows)
 
 
@@ -104,7 +110,7 @@ def label_share_table(results: Sequence[Result]) -> str:
                     f" ± {100 * figures['macro_auroc_deviation']:.1f}" if figures and figures["num_runs"] > 1 else ""
                 )
                 cells.append(percent(figures and figures["macro_auroc"]) + spread)
-            rows.append([*_named(result), f"{float(share):.0%}", *cells])
+            rows.append([*named(result), f"{float(share):.0%}", *cells])
     return markdown(["model", "weights", "labels", *tasks], rows)
 
 
@@ -115,8 +121,8 @@ def retrieval_table(results: Sequence[Result]) -> str:
         for text, report in result["tasks"].items():
             for direction, heading in (("ecg_to_text", "ECG to text"), ("text_to_ecg", "text to ECG")):
                 for name, figures in ((None, report), *report["baselines"].items()):
-                    recalls = [_cell(figures, f"{direction}_recall_at_{k}") for k in RECALL_AT]
-                    model = _named(result) if name is None else (BASELINES[name], "")
+                    recalls = [cell(figures, f"{direction}_recall_at_{k}") for k in RECALL_AT]
+                    model = named(result) if name is None else (BASELINES[name], "")
                     counts = f"{report['num_ecgs']} / {report['num_texts']}"
                     rows.append([*model, text, counts, heading, *recalls, f"{figures[f'{direction}_median_rank']:g}"])
     recalls = [f"R@{k}" for k in RECALL_AT]
@@ -148,6 +154,9 @@ def results_page(results: Sequence[Result]) -> str:
         if kind == "retrieval":
             parts += [f"## {heading}", retrieval_table(group)]
             continue
+        if kind == "open_vocabulary":
+            parts += [f"## {heading}", *open_vocabulary_parts(group)]
+            continue
         whole = [result for result in group if result["conditions"]["leads"] is None] or group
         parts += [f"## {heading}: macro AUROC", overview_table(whole)]
         if kind == "linear_probe":
@@ -162,39 +171,21 @@ def results_page(results: Sequence[Result]) -> str:
     return "\n\n".join([*parts, "## How each figure was made", provenance_table(results)]) + "\n"
 
 
+def open_vocabulary_parts(results: Sequence[Result]) -> list[str]:
+    """Tables of all runs on wordings, with every wording and every denied label folded away."""
+    parts = [open_vocabulary_table(results), negation_table(results)]
+    for result in results:
+        for task, report in result["tasks"].items():
+            summary = f"<details><summary>{task.replace('_', ' ', 1)} by class, {result['name']}</summary>"
+            table = negation_class_table(report) if task == "negation" else wording_table(report)
+            parts += [summary, table, "</details>"]
+    return parts
+
+
 def leads_of(result: Result) -> str:
     """The leads a run saw, in words."""
     leads = result["conditions"]["leads"]
     return "12 leads" if leads is None else f"{len(leads)} leads" if len(leads) > 3 else "+".join(leads)
-
-
-def percent(value: float | None, interval: Sequence[float] | None = None) -> str:
-    """A share as percent with one decimal, its interval in brackets."""
-    if value is None:
-        return EMPTY
-    if interval is None or None in interval:
-        return f"{100 * value:.1f}"
-    return f"{100 * value:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table whose columns also line up as plain text."""
-    table = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in table
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
-
-
-def _cell(figures: dict[str, Any] | None, name: str) -> str:
-    if figures is None:
-        return EMPTY
-    return percent(figures.get(name), figures.get("intervals_95", {}).get(name))
-
-
-def _named(result: Result) -> tuple[str, str]:
-    return result["name"], f"`{result['checkpoint_sha256'][:12]}`"
 
 
 def _tasks(results: Sequence[Result]) -> list[str]:

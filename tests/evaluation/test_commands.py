@@ -25,6 +25,7 @@ ARGUMENTS = {
     "evaluate_zeroshot": "ZeroShotArguments",
     "evaluate_linear": "LinearArguments",
     "evaluate_retrieval": "RetrievalArguments",
+    "evaluate_open_vocabulary": "OpenVocabularyArguments",
 }
 
 
@@ -37,7 +38,8 @@ def run(checkpoint_dir, archive_dir, arrow_cache):
         script = scripts[name]
         paths = {"--model": model, "--data_dir": data_dir, "--cache_dir": arrow_cache, "--output": output}
         argv = [str(part) for pair in paths.items() for part in pair] + ["--num_resamples", "50", *extra]
-        groups = [command.DataArguments, command.RunArguments, getattr(script, ARGUMENTS[name])]
+        data = getattr(script, "ChosenOnArguments", command.DataArguments)
+        groups = [data, command.RunArguments, getattr(script, ARGUMENTS[name])]
         script.main(*command.parse_arguments(groups, description=script.__doc__, argv=argv))
         return json.loads(Path(output).read_text())
 
@@ -126,6 +128,36 @@ def test_retrieval_counts_distinct_texts_once(files):
     for report in reports.values():
         assert 0 <= report["ecg_to_text_recall_at_1"] <= report["ecg_to_text_recall_at_10"] <= 1
         assert set(report["baselines"]) == {"chance", "random_encoder"}
+
+
+def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path, capsys):
+    output = tmp_path / "open.json"
+    result = run("evaluate_open_vocabulary", output, "--tasks", "rhythm")
+    assert (result["kind"], result["split"]) == ("open_vocabulary", "validation")
+    assert list(result["tasks"]) == ["known_rhythm", "unseen_rhythm", "negation"]
+    known, unseen, negation = result["tasks"].values()
+    assert known["num_records"] == unseen["num_records"] == negation["num_records"] > 0
+    assert known["macro_auroc"] != unseen["macro_auroc"]
+    assert list(known["per_class"]) == list(unseen["per_class"]) == list(unseen["single_wordings"]["per_phrase"])
+    assert 0 < negation["num_pairs"] < 60
+    tables.main([str(output)])
+    page = capsys.readouterr().out
+    for figure in (unseen["macro_auroc"], unseen["single_wordings"]["macro_auroc"], negation["denied_below_stated"]):
+        assert f"{100 * figure:.1f} [" in page
+    assert "every second beat comes early" in page
+
+    content = json.loads(output.read_text())
+    content["tasks"].pop("unseen_rhythm")
+    output.write_text(json.dumps(content))
+    assert run("evaluate_open_vocabulary", output, "--tasks", "rhythm")["tasks"]["unseen_rhythm"] == unseen
+
+
+def test_wordings_that_training_texts_have_are_no_test(run, tmp_path, capsys):
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps({"rhythm": {"SR": ["Rhythm: sinus", "of the natural pacemaker"]}}))
+    with pytest.raises(SystemExit):
+        run("evaluate_open_vocabulary", tmp_path / "r.json", "--tasks", "rhythm", "--unseen", str(prompts))
+    assert "1 wordings are no test, training texts have them: Rhythm: sinus." in capsys.readouterr().err
 
 
 def test_the_probe_is_fitted_on_training_and_chosen_on_validation_records(run, tmp_path, monkeypatch):

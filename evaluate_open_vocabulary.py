@@ -1,0 +1,187 @@
+"""python evaluate_open_vocabulary.py --model DIR --dataset ptb_xl --data_dir DIR --output results.json
+
+Judge a model by wordings that occur in no training text, beside the known ones, and by prompts that deny or contradict.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from etp.evaluation.baselines import constant_baselines
+from etp.evaluation.command import (
+    DataArguments,
+    Evaluation,
+    RunArguments,
+    open_evaluation,
+    parse_arguments,
+    refusing_bad_input,
+)
+from etp.evaluation.embedding import EcgEmbeddings
+from etp.evaluation.open_vocabulary import (
+    NEGATIONS,
+    UNSEEN,
+    Negation,
+    known_wordings,
+    load_negations,
+    report_negations,
+    report_single_wordings,
+    states,
+)
+from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
+from etp.evaluation.prompts import DEFAULT_TASKS, LabelPrompts, PromptOptions, load_prompts, score_labels
+from etp.evaluation.reports import TaskRecords, report_scores, summarise_scores
+from etp.pretraining.training_texts import training_texts
+from etp.pretraining.wordings import broader_statements
+
+
+@dataclass
+class ChosenOnArguments(DataArguments):
+    """As of the other commands, but judged where choices are made."""
+
+    split: Literal["train", "validation", "test", "all"] = field(
+        default="validation", metadata={"help": "Records that are judged; look at test once choices are made."}
+    )
+
+
+@dataclass
+class OpenVocabularyArguments:
+    """Which labels, and the wordings of them."""
+
+    tasks: list[str] | None = field(
+        default=None, metadata={"help": "Tasks of the data set; the usual ones if omitted."}
+    )
+    unseen: Path = field(
+        default=UNSEEN, metadata={"help": "JSON file {task: {label: [phrases]}} of wordings in no training text."}
+    )
+    negations: Path = field(default=NEGATIONS, metadata={"help": "JSON file of denials and contradictions."})
+
+
+def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
+    with refusing_bad_input():
+        if data.windows != "one":
+            raise ValueError("--windows must be one here: a prompt is judged by itself, without pooling of windows.")
+        tasks = list(DEFAULT_TASKS[data.dataset]) if args.tasks is None else args.tasks
+        unseen = load_prompts(data.dataset, tasks, file=args.unseen)
+        known = [same_labels(*pair) for pair in zip(load_prompts(data.dataset, tasks), unseen, strict=True)]
+        negations = load_negations({prompt.task: prompt.labels for prompt in unseen}, args.negations)
+        files = {
+            name: hashlib.sha256(getattr(args, name).read_bytes()).hexdigest() for name in ("unseen", "negations")
+        }
+        evaluation = open_evaluation("open_vocabulary", data, run, {"tasks": tasks, "files_sha256": files})
+        refuse_known(unseen, evaluation, args.unseen)
+        records = {prompt.task: evaluation.records.of_task(prompt.column, prompt.labels) for prompt in unseen}
+
+    results = evaluation.results
+    named = [
+        (f"{kind}_{prompt.task}", prompt)
+        for kind, of_kind in (("known", known), ("unseen", unseen))
+        for prompt in of_kind
+    ]
+    left = [(name, prompt) for name, prompt in named if name not in results]
+    if left or "negation" not in results:
+        ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
+    for name, prompt in tqdm(left, desc="Judging wordings", unit="task"):
+        results.add(name, report_wordings(evaluation, prompt, ecgs, untrained, *records[prompt.task], run))
+    if "negation" not in results:
+        results.add("negation", report_negation(evaluation, negations, known, ecgs, records, run))
+    print(open_vocabulary_table([results.content]), negation_table([results.content]), sep="\n\n")
+    print(f"Written to {results.path}.")
+
+
+def same_labels(known: LabelPrompts, unseen: LabelPrompts) -> LabelPrompts:
+    """The known phrases of the labels that have unseen ones, so that both are judged on the same labels."""
+    phrases = {label: own for label, own in known.phrases.items() if label in unseen.phrases}
+    if list(phrases) != unseen.labels:
+        raise ValueError(
+            f"--unseen, task {unseen.task}: its labels must be some of {', '.join(known.labels)}, in that order."
+        )
+    return LabelPrompts(known.task, known.column, phrases, known.denials, known.source)
+
+
+def refuse_known(unseen: list[LabelPrompts], evaluation: Evaluation, file: Path) -> None:
+    """Refuse wordings that a training on the reports of this archive could have shown the model.
+
+    Raises:
+        ValueError: Names them.
+    """
+    texts = training_texts(evaluation.splits["train"]["statements"][:])
+    if known := known_wordings(unseen, texts):
+        raise ValueError(
+            f"--unseen {file}: {len(known)} wordings are no test, training texts have them: "
+            f"{'; '.join(known[:5])}{' …' if known[5:] else ''}. Take them out of one or the other."
+        )
+
+
+def report_wordings(
+    evaluation: Evaluation,
+    prompt: LabelPrompts,
+    ecgs: EcgEmbeddings,
+    untrained: EcgEmbeddings,
+    labelled: np.ndarray,
+    records: TaskRecords,
+    run: RunArguments,
+) -> dict[str, Any]:
+    """All figures of one task under one set of wordings: pooled as in zero-shot classification, and one at a time."""
+    model, tokenizer = evaluation.checkpoint.model, evaluation.checkpoint.processor.tokenizer
+    scores, baseline = (
+        score_labels(model, tokenizer, prompt, source.embeds[labelled], PromptOptions()).double().numpy()
+        for source in (ecgs, untrained)
+    )
+    report = report_scores(scores, records, num_resamples=run.num_resamples, seed=run.seed)
+    report["single_wordings"] = report_single_wordings(
+        model, tokenizer, prompt, ecgs.embeds[labelled], records, num_resamples=run.num_resamples, seed=run.seed
+    )
+    report["baselines"] = {
+        **constant_baselines(records.targets[records.evaluated]),
+        "random_encoder": summarise_scores(baseline, records),
+    }
+    report["prompts"] = {"source": prompt.source, "num_phrases": sum(map(len, prompt.phrases.values()))}
+    return report
+
+
+def report_negation(
+    evaluation: Evaluation,
+    negations: dict[str, list[Negation]],
+    known: list[LabelPrompts],
+    ecgs: EcgEmbeddings,
+    records: dict[str, tuple[np.ndarray, TaskRecords]],
+    run: RunArguments,
+) -> dict[str, Any]:
+    """Denials and contradictions, on the judged records whose report states the label; without reports, its label."""
+    judged = evaluation.records.evaluated
+    rows = np.flatnonzero(judged)
+    statements = evaluation.records.dataset["statements"][:]
+    statements = [statements[row] for row in rows]
+    said = [[text for own in record for text in (own, *broader_statements(own))] for record in statements]
+    stating: dict[str, dict[str, np.ndarray]] = {}
+    of_task = {}
+    for prompt in known:
+        labelled, task_records = records[prompt.task]
+        of_task[prompt.task] = labelled[judged], task_records.keep(task_records.evaluated)
+        targets = np.zeros((len(rows), len(prompt.labels)), dtype=bool)
+        targets[labelled[judged]] = of_task[prompt.task][1].targets
+        stating[prompt.task] = {
+            entry.label: states(said, (entry.stated, *prompt.phrases[entry.label]))
+            if any(statements)
+            else targets[:, prompt.labels.index(entry.label)]
+            for entry in negations.get(prompt.task, ())
+        }
+    return report_negations(
+        evaluation.checkpoint.model,
+        evaluation.checkpoint.processor.tokenizer,
+        negations,
+        ecgs.embeds[judged],
+        of_task,
+        stating,
+        evaluation.records.cluster[judged],
+        num_resamples=run.num_resamples,
+        seed=run.seed,
+    )
+
+
+if __name__ == "__main__":
+    main(*parse_arguments([ChosenOnArguments, RunArguments, OpenVocabularyArguments], description=__doc__))
