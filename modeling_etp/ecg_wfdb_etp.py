@@ -28,8 +28,8 @@ from .ecg_wfdb_header_etp import WfdbHeader, open_beside, read_wfdb_header
 
 NO_SAMPLE = -32768  # WFDB's "no sample" of format 16
 
-# Of a day at 500 Hz float64 numbers of all samples would take 4 GB, twice.
-_SAMPLES_AT_A_TIME = 1_000_000
+# Long recordings are scaled in parts: float64 numbers of a whole day at 500 Hz would take 4 GB, twice.
+_SAMPLES_AT_A_TIME = 100_000
 
 _PLAIN = {"16": "<i2", "61": ">i2"}
 

@@ -96,7 +96,7 @@ def run_process(rank: int, sizes: tuple[int, ...], folder: str) -> None:
         init_method=f"file://{folder}/rendezvous",
         rank=rank,
         world_size=len(sizes),
-        timeout=datetime.timedelta(seconds=60),
+        timeout=datetime.timedelta(seconds=240),
     )
     rows = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
     results = {"world size": torch.tensor(dist.get_world_size())}
