@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real check format bench weights docs robustness clean
+.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights docs robustness clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,14 @@ robustness: $(READY) ## Fuzz every target COUNT times, attack checkpoints, block
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -n 0 tests/robustness -m 'slow or not slow' --timeout 0 --fuzz-count $(COUNT)
 	PYTHONPATH=.:tests:tests/robustness $(BIN)/python tests/robustness/compare_with_wfdb.py 5000
 
+COVERING := $(addprefix tests/,datasets files label_sets modeling pipeline preprocessing statements synthetic)
+
+coverage: $(READY) ## Lines and branches of modeling_etp and datasets_scripts that their tests run: fails below 95%
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --cov -m 'not gpu and not network and not real_data' $(COVERING)
+
+mutation: $(READY) ## Change loss, feature extractor and readers at random and count what tests notice; MUTANTS=changes per file
+	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/mutation.py $(MUTANTS)
+
 test-real: $(READY) ## Counts, signals and a short training on the real archives in DATA
 	@test -n "$(DATA)" || { echo "DATA is missing: make test-real DATA=folder/with/ptb-xl/and/cpsc2018"; exit 2; }
 	$(BIN)/pytest -q -m real_data --data=$(DATA) --timeout 1800
@@ -72,4 +80,4 @@ docs: $(READY) ## The documentation with its API reference as pages in build/sit
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## Remove what the targets made, but not .venv
-	rm -rf build dist runs *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf build dist runs mutants .coverage *.egg-info .pytest_cache .ruff_cache .mypy_cache
