@@ -14,8 +14,9 @@ COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY modeling_etp modeling_etp
 COPY datasets_scripts datasets_scripts
 COPY etp etp
-# The index of CPU wheels: those of PyPI bring gigabytes of CUDA.
-RUN pip install --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt ".[app]"
+# The index of CPU wheels, or a mirror of it: those of PyPI bring gigabytes of CUDA.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN pip install --extra-index-url "$TORCH_INDEX" -c constraints.txt ".[app]"
 COPY app.py ./
 
 # Uploads pass through /tmp and nothing else is written: the image runs with --read-only --tmpfs /tmp too.

@@ -23,6 +23,7 @@ from etp.pretraining.preflight import check_before_computing, check_processes, c
 from etp.pretraining.records import Split, load_split, open_splits
 from etp.pretraining.sharding import cut_like, enable_sharding, whole
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
+from etp.saving import save_whole
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
@@ -163,8 +164,7 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
         weights = whole(trainer.module.model.state_dict())
     if not trainer.accelerator.is_main_process:
         return
-    trainer.module.model.save_pretrained(output_dir, state_dict=weights)
-    processor.save_pretrained(output_dir)
+    save_whole(trainer.module.model, processor, output_dir, state_dict=weights)
     logger.info("Saved the model and its processor in %s.", output_dir)
 
 

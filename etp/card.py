@@ -55,12 +55,7 @@ def make_card(
     Raises:
         ValueError: If a result is of another model, or the card is none that `huggingface_hub` reads.
     """
-    for result in results:
-        if result["checkpoint_sha256"] != checkpoint.weights_sha256:
-            raise ValueError(
-                f"the results {result['name']!r} ({result['kind']}) are of the weights {result['checkpoint_sha256'][:12]}, "
-                f"the card is for {checkpoint.weights_sha256[:12]}. Evaluate this model, or leave them out."
-            )
+    check_results(checkpoint, results)
     run = training_facts(checkpoint.folder)
     datasets = dict.fromkeys([*([run["dataset"]] if run else []), *(result["dataset"] for result in results)])
     emissions = {"emissions": co2_grams, "source": "measured by the authors", "training_type": "pre-training"}
@@ -79,6 +74,20 @@ def make_card(
     )
     body = _body(checkpoint, results, run, repo_id=repo_id, license=license, co2_grams=co2_grams)
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")  # parses the metadata, and refuses what it can't
+
+
+def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse results of other weights.
+
+    Raises:
+        ValueError: Names the result and both weights.
+    """
+    for result in results:
+        if result["checkpoint_sha256"] != checkpoint.weights_sha256:
+            raise ValueError(
+                f"the results {result['name']!r} ({result['kind']}) are of the weights {result['checkpoint_sha256'][:12]}, "
+                f"the card is for {checkpoint.weights_sha256[:12]}. Evaluate this model, or leave them out."
+            )
 
 
 def training_facts(folder: Path) -> dict[str, Any] | None:

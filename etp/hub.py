@@ -1,7 +1,9 @@
 """Share models, data sets and the metric through the Hub: each push is one commit, and nothing pickled leaves."""
 
+import json
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -14,16 +16,18 @@ from huggingface_hub import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from etp.card import CARD_FILE, DEFAULT_LICENSE, make_card
+from etp.card import CARD_FILE, DEFAULT_LICENSE, check_results, make_card
 from etp.evaluation.checkpoints import WEIGHT_FILES, Checkpoint, load_checkpoint
+from etp.evaluation.results import RESULTS_FOLDER, load_results, results_beside
+from etp.saving import save_whole
 from modeling_etp.modeling_etp import ETPModel
-from modeling_etp.pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 
 WEIGHTS_INDEX = "model.safetensors.index.json"
 # Formats that may run code when they are opened.
 PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
-# Of an earlier push: two sets of weights, or code that nothing imports any more, would lie side by side.
-REPLACED = (".safetensors", ".safetensors.index.json", ".py")
+# Of an earlier push: two sets of weights, or code that nothing imports any more, would lie side by side, and results
+# would be of other weights.
+REPLACED = re.compile(rf"(.*\.(safetensors|safetensors\.index\.json|py)|{RESULTS_FOLDER}/.*)\Z")
 
 RepoType = Literal["model", "dataset", "space"]
 
@@ -47,12 +51,12 @@ def push_model(
     checkpoint: Checkpoint,
     repo_id: str,
     *,
-    results: Sequence[Mapping[str, Any]] = (),
+    results: Mapping[str, Mapping[str, Any]] | None = None,
     license: str = DEFAULT_LICENSE,
     co2_grams: float | None = None,
     private: bool = True,
 ) -> str:
-    """Push model, processor, the code that runs them, and the model card.
+    """Push model, processor, the code that runs them, its results, and the model card.
 
     The weights are pushed byte by byte as they are, so that the hash in every result names them there too. A
     README.md in the checkpoint's folder is taken as the card.
@@ -60,7 +64,9 @@ def push_model(
     Args:
         checkpoint: From [`~etp.evaluation.checkpoints.load_checkpoint`].
         repo_id: `user/name`; made if missing.
-        results, license, co2_grams: For the card, see [`~etp.card.make_card`].
+        results: File name -> content of results files, for the card and the folder `results`, where `app.py` finds
+            what calibrates the scores; `None`: those in the folder `results` of the checkpoint.
+        license, co2_grams: For the card, see [`~etp.card.make_card`].
         private: Whether a new repository is private.
 
     Returns:
@@ -70,14 +76,21 @@ def push_model(
         ValueError: If a result is of another model, or the name is impossible.
         OSError: If the Hub can't be reached or refuses.
     """
+    if results is None:
+        results = {path.name: load_results(path) for path in results_beside(checkpoint.folder)}
     with TemporaryDirectory() as temporary:
         folder = stage_model(checkpoint, Path(temporary))
+        # All of it before anything is sent: a result of another model is to stop the push, not to follow it.
+        contents = list(results.values())
+        check_results(checkpoint, contents)
         own_card = checkpoint.folder / CARD_FILE
-        # Made before anything is sent: a result of another model is to stop the push, not to follow it.
         card = own_card.read_text(encoding="utf-8") if own_card.is_file() else None
         if card is None:
-            card = str(make_card(checkpoint, results, repo_id=repo_id, license=license, co2_grams=co2_grams))
+            card = str(make_card(checkpoint, contents, repo_id=repo_id, license=license, co2_grams=co2_grams))
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
+        for name, content in results.items():
+            (folder / RESULTS_FOLDER).mkdir(exist_ok=True)
+            (folder / RESULTS_FOLDER / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return _commit(folder, reserve_repo(repo_id, private=private), "model", replaced=REPLACED)
 
 
@@ -122,8 +135,7 @@ def stage_model(checkpoint: Checkpoint, folder: Path) -> Path:
     """
     # In the precision of its file, which `load_checkpoint` widens.
     model = ETPModel.from_pretrained(checkpoint.folder, dtype="auto")
-    pipeline = ZeroShotEcgClassificationPipeline(model=model, processor=checkpoint.processor, task=TASK, device="cpu")
-    pipeline.save_pretrained(folder)
+    save_whole(model, checkpoint.processor, folder)
     for pattern in (WEIGHT_FILES, WEIGHTS_INDEX):
         for path in folder.glob(pattern):
             path.unlink()
@@ -152,11 +164,11 @@ def _files(folder: Path) -> list[Path]:
     ]
 
 
-def _commit(folder: Path, repo_id: str, repo_type: RepoType, *, replaced: tuple[str, ...] = ()) -> str:
+def _commit(folder: Path, repo_id: str, repo_type: RepoType, *, replaced: re.Pattern | None = None) -> str:
     api = HfApi()
     paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     there = api.list_repo_files(repo_id, repo_type=repo_type) if replaced else []
-    stale = [name for name in there if replaced and name.endswith(replaced) and name not in paths]
+    stale = [name for name in there if replaced and replaced.match(name) and name not in paths]
     operations: list[Any] = [
         *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in paths.items()),
         *(CommitOperationDelete(path_in_repo=name) for name in stale),

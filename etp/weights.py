@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from etp.pretraining.options import OptionError
 from etp.pretraining.towers import text_model_path
+from etp.saving import save_whole
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
@@ -88,11 +89,11 @@ def join(detached: Path, destination: Path) -> Path:
             f"{text_model / WEIGHTS} is not the text tower that {detached} was trained with (SHA-256 {tower['sha256']}). "
             "Install the version named in constraints.txt."
         )
-    ETPModel.from_ecg_text_pretrained(detached, text_model).save_pretrained(destination)
-    _copy(detached, destination, *TRAINING)
     tokenizer = AutoTokenizer.from_pretrained(text_model)
     tokenizer.model_max_length = tower["max_tokens"]
-    ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer).save_pretrained(destination)
+    processor = ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer)
+    save_whole(ETPModel.from_ecg_text_pretrained(detached, text_model), processor, destination)
+    _copy(detached, destination, *TRAINING)
     return destination
 
 

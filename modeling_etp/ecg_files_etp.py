@@ -154,7 +154,7 @@ def _wfdb_header(path: Path, head: bytes) -> Path | None:
     """The header of the WFDB record that a file is or belongs to."""
     if path.suffix in (".dat", ".mat") and (header := path.with_suffix(".hea")).is_file():
         return header
-    return path if path.suffix == ".hea" or _looks_like_wfdb(head) else None
+    return path if path.suffix == ".hea" or looks_like_wfdb(head) else None
 
 
 def _recognise(head: bytes, name: str) -> str:
@@ -176,14 +176,16 @@ def _recognise(head: bytes, name: str) -> str:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text[:1] == b"<" or head[:4] in (b"\xff\xfe<\x00", b"\xfe\xff\x00<"):
         return "XML"
-    if _looks_like_wfdb(head):
+    if looks_like_wfdb(head):
         raise EcgFormatError(name, "a WFDB header, whose samples are in another file. Pass the path of the header.")
     if _looks_like_text(head):
         return "table"
     raise EcgFormatError(name, f"no known ECG format. Known are {_KNOWN}; a .dat needs its .hea beside it.")
 
 
-def _looks_like_wfdb(head: bytes) -> bool:
+def looks_like_wfdb(head: bytes) -> bool:
+    """Whether these bytes, or the first of them, are a WFDB header's."""
+    head = head[:_HEAD_BYTES]
     first = _WFDB_FIRST_LINE.match(head)
     return first is not None and bool(_WFDB_SECOND_LINE.match(head, first.end()))
 
@@ -225,6 +227,7 @@ __all__ = [
     "EcgUnsafeError",
     "WfdbHeader",
     "canonical_lead",
+    "looks_like_wfdb",
     "parse_wfdb_header",
     "read_ecg",
     "read_wfdb",

@@ -3,20 +3,16 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from types import GeneratorType
 from typing import Any
-from urllib import request
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .ecg_files_etp import EcgFileError, EcgRecording, read_ecg
+from .ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
+from .ecg_urls_etp import is_url, read_ecg_url
 from .leads_etp import STANDARD_LEADS
-
-MAX_DOWNLOAD_BYTES = 100_000_000  # 12 leads at 500 Hz for two hours
-DOWNLOAD_TIMEOUT_SECONDS = 30
 
 NO_SAMPLE = -32768  # in the int16 µV of the dataset builders, as in WFDB
 
@@ -77,17 +73,22 @@ def open_ecg(
 
 def _from_mapping(ecg: Mapping, name: str, sampling_rate, lead_names, units) -> EcgInput:
     if "record_id" in ecg:
+        if np.ndim(ecg["record_id"]):
+            raise ValueError(
+                "ECG: expected one row of a dataset, got several as a dict of columns. Pass the dataset itself, e.g. "
+                "`dataset.select(range(2))` in place of `dataset[:2]`."
+            )
         name = f"record {ecg['record_id']}"
+    if "array" not in ecg and "ecg" not in ecg:
+        raise ValueError(
+            f'{name}: expected a dict with "array" (mV) or a dataset row with "ecg" (int16 µV), got the keys '
+            f"{sorted(map(str, ecg))}. Rename the column of the signal."
+        )
     rate = _one_rate(name, ecg.get("sampling_rate"), sampling_rate)
     lead_names = _as_names(ecg.get("lead_names", lead_names))
     units = ecg.get("units", units)
     if "array" in ecg:
         return EcgInput(name, _as_signal(ecg["array"], name), rate, lead_names, units or "mV")
-    if "ecg" not in ecg:
-        raise ValueError(
-            f'{name}: expected a dict with "array" (mV) or a dataset row with "ecg" (int16 µV), got the keys '
-            f"{sorted(map(str, ecg))}. Rename the column of the signal."
-        )
     signal = _as_signal(ecg["ecg"], name)
     lead_names = lead_names or STANDARD_LEADS
     if signal.dtype.kind in "iu" and units is None:
@@ -144,41 +145,32 @@ def _read(source: Any, name: str, **stated) -> tuple[str, EcgRecording]:
     """Name and content of a path, a URL, or a file in memory."""
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
-        if not name.lower().startswith(("http://", "https://")):
-            return name, read_ecg(source, **stated)
-        source = download(name)
+        return name, read_path_or_url(name, **stated)
     try:
         return name, read_ecg(source, **stated)
-    except EcgFileError as error:  # which knows the content only, not where it is from
+    except EcgFileError as error:  # which knows the content only, not which ECG it is
         raise type(error)(name, error.problem) from error
 
 
-def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES) -> bytes:
-    """Content of an http(s) URL.
+def read_path_or_url(source: str, **stated: Any) -> EcgRecording:
+    """Read the ECG file at a path or an http(s) URL.
+
+    Args:
+        stated: `sampling_rate`, `lead_names`, `units`, as `read_ecg` takes them.
 
     Raises:
-        EcgFileError: If it cannot be fetched or is larger than `max_bytes`.
+        EcgFileError: If it cannot be fetched or read.
     """
-    # Without the handlers of the standard opener that a redirection could lead to: local files, FTP.
-    opener = request.OpenerDirector()
-    for handler in (
-        request.ProxyHandler,
-        request.HTTPHandler,
-        request.HTTPSHandler,
-        request.HTTPRedirectHandler,
-        request.HTTPDefaultErrorHandler,
-        request.HTTPErrorProcessor,
-        request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
+    if is_url(source):
+        return read_ecg_url(source, **stated)
     try:
-        with opener.open(url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response:
-            content = response.read(max_bytes + 1)
-    except (OSError, HTTPException, ValueError) as error:
-        raise EcgFileError(url, f"could not be downloaded ({error}). Check the address, or pass a path.") from error
-    if len(content) > max_bytes:
-        raise EcgFileError(url, f"larger than {max_bytes / 1e6:g} MB. Download it and pass its path.")
-    return content
+        return read_ecg(source, **stated)
+    except EcgFileNotFoundError as error:
+        scheme, separator, _ = source.partition("://")
+        if not (separator and scheme.isalnum()):
+            raise
+        problem = f"{scheme} addresses aren't fetched, only http and https. Download the file and pass its path."
+        raise EcgFileNotFoundError(source, problem) from error
 
 
 def is_one_ecg(ecg: Any) -> bool:
@@ -247,4 +239,13 @@ def batched(items: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
-__all__ = ["EcgInput", "NumberedEcgs", "as_inputs", "batched", "download", "is_one_ecg", "open_ecg", "open_numbered"]
+__all__ = [
+    "EcgInput",
+    "NumberedEcgs",
+    "as_inputs",
+    "batched",
+    "is_one_ecg",
+    "open_ecg",
+    "open_numbered",
+    "read_path_or_url",
+]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
+from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
     _load_tokenizer = None
 
     model: "ETPModel"
+    processor: ETPProcessor  # of the two parts, however they came
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -74,6 +76,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                     f"the pipeline has no {name}. Pass `{name}=` or `processor=`, or load a folder that "
                     "`ETPProcessor.save_pretrained` wrote to."
                 )
+        # The one that was given may be of other parts than those that were given beside it.
+        self.processor = ETPProcessor(self.feature_extractor, self.tokenizer)
         self.model.eval()
         self._label_cache = LabelCache()
 
@@ -285,7 +289,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         super().save_pretrained(save_directory, **kwargs)
         # It was set for the file only; on the living configuration it would be saved with the model from now on.
         self.model.config.__dict__.pop("custom_pipelines", None)
-        ETPProcessor(self.feature_extractor, self.tokenizer).save_pretrained(save_directory)
+        self.processor.save_pretrained(save_directory)
 
 
 # What `transformers.pipeline` hands on to the class beside the user's own arguments.
@@ -301,16 +305,20 @@ def _check_numbers(
     threshold: float | None = None,
     **_,
 ) -> None:
-    if not 0 <= window_overlap < 1:
-        raise ValueError(f"`window_overlap` is a share of the window in [0, 1), got {window_overlap}. Use e.g. 0.5.")
+    if not (_is_number(window_overlap) and 0 <= window_overlap < 1):
+        raise ValueError(f"`window_overlap` is a share of the window in [0, 1), got {window_overlap!r}. Use e.g. 0.5.")
     if window_pooling not in WINDOW_POOLINGS:
         raise ValueError(f"`window_pooling` must be one of {', '.join(WINDOW_POOLINGS)}, got {window_pooling!r}.")
     if phrase_pooling not in PHRASE_POOLINGS:
         raise ValueError(f"`phrase_pooling` must be one of {', '.join(PHRASE_POOLINGS)}, got {phrase_pooling!r}.")
     if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
         raise ValueError(f"`top_k` must be a whole number of at least 1, or None for all labels, got {top_k!r}.")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"`threshold` is a score between 0 and 1, got {threshold}.")
+    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
+        raise ValueError(f"`threshold` is a score between 0 and 1, got {threshold!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 __all__ = ["TASK", "ZeroShotEcgClassificationPipeline"]

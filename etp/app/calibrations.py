@@ -10,12 +10,10 @@ import numpy as np
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set
 from etp.evaluation.calibration import PlattScaling
 from etp.evaluation.checkpoints import Checkpoint
-from etp.evaluation.results import load_results
+from etp.evaluation.results import load_results, results_beside
 from modeling_etp.zero_shot_etp import check_labels
 
 from .sources import AppError
-
-RESULTS_FOLDER = "results"  # in a checkpoint
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def find_calibrations(checkpoint: Checkpoint, files: Iterable[Path] | None = Non
     Raises:
         AppError: If a file is no results file, or of another model.
     """
-    files = sorted((checkpoint.folder / RESULTS_FOLDER).glob("*.json")) if files is None else files
+    files = results_beside(checkpoint.folder) if files is None else files
     found = []
     for file in files:
         try:

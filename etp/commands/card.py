@@ -1,11 +1,16 @@
 """`etp card`: the model card that `etp push` would push, to read and to edit before."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import UsageError
 from .files import write
 from .models import open_checkpoint
+
+if TYPE_CHECKING:
+    from etp.evaluation.checkpoints import Checkpoint
 
 HELP = "write the model card of a checkpoint, to edit it before it is pushed"
 
@@ -21,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--results", nargs="+", default=[], metavar="JSON", help="files of evaluate_*.py of this model"
+        "--results",
+        nargs="+",
+        type=Path,
+        metavar="JSON",
+        help="files of evaluate_*.py of this model; those in its folder results/ if omitted",
     )
     parser.add_argument("--license", default="apache-2.0", help="of the weights, as the Hub spells it (apache-2.0)")
     parser.add_argument("--co2_grams", type=float, metavar="G", help="emissions of the training, if you measured them")
@@ -32,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None and args.output.exists():
         raise UsageError(f"-o {args.output} exists already, perhaps edited. Delete it, or choose another name.")
-    results = read_results(args)
     checkpoint = open_checkpoint(args.model)
+    results = list(read_results(args.results, checkpoint).values())
     repo_id = args.repo or checkpoint.folder.resolve().name
     card = make_card(checkpoint, results, repo_id=repo_id, license=args.license, co2_grams=args.co2_grams)
     if args.output is None:
@@ -44,15 +53,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_results(args: argparse.Namespace) -> list[dict]:
-    """Contents of the results files.
+def read_results(files: Sequence[Path] | None, checkpoint: "Checkpoint") -> dict[str, dict]:
+    """File name -> content of results files; those that the checkpoint carries if none are named.
 
     Raises:
-        UsageError: If one is none.
+        UsageError: If one is none, or two have the same name.
     """
-    from etp.evaluation.results import load_results
+    from etp.evaluation.results import load_results, results_beside
 
+    files = results_beside(checkpoint.folder) if files is None else files
+    names = [path.name for path in files]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"--results: {', '.join(repeated)} is the name of several files. Rename one of them.")
     try:
-        return [load_results(path) for path in args.results]
+        return {path.name: load_results(path) for path in files}
     except ValueError as error:
         raise UsageError(f"--results: {error}") from error

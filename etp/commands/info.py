@@ -12,7 +12,9 @@ HELP = "say what a model, a search index or an ECG file is"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="MODEL|INDEX|FILE", help="folder of a model or index, Hub name, or ECG file")
+    parser.add_argument(
+        "what", metavar="MODEL|INDEX|FILE", help="folder of a model or index, Hub name, ECG file or URL"
+    )
     add_reading_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -64,9 +66,9 @@ def file_facts(path: str, args: argparse.Namespace) -> dict[str, Any]:
     """Leads, rate, length and values of an ECG file, and what it says of itself."""
     import numpy as np
 
-    from modeling_etp.ecg_files_etp import read_ecg
+    from modeling_etp.ecg_inputs_etp import read_path_or_url
 
-    recording = read_ecg(path, sampling_rate=args.sampling_rate, lead_names=args.lead_names, units=args.units)
+    recording = read_path_or_url(path, sampling_rate=args.sampling_rate, lead_names=args.lead_names, units=args.units)
     signal = recording.signal
     finite = signal[np.isfinite(signal)]
     return {

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,19 @@ def read_labels(args: argparse.Namespace) -> dict[str, tuple[str, ...]] | None:
     given, flag = _given(args)
     if given is None:
         return None
-    try:
-        if args.template:
+    with _named(flag):
+        labels = check_labels(given)
+    if args.template:
+        with _named("--template"):
             check_templates(args.template)
-        return check_labels(given)
+    return labels
+
+
+@contextmanager
+def _named(flag: str) -> Iterator[None]:
+    """Say of which flag it is that a value cannot be used."""
+    try:
+        yield
     except (ValueError, TypeError) as error:
         raise UsageError(f"{flag}: {error}") from error
 

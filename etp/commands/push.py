@@ -29,11 +29,11 @@ def run(args: argparse.Namespace) -> int:
     if args.repo_type == "model":
         from etp.hub import push_model
 
-        results = read_results(args)
+        checkpoint = open_checkpoint(args.folder)
         url = push_model(
-            open_checkpoint(args.folder),
+            checkpoint,
             args.repo,
-            results=results,
+            results=read_results(args.results, checkpoint),
             license=args.license,
             co2_grams=args.co2_grams,
             private=not args.public,

@@ -11,6 +11,7 @@ import numpy as np
 from .provenance import identity_sha256, provenance
 
 FORMAT_VERSION = 1
+RESULTS_FOLDER = "results"  # in a checkpoint: what was found of this very model
 
 
 class ResultsFile:
@@ -99,6 +100,11 @@ def to_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def results_beside(checkpoint: Path) -> list[Path]:
+    """The results files that a checkpoint's folder carries."""
+    return sorted((checkpoint / RESULTS_FOLDER).glob("*.json"))
 
 
 def load_results(path: str | Path) -> dict[str, Any]:

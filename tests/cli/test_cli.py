@@ -193,7 +193,7 @@ def usage_errors(checkpoint_dir: Path, ecg: Path, tmp_path: Path) -> dict[str, t
         "label file missing": (["classify", ecg, *model, "--label_set", "no.json"], "can't be read as JSON"),
         "label file no JSON": (["classify", ecg, *model, "--label_set", no_json], "can't be read as JSON"),
         "label file a number": (["classify", ecg, *model, "--label_set", number], "expected [label, …]"),
-        "template": (["classify", ecg, *model, *labels, "--template", "ECG"], "must hold {}"),
+        "template": (["classify", ecg, *model, *labels, "--template", "ECG"], "--template: a template must hold {}"),
         "top_k": (["classify", ecg, *model, *labels, "--top_k", 0], "`top_k` must be a whole number"),
         "threshold": (["classify", ecg, *model, *labels, "--threshold", 7], "between 0 and 1"),
         "device": (["classify", ecg, *model, *labels, "--device", "abacus"], "--device abacus: "),

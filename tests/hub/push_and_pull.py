@@ -1,17 +1,22 @@
-"""python push_and_pull.py CHECKPOINT PARQUET METRIC: push with `etp push` to the Hub of HF_ENDPOINT, and load the rest again."""
+"""python push_and_pull.py CHECKPOINT RESULTS PARQUET METRIC: push with `etp push` to the Hub of HF_ENDPOINT, and load the rest again."""
 
 import sys
 
 import datasets
 
+from etp.app.calibrations import find_calibrations
 from etp.cli import main
+from etp.evaluation.checkpoints import load_checkpoint
 
-checkpoint, parquet, metric = sys.argv[1:]
+checkpoint, results, parquet, metric = sys.argv[1:]
 datasets.disable_progress_bars()
 assert main(["push", checkpoint, "user/etp-tiny"]) == 0
-assert main(["push", checkpoint, "user/etp-tiny", "--public"]) == 0  # once more, over the first
+assert main(["push", checkpoint, "user/etp-tiny", "--public", "--results", results]) == 0  # once more, over the first
 assert main(["push", parquet, "user/ptb-xl", "--repo_type", "dataset"]) == 0
 assert main(["push", metric, "user/ecg_zero_shot", "--repo_type", "space"]) == 0
+
+pulled = load_checkpoint("user/etp-tiny")  # with what calibrates its scores
+assert [calibration.task for calibration in find_calibrations(pulled)] == ["superclass"]
 
 rows = datasets.load_dataset("user/ptb-xl", "100hz", split="test")
 local = datasets.load_dataset(parquet, "100hz", split="test")

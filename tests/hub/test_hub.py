@@ -13,6 +13,7 @@ from hub_stub import HubStub
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+import evaluate_zeroshot
 from etp.archive_export import export_parquet
 from etp.archives import open_archive
 from etp.commands.models import make_classifier, open_checkpoint
@@ -77,11 +78,15 @@ def test_half_precision_stays_as_it_is(checkpoint_dir, tmp_path):
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
 
 
-def test_a_result_of_another_model_stops_the_push_before_anything_is_sent(checkpoint_dir, hub, monkeypatch):
+def test_a_result_of_another_model_stops_the_push_before_anything_is_sent(checkpoint_dir, hub, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     other = {"name": "other", "kind": "zero_shot", "checkpoint_sha256": "0" * 64}
     with pytest.raises(ValueError, match="the results 'other'"):
-        push_model(load_checkpoint(checkpoint_dir), "user/etp-tiny", results=[other])
+        push_model(load_checkpoint(checkpoint_dir), "user/etp-tiny", results={"other.json": other})
+    with_own_card = shutil.copytree(checkpoint_dir, tmp_path / "carded")
+    (with_own_card / "README.md").write_text("---\nlicense: mit\n---\n")
+    with pytest.raises(ValueError, match="the results 'other'"):
+        push_model(load_checkpoint(with_own_card), "user/etp-tiny", results={"other.json": other})
     assert not hub.repos
 
 
@@ -109,19 +114,30 @@ def test_model_data_set_and_space_go_up_and_run_from_there(
     splits = open_archive("ptb_xl", archive_dir, cache_dir=arrow_cache)
     parquet = export_parquet(splits, tmp_path / "parquet", name="ptb_xl", config="100hz")
     metric = ROOT / "metrics" / "ecg_zero_shot"
-    hub.repos["user/etp-tiny"] = {"old.py": b"", "model-00001-of-00002.safetensors": b"", "notes.txt": b"kept"}
+    stale = {"old.py", "model-00001-of-00002.safetensors", "results/of-other-weights.json"}
+    hub.repos["user/etp-tiny"] = dict.fromkeys(stale, b"") | {"notes.txt": b"kept"}
+    results = tmp_path / "zero-shot.json"
+    evaluate = ["--model", checkpoint_dir, "--data_dir", archive_dir, "--cache_dir", arrow_cache, "--output", results]
+    evaluate += "--tasks superclass --num_resamples 5 --name tiny".split()
+    assert evaluate_zeroshot.main(list(map(str, evaluate))) in (0, None)
     hub.created["user/etp-tiny"] = {"type": "model"}
-    urls = clean_process("push_and_pull.py", checkpoint_dir, parquet, metric, with_packages=True).split()
+    urls = clean_process("push_and_pull.py", checkpoint_dir, results, parquet, metric, with_packages=True).split()
 
     assert hub.commits == len(urls) == 4  # one commit a push
     assert urls[0].startswith(f"{hub.url}/user/etp-tiny/commit/")
     assert hub.created["user/ecg_zero_shot"] | {"type": "space", "sdk": "gradio"} == hub.created["user/ecg_zero_shot"]
     assert hub.created["user/ptb-xl"]["visibility"] == "private"
     pushed = hub.repos["user/etp-tiny"]
-    assert {"old.py", "model-00001-of-00002.safetensors"}.isdisjoint(pushed)
+    assert stale.isdisjoint(pushed)
     assert pushed["notes.txt"] == b"kept"
     assert pushed["model.safetensors"] == (checkpoint_dir / "model.safetensors").read_bytes()
-    assert ModelCard(pushed["README.md"].decode()).data.pipeline_tag == "zero-shot-classification"
+    card = ModelCard(pushed["README.md"].decode()).data
+    assert card.pipeline_tag == "zero-shot-classification"
+    assert pushed["results/zero-shot.json"] == results.read_bytes()
+    macro_auroc = json.loads(results.read_text())["tasks"]["superclass"]["macro_auroc"]
+    assert {found.metric_value for found in card.eval_results if found.metric_type == "roc_auc"} == {
+        pytest.approx(macro_auroc, abs=1e-5)
+    }
 
     ecg = next(archive_dir.rglob("00001_lr.hea"))
     result = json.loads(clean_process("load_again.py", "user/etp-tiny", ecg, with_packages=False).splitlines()[-1])

@@ -10,10 +10,11 @@ import pytest
 import torch
 from transformers.pipelines.pt_utils import KeyDataset
 
-from modeling_etp import ecg_inputs_etp
+from modeling_etp import ecg_urls_etp
 from modeling_etp.ecg_files_etp import EcgFileError
-from modeling_etp.ecg_inputs_etp import download, open_ecg
+from modeling_etp.ecg_inputs_etp import open_ecg
 from modeling_etp.ecg_recording_etp import EcgRecording
+from modeling_etp.ecg_urls_etp import download
 from modeling_etp.leads_etp import STANDARD_LEADS
 
 LABELS = ["normal ecg", "atrial fibrillation", "sinus rhythm"]
@@ -43,17 +44,19 @@ def npy(millivolts):
 
 @pytest.fixture
 def serve():
-    """A web server on the loopback interface that answers every path with the given content."""
+    """A web server on the loopback interface that answers every path with the given content, or by file name."""
     servers = []
 
-    def start(content: bytes, *, status: int = 200, location: str | None = None) -> str:
+    def start(content: bytes | dict[str, bytes], *, status: int = 200, location: str | None = None) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                self.send_response(status)
+                name = self.path.rpartition("/")[2].partition("?")[0]
+                known = not isinstance(content, dict) or name in content
+                self.send_response(status if known else 404)
                 if location is not None:
                     self.send_header("Location", location)
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(content.get(name, b"") if isinstance(content, dict) else content)
 
             def log_message(self, *_):
                 """Keep the test's output clean."""
@@ -81,7 +84,9 @@ def test_a_path_as_text_or_object(classifier, expected, npy, tmp_path):
         assert_same(classifier(source, LABELS, sampling_rate=100), expected)
 
 
-def test_a_wfdb_record_states_its_own_rate_and_leads(classifier, expected, microvolts, tmp_path):
+@pytest.fixture
+def wfdb_record(microvolts, tmp_path):
+    """Path of a record whose leads are in another order, without suffix."""
     wfdb = pytest.importorskip("wfdb")
     order = ["V6", *STANDARD_LEADS[:11]]
     wfdb.wrsamp(
@@ -95,7 +100,11 @@ def test_a_wfdb_record_states_its_own_rate_and_leads(classifier, expected, micro
         baseline=[0] * 12,
         write_dir=str(tmp_path),
     )
-    assert_same(classifier(tmp_path / "r1", LABELS), expected)
+    return tmp_path / "r1"
+
+
+def test_a_wfdb_record_states_its_own_rate_and_leads(classifier, expected, wfdb_record):
+    assert_same(classifier(wfdb_record, LABELS), expected)
 
 
 def test_the_bytes_of_a_file_and_an_open_file(classifier, expected, npy):
@@ -105,6 +114,29 @@ def test_the_bytes_of_a_file_and_an_open_file(classifier, expected, npy):
 
 def test_a_url(classifier, expected, npy, serve):
     assert_same(classifier(serve(npy), LABELS, sampling_rate=100), expected)
+
+
+def test_the_url_of_a_wfdb_header_brings_its_signal_file(classifier, expected, wfdb_record, serve):
+    files = {path.name: path.read_bytes() for path in map(wfdb_record.with_suffix, (".hea", ".dat"))}
+    folder = serve(files).rpartition("/")[0]
+    assert_same(classifier(f"{folder}/r1.hea", LABELS), expected)
+    assert_same(classifier(f"{folder}/r1.hea?download", LABELS), expected)
+
+
+def test_a_wfdb_record_behind_a_url_that_is_not_all_there_is_named(wfdb_record, serve, monkeypatch):
+    header, signal = (wfdb_record.with_suffix(suffix).read_bytes() for suffix in (".hea", ".dat"))
+    folder = serve({"r1.hea": header}).rpartition("/")[0]
+    with pytest.raises(EcgFileError, match=rf"{folder}/r1\.dat: could not be downloaded .*404"):
+        open_ecg(f"{folder}/r1.hea")
+    url = serve({"r1.hea": header.replace(b"r1.dat", b"../r1.dat"), "r1.dat": signal}).rpartition("/")[0] + "/r1.hea"
+    with pytest.raises(EcgFileError, match=rf"{url}: it names the signal file '\.\./r1\.dat'"):
+        open_ecg(url)
+    segments = b"m1/2 12 100 2000\nm1_1 1000\nm1_2 1000\n"
+    with pytest.raises(EcgFileError, match=r"a WFDB record of several segments\. Download its files"):
+        open_ecg(serve(segments))
+    monkeypatch.setattr(ecg_urls_etp, "MAX_DOWNLOAD_BYTES", len(signal) - 1)
+    with pytest.raises(EcgFileError, match=r"r1\.dat: larger than"):
+        open_ecg(serve({"r1.hea": header, "r1.dat": signal}).rpartition("/")[0] + "/r1.hea")
 
 
 def test_a_recording(classifier, expected, millivolts):
@@ -223,6 +255,11 @@ def test_worker_processes_open_the_records(classifier, expected, npy, tmp_path):
         ),
         (np.zeros(1000), {"sampling_rate": 100}, r"ECG: expected shape \(leads, samples\), got \(1000,\)"),
         ([[1.0, 2.0], [1.0]], {"sampling_rate": 100}, "got rows of different lengths"),
+        (
+            {"ecg": np.ones((2, 12, 9)), "sampling_rate": [100, 100], "record_id": ["1", "2"]},
+            {},
+            "expected one row of a dataset, got several as a dict of columns. Pass the dataset itself",
+        ),
         ({"array": [["a"]], "sampling_rate": 100}, {}, "expected an ECG as path, bytes"),
         (
             np.ones((12, 9)),
@@ -284,7 +321,10 @@ def test_only_http_is_downloaded(monkeypatch):
     def refuse(url, **_):
         raise AssertionError(f"downloaded {url}")
 
-    monkeypatch.setattr(ecg_inputs_etp, "download", refuse)
-    for url in ("file:///etc/passwd", "ftp://example.org/a.npy", "//example.org/a.npy"):
-        with pytest.raises(EcgFileError, match="no such file"):
+    monkeypatch.setattr(ecg_urls_etp, "download", refuse)
+    for url in ("file:///etc/passwd", "ftp://example.org/a.npy", "s3://bucket/a.npy"):
+        scheme = url.partition(":")[0]
+        with pytest.raises(EcgFileError, match=f"{url}: {scheme} addresses aren't fetched, only http and https"):
             open_ecg(url)
+    with pytest.raises(EcgFileError, match="no such file"):
+        open_ecg("//example.org/a.npy")

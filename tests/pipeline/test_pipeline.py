@@ -123,6 +123,18 @@ def test_a_processor_brings_feature_extractor_and_tokenizer(classifier, model, t
         assert by_label(joined(ecg, LABELS, sampling_rate=100)) == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_processor_is_of_the_parts_in_use(classifier, make_classifier, model, tokenizer):
+    assert (classifier.processor.feature_extractor, classifier.processor.tokenizer) == (
+        classifier.feature_extractor,
+        classifier.tokenizer,
+    )
+    other = ETPFeatureExtractor(sampling_rate=250, num_samples=2500)
+    mixed = ZeroShotEcgClassificationPipeline(
+        model=model, processor=classifier.processor, tokenizer=tokenizer, feature_extractor=other, device="cpu"
+    )
+    assert mixed.processor.feature_extractor is other
+
+
 def test_a_pipeline_without_feature_extractor_or_tokenizer_is_refused(model, tokenizer):
     with pytest.raises(ValueError, match="the pipeline has no feature_extractor"):
         ZeroShotEcgClassificationPipeline(model=model, tokenizer=tokenizer, device="cpu")
@@ -386,6 +398,7 @@ def test_no_ecg_to_embed_is_refused(classifier):
             {"candidate_labels": LABELS, "window_overlap": 1},
             r"`window_overlap` is a share of the window in \[0, 1\), got 1",
         ),
+        ({"candidate_labels": LABELS, "window_overlap": "half"}, r"in \[0, 1\), got 'half'"),
         ({"candidate_labels": LABELS, "window_pooling": "median"}, "`window_pooling` must be one of mean, max"),
         (
             {"candidate_labels": LABELS, "phrase_pooling": "sum"},
@@ -393,6 +406,7 @@ def test_no_ecg_to_embed_is_refused(classifier):
         ),
         ({"candidate_labels": LABELS, "top_k": 0}, "`top_k` must be a whole number of at least 1"),
         ({"candidate_labels": LABELS, "threshold": 50}, "`threshold` is a score between 0 and 1, got 50"),
+        ({"candidate_labels": LABELS, "threshold": "0.5"}, "`threshold` is a score between 0 and 1, got '0.5'"),
         (
             {"candidate_labels": LABELS, "sample_rate": 100},
             r"unknown argument\(s\) sample_rate; there are sampling_rate",

@@ -12,6 +12,7 @@ import pytest
 from transformers.dynamic_module_utils import get_imports
 
 import modeling_etp
+from etp.saving import save_whole
 from modeling_etp._registration import _REGISTRATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,16 @@ def run(code: str, *, path: Path | None = ROOT, cwd: Path | None = None, cache: 
 def checkpoint(classifier, tmp_path):
     classifier.save_pretrained(tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
+
+
+def test_a_model_saved_whole_is_what_the_pipeline_saves_and_stays_as_it_was(classifier, checkpoint, tmp_path):
+    classifier.model.train()
+    classifier.model.text_model.eval()
+    save_whole(classifier.model, classifier.processor, tmp_path / "whole")
+    assert classifier.model.training
+    assert not classifier.model.text_model.training
+    for path in checkpoint.iterdir():
+        assert (tmp_path / "whole" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_all_public_names_exist_and_come_sorted():

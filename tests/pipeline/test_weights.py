@@ -34,6 +34,15 @@ def test_a_joined_checkpoint_computes_as_before_up_to_bfloat16(folders):
     torch.testing.assert_close(after(ecgs, **texts).text_embeds, before(ecgs, **texts).text_embeds, atol=0.02, rtol=0)
 
 
+def test_others_may_read_what_they_may_read_of_new_files(folders):
+    (folders / "any").write_text("")
+    join(folders / "detached", folders / "joined")
+    mode = (folders / "any").stat().st_mode & 0o777
+    assert {path.name: path.stat().st_mode & 0o777 for path in (folders / "joined").iterdir()} == dict.fromkeys(
+        (path.name for path in (folders / "joined").iterdir()), mode
+    )
+
+
 def test_what_is_detached_holds_no_text_tower_and_half_the_bytes(folders):
     weights = load_file(folders / "detached" / "model.safetensors")
     assert not any(name.startswith("text_model.") for name in weights)
