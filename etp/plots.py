@@ -226,9 +226,14 @@ def _draw_highlight(axes: "Axes", x: np.ndarray, y: np.ndarray, values: np.ndarr
     segments = np.stack([points[:-1], points[1:]], axis=1)
     values = (values[:-1] + values[1:]) / 2
     drawn = (np.abs(values) >= FAINTEST) & np.isfinite(segments).all(axis=(1, 2))
-    rgb = np.where(values[drawn, None] > 0, to_rgb(FOR_LABEL), to_rgb(AGAINST_LABEL))
-    rgba = np.concatenate([rgb, np.abs(values[drawn, None])], axis=1)
-    axes.add_collection(LineCollection(segments[drawn], colors=rgba, linewidths=5, capstyle="round"))
+    segments, values = segments[drawn], values[drawn]
+    # Mixed with the paper rather than translucent: where segments overlap, at every joint, colours would add up to
+    # beads. The strongest is drawn last.
+    strength = np.abs(values)[:, None]
+    full = np.where(values[:, None] > 0, to_rgb(FOR_LABEL), to_rgb(AGAINST_LABEL))
+    colours = (1 - strength) * to_rgb(PAPER) + strength * full
+    order = np.argsort(strength[:, 0], kind="stable")
+    axes.add_collection(LineCollection(segments[order], colors=colours[order], linewidths=5, capstyle="round"))
 
 
 def _draw_captions(axes: "Axes", recording: _Recording, width: float, height: float, title: str | None) -> None:

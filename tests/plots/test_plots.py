@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
-from etp.plots import plot_ecg
+from etp.plots import AGAINST_LABEL, FOR_LABEL, PAPER, plot_ecg
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
 
 MM_PER_INCH = 25.4
@@ -146,8 +147,21 @@ def test_highlights_colour_the_trace_of_their_lead(ecg):
     against, for_label = (part.get_colors() for part in drawn)
     assert against[0, 2] > against[0, 0]
     assert for_label[0, 0] > for_label[0, 2]
-    assert (against[0, 3], for_label[0, 3]) == pytest.approx((0.5, 1.0))
+    assert against[-1, :3] == pytest.approx((np.array(to_rgb(PAPER)) + to_rgb(AGAINST_LABEL)) / 2)
+    assert for_label[-1, :3] == pytest.approx(to_rgb(FOR_LABEL))
     assert len(for_label) == pytest.approx(100, abs=2)
+
+
+def test_highlights_do_not_add_up_where_they_overlap_and_the_strongest_lies_on_top(ecg):
+    highlight = np.zeros_like(ecg)
+    highlight[0, :100] = np.linspace(1, 0.1, 100)
+    figure = plot_ecg(ecg, 100, highlight=highlight)
+    (drawn,) = [
+        part for part in figure.axes[0].collections if part.get_linewidth()[0] == 5 and len(part.get_segments())
+    ]
+    colours = drawn.get_colors()
+    assert (colours[:, 3] == 1).all()
+    assert (np.diff(colours[:, 2]) <= 0).all()  # ever farther from the paper
 
 
 @pytest.mark.parametrize(
