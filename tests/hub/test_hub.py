@@ -20,6 +20,7 @@ from etp.commands.models import make_classifier, open_checkpoint
 from etp.evaluation.checkpoints import load_checkpoint
 from etp.evaluation.command import DataArguments, RunArguments, parse_arguments
 from etp.hub import push_folder, push_model, stage_model
+from etp.saving import save_whole
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -239,3 +240,10 @@ def test_staging_leaves_the_scores_as_they_are(checkpoint_dir, tmp_path):
         for path in (checkpoint_dir, folder)
     )
     assert before == after
+
+
+def test_an_index_of_a_saved_model_serves_its_pushed_copy(checkpoint_dir, tmp_path):
+    checkpoint = load_checkpoint(checkpoint_dir)
+    save_whole(checkpoint.model, checkpoint.processor, tmp_path / "saved")
+    saved = load_checkpoint(tmp_path / "saved")
+    assert load_checkpoint(stage_model(saved, tmp_path / "staged")).sha256 == saved.sha256
