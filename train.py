@@ -162,9 +162,9 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
     averaged = trainer.average is not None and args.training.select_best == "last"
     with trainer.average.applied() if averaged else nullcontext():
         weights = whole(trainer.module.model.state_dict())
-    if not trainer.accelerator.is_main_process:
-        return
-    save_whole(trainer.module.model, processor, output_dir, state_dict=weights)
+        if not trainer.accelerator.is_main_process:
+            return
+        save_whole(trainer.module.model, processor, output_dir, state_dict=weights)
     logger.info("Saved the model and its processor in %s.", output_dir)
 
 

@@ -97,6 +97,17 @@ def test_validation_counts_every_record_once_and_matches_the_saved_model(run, tm
     assert last["validation_loss"] == seen["figures"]["validation_loss"]
 
 
+def test_the_averaged_weights_are_what_is_saved(run, tmp_path):
+    run(tmp_path, "--ema_decay", "0.9", "--learning_rate", "0.01")
+    saved = load_file(tmp_path / "model.safetensors")
+    (newest, *_) = sorted((tmp_path / "checkpoints").iterdir(), reverse=True)
+    average, last = (load_file(newest / f"{name}.safetensors") for name in ("average", "weights"))
+    assert int(average.pop("step")) == 6
+    for name, tensor in average.items():
+        assert torch.equal(saved[name.removeprefix("model.")], tensor), name
+    assert any(not torch.equal(average[name], last[name]) for name in average)
+
+
 def test_the_best_epoch_by_validation_is_saved(run, tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 2.0])
     kept = []
