@@ -20,7 +20,7 @@ from etp.pretraining.loop import NonFiniteLossError, Trainer
 from etp.pretraining.objectives import ContrastiveModel
 from etp.pretraining.options import OptionError, parse_options
 from etp.pretraining.preflight import check_before_computing, check_processes, clear_output
-from etp.pretraining.records import Split, load_split, open_splits
+from etp.pretraining.records import Split, load_split, open_splits, with_features
 from etp.pretraining.sharding import cut_like, enable_sharding, whole
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
 from etp.saving import save_whole
@@ -102,6 +102,8 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
         model.activation_checkpointing_enable({"use_reentrant": False})
     texts = make_texts(model, processor, args, accelerator)
     train, validation = load_splits(args, processor, accelerator)
+    if args.model.freeze_ecg_model:
+        train, validation = embed_splits((train, validation), model, accelerator)
 
     several = accelerator.num_processes > 1
     contrastive = ContrastiveModel(
@@ -109,6 +111,7 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
         weights=args.training.objectives,
         across_processes=several,
         first_text_layer=args.model.unfreeze_text_from or 0,
+        frozen_ecg_model=args.model.freeze_ecg_model,
     )
     if several:
         contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
@@ -146,6 +149,14 @@ def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerat
         )
         for name, split in splits.items()
     )
+
+
+def embed_splits(splits: Sequence[Split], model: ETPModel, accelerator: Accelerator) -> tuple[Split, ...]:
+    """The splits as features of the frozen ECG tower, which training then never runs."""
+    with accelerator.autocast():
+        return tuple(
+            with_features(split, model.ecg_model, progress=accelerator.is_local_main_process) for split in splits
+        )
 
 
 def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from .options import OptionError
 
 TEXT_VIEWS = ("report", "statement", "subset")
-OBJECTIVES = ("batch", "bank")
+OBJECTIVES = ("batch", "bank", "denial")
 
 
 def option(help: str, default: Any = ..., **metadata: Any) -> Any:
@@ -62,6 +62,13 @@ class ModelArguments:
     text_pooling: Literal["model", "cls", "mean", "pooler"] = option(
         "How tokens become one vector; model: as its sentence-transformers files say, otherwise cls.", "model"
     )
+    ecg_model: str | None = option(
+        "ECG tower to start from: folder or Hub name of a tower or an ETP checkpoint; none: a new one by --ecg_config.",
+        None,
+    )
+    freeze_ecg_model: bool = option(
+        "Keep the tower of --ecg_model as it is: its features are computed once, only projections are trained.", False
+    )
     text_max_tokens: int = option("Longest text in tokens; what is longer is cut.", 256)
     ecg_config: dict[str, Any] = option("Settings of ETPEcgConfig.", {})
     model_config: dict[str, Any] = option("Settings of ETPConfig, e.g. projection_dim, loss_type.", {})
@@ -79,6 +86,15 @@ class ModelArguments:
         require(self.sampling_rate > 0, f"--sampling_rate must be positive, got {self.sampling_rate}.")
         require(self.num_samples >= 32, f"--num_samples must be at least 32, got {self.num_samples}.")
         require(0 < self.text_layer_decay <= 1, f"--text_layer_decay must be in (0, 1], got {self.text_layer_decay}.")
+        require(
+            self.ecg_model is None or not self.ecg_config,
+            "--ecg_model brings its own settings: leave --ecg_config out (--ecg_config on the command line replaces "
+            "single settings, so take a preset without it).",
+        )
+        require(
+            self.ecg_model is not None or not self.freeze_ecg_model,
+            "--freeze_ecg_model keeps a trained tower as it is: name it with --ecg_model.",
+        )
         require(
             self.unfreeze_text_from is None or self.unfreeze_text_from >= 0,
             f"--unfreeze_text_from must be 0 or more, got {self.unfreeze_text_from}.",
@@ -101,6 +117,7 @@ class AugmentationArguments:
     noise_mv: float = option("Largest standard deviation of white noise in mV.", 0.0)
     lead_dropout: float = option("Chance that a lead is silenced; at least one lead stays.", 0.0)
     limb_only: float = option("Chance that all chest leads are silenced, as in a wearable recording.", 0.0)
+    single_lead: float = option("Chance that all leads but one limb lead are silenced, as in a watch.", 0.0)
     time_mask: float = option("Longest stretch that is silenced in all leads, as a share of the length.", 0.0)
     augment_share: float = option("Share of the records that is augmented.", 1.0)
 
@@ -109,7 +126,7 @@ class AugmentationArguments:
             require(0 <= getattr(self, name) < 1, f"--{name} must be in [0, 1), got {getattr(self, name)}.")
         for name in ("wander_mv", "noise_mv"):
             require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
-        for name in ("limb_only", "augment_share"):
+        for name in ("limb_only", "single_lead", "augment_share"):
             require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
         changes = [name for name in asdict(self) if name != "augment_share"]
         require(
@@ -124,7 +141,8 @@ class TrainingArguments:
 
     output_dir: Path = option("Receives checkpoints, logs and the final model.")
     objectives: dict[str, float] = option(
-        "Weights of the losses: batch (texts of the batch), bank (all statements of the training split).",
+        "Weights of the losses: batch (texts of the batch), bank (all statements of the training split), denial "
+        "(each statement of the bank against its denial).",
         {"batch": 1.0},
         weights=True,
     )
@@ -134,7 +152,13 @@ class TrainingArguments:
         "A record also has what follows from its statements with less detail: old inferior infarction, infarction.",
         False,
     )
+    bank_umbrellas: bool = option(
+        "A record also has the general terms its findings fall under: first-degree AV block, conduction disturbance.",
+        False,
+    )
     bank_rewording: float = option("Chance that a statement of the bank stands in another wording at a step.", 0.0)
+    bank_wordings: int = option("Other standard wordings of a statement to draw from, at most.", 6)
+    bank_sentences: float = option("Sentences around wordings to draw from too, as a share of the wordings.", 0.0)
     num_epochs: int = option("Passes over the training split.", 20)
     max_steps: int | None = option("Stop after this many steps; the schedule is laid for them.", None)
     batch_size: int = option("ECGs per step over all processes together.", 256)
@@ -172,7 +196,13 @@ class TrainingArguments:
         )
         require(0 <= self.warmup_ratio < 1, f"--warmup_ratio must be in [0, 1), got {self.warmup_ratio}.")
         require(0 <= self.ema_decay < 1, f"--ema_decay must be in [0, 1), got {self.ema_decay}.")
-        require(0 <= self.bank_rewording <= 1, f"--bank_rewording must be in [0, 1], got {self.bank_rewording}.")
+        for name in ("bank_rewording", "bank_sentences"):
+            require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
+        require(self.bank_wordings >= 0, f"--bank_wordings can't be negative, got {self.bank_wordings}.")
+        require(
+            self.bank_rewording > 0 or (self.bank_wordings, self.bank_sentences) == (6, 0),
+            "--bank_wordings and --bank_sentences need --bank_rewording: without it no other wording is drawn.",
+        )
         require(self.learning_rate > 0, f"--learning_rate must be positive, got {self.learning_rate}.")
         for name in ("weight_decay", "max_grad_norm"):
             require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
@@ -186,10 +216,11 @@ class TrainingArguments:
             "--resume continues a run and --overwrite replaces it: give one of them.",
         )
         require(
-            "bank" in self.objectives
-            or (self.bank_size, self.bank_min_count, self.bank_broader, self.bank_rewording) == (None, 1, False, 0),
-            "--bank_size, --bank_min_count, --bank_broader and --bank_rewording need the objective bank: add it with "
-            "--objectives batch=1 bank=1.",
+            bool({"bank", "denial"} & set(self.objectives))
+            or (self.bank_size, self.bank_min_count, self.bank_broader, self.bank_umbrellas, self.bank_rewording)
+            == (None, 1, False, False, 0),
+            "--bank_size, --bank_min_count, --bank_broader, --bank_umbrellas and --bank_rewording need the objective bank or "
+            "denial: add it with --objectives batch=1 bank=1.",
         )
 
 
@@ -204,9 +235,15 @@ class Arguments:
 
     def __post_init__(self):
         require(
-            self.model.unfreeze_text_from is None or "bank" not in self.training.objectives,
-            "--unfreeze_text_from and the objective bank contradict each other: every statement of the bank would run "
+            self.model.unfreeze_text_from is None or not {"bank", "denial"} & set(self.training.objectives),
+            "--unfreeze_text_from and the objectives bank and denial contradict each other: every statement of the bank would run "
             "through the text tower at every step. Leave one of them out.",
+        )
+        active = [name for name, value in asdict(self.augmentation).items() if value and name != "augment_share"]
+        require(
+            not self.model.freeze_ecg_model or not active,
+            f"--freeze_ecg_model computes the features of every ECG once, so --{', --'.join(active)} can't change it: "
+            "leave one of them out.",
         )
 
     def to_dict(self) -> dict[str, Any]:

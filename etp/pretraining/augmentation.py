@@ -54,7 +54,8 @@ class Augmentation:
     @property
     def is_active(self) -> bool:
         o = self._options
-        sizes = (o.max_shift, o.amplitude_range, o.wander_mv, o.noise_mv, o.lead_dropout, o.limb_only, o.time_mask)
+        sizes = (o.max_shift, o.amplitude_range, o.wander_mv, o.noise_mv, o.lead_dropout, o.limb_only, o.single_lead)
+        sizes += (o.time_mask,)
         return o.augment_share > 0 and any(size > 0 for size in sizes)
 
     def draw(self, epoch: int, step: int, *, shape: tuple[int, int, int]) -> Changes:
@@ -73,6 +74,8 @@ class Augmentation:
         silent[:, NUM_LIMB_LEADS:] |= (random.random(batch) < o.limb_only)[:, None]
         revived = silent.all(axis=1)  # the one kept lead was a chest lead
         silent[revived, random.integers(min(NUM_LIMB_LEADS, leads), size=batch)[revived]] = False
+        alone = random.random(batch) < o.single_lead
+        silent[alone] = np.arange(leads) != random.integers(min(NUM_LIMB_LEADS, leads), size=batch)[alone, None]
         gain = 1 + o.amplitude_range * random.uniform(-1, 1, size=(batch, 1))
         length = (random.random(batch) * o.time_mask * samples).astype(np.int64)
         return Changes(
@@ -133,7 +136,7 @@ class Augmentation:
         if o.noise_mv:
             ecg.addcmul_(self._noise.unfold(0, samples, 1)[noise_offset], noise_mv[:, None, None])
         # After what is added: a lead that is not there is exactly zero, as the feature extractor gives it.
-        if o.amplitude_range or o.lead_dropout or o.limb_only:
+        if o.amplitude_range or o.lead_dropout or o.limb_only or o.single_lead:
             ecg.mul_(gain[:, :, None])
         if o.time_mask:
             inside = (position >= mask_start[:, None]) & (position < (mask_start + mask_length)[:, None])

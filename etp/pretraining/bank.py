@@ -7,9 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .randomness import Purpose, generator
-from .wordings import broader_statements, paraphrases
-
-WORDINGS_PER_STATEMENT = 6
+from .wordings import broader_statements, in_sentences, paraphrases, umbrella_terms
 
 
 class StatementBank:
@@ -20,11 +18,15 @@ class StatementBank:
         min_count: A statement enters the bank once this many records have it.
         size: At most this many statements, the commonest; none takes all.
         broader: Whether a record also has the statements that follow from its own with less detail.
-        rewording: Chance that a statement stands in another standard wording at a step.
+        umbrellas: Whether it also has the general terms that its findings fall under.
+        rewording: Chance that a statement stands in another wording at a step.
+        wordings: Other standard wordings of a statement to draw from, at most.
+        sentences: Sentences around wordings to draw from as well, as a share of the wordings.
         seed: Decides the wordings.
 
     Attributes:
         statements: The commonest first, ties by their letters.
+        counts: Records that have each statement.
     """
 
     def __init__(
@@ -34,12 +36,19 @@ class StatementBank:
         min_count: int = 1,
         size: int | None = None,
         broader: bool = False,
+        umbrellas: bool = False,
         rewording: float = 0.0,
+        wordings: int = 6,
+        sentences: float = 0.0,
         seed: int,
     ):
         self._seed, self._rewording = seed, rewording
         implied = {
-            statement: {statement, *broader_statements(statement)} if broader else {statement}
+            statement: {
+                statement,
+                *(broader_statements(statement) if broader else ()),
+                *(umbrella_terms(statement) if umbrellas else ()),
+            }
             for statement in dict.fromkeys(statement for record in statements for statement in record)
         }
         records = [set().union(*(implied[statement] for statement in record)) for record in statements]
@@ -50,11 +59,15 @@ class StatementBank:
         rows = [sorted(column[statement] for statement in record if statement in column) for record in records]
         starts = np.cumsum([0, *map(len, rows)])
         indices = np.fromiter((index for row in rows for index in row), dtype=np.int64)
+        self.counts = [counts[statement] for statement in self.statements]
         self._incidence = sp.csr_matrix(
             (np.ones(len(indices), dtype=np.float32), indices, starts), shape=(len(rows), len(self.statements))
         )
-        limit = WORDINGS_PER_STATEMENT if rewording else 0
-        self._wordings = [[statement, *paraphrases(statement, limit=limit)] for statement in self.statements]
+        self._wordings = [[statement] for statement in self.statements]
+        if rewording:
+            for texts in self._wordings:
+                texts += paraphrases(texts[0], limit=wordings)
+                texts += in_sentences(texts, count=round(sentences * len(texts)))
 
     def __len__(self) -> int:
         return len(self.statements)
@@ -62,6 +75,10 @@ class StatementBank:
     def wordings(self) -> list[str]:
         """Every text that the bank may ever show."""
         return list(dict.fromkeys(text for texts in self._wordings for text in texts))
+
+    def wordings_of(self, column: int) -> list[str]:
+        """The texts that one statement may be shown as, itself the first."""
+        return list(self._wordings[column])
 
     def texts(self, *, epoch: int, step: int) -> list[str]:
         """The wording of every statement at one step, the same whenever it is asked for."""

@@ -16,6 +16,7 @@ from .augmentation import Augmentation
 from .bank import StatementBank
 from .batches import BatchPlan
 from .checkpoints import Checkpoint, CheckpointError, check_weights, read_checkpoint, write_checkpoint
+from .denials import DenialBank
 from .interruption import Interruption
 from .live_texts import LiveTexts, layer_learning_rates
 from .logs import METRICS_FILE, MetricsFile, process_figures, versions
@@ -108,7 +109,10 @@ class Trainer:
             min_count=options.bank_min_count,
             size=options.bank_size,
             broader=options.bank_broader,
+            umbrellas=options.bank_umbrellas,
             rewording=options.bank_rewording,
+            wordings=options.bank_wordings,
+            sentences=options.bank_sentences,
             seed=options.seed,
         )
         self.batches = BatchMaker(
@@ -117,6 +121,7 @@ class Trainer:
             augmentation,
             objectives=list(options.objectives),
             bank=bank,
+            denials=DenialBank(bank, seed=options.seed),
             accelerator=accelerator,
         )
         self.position = Position()

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     DROPOUT = 4
     WEIGHTS = 5
     WORDINGS = 6
+    DENIALS = 7
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

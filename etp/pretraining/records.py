@@ -1,7 +1,7 @@
 """Records of a split as training wants them: signals, texts and ids."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from datasets import Dataset
@@ -13,7 +13,7 @@ from etp.archives import open_archive
 
 from .arguments import DataArguments
 from .options import OptionError
-from .signals import SignalStore, load_signals
+from .signals import FeatureStore, SignalStore, compute_features, load_signals
 from .views import TextViews
 
 logger = logging.getLogger(__name__)
@@ -29,13 +29,13 @@ class Split:
 
     Attributes:
         record_ids: Of the archive, to name records in messages.
-        signals: At the model's rate and length.
+        signals: At the model's rate and length, or the features of a frozen tower.
         statements: What each record's text is made of.
         views: Texts of the records.
     """
 
     record_ids: list[str]
-    signals: SignalStore
+    signals: SignalStore | FeatureStore
     statements: list[list[str]]
     views: TextViews
 
@@ -99,6 +99,11 @@ def load_split(
         statements=statements,
         views=TextViews(statements, weights=args.text_views, seed=seed),
     )
+
+
+def with_features(split: Split, ecg_model, *, progress: bool) -> Split:
+    """The split with the features of a frozen tower in the place of its signals."""
+    return replace(split, signals=compute_features(ecg_model, split.signals, progress=progress))
 
 
 def record_statements(dataset: Dataset, args: DataArguments) -> list[list[str]]:

@@ -39,6 +39,39 @@ class SignalStore:
         return self._signals[index].float().div_(MICROVOLTS)
 
 
+class FeatureStore:
+    """ECGs as features of a frozen tower, float32 `(records, pooled_size)`; gathered like signals.
+
+    Args:
+        features: Float32, `(records, pooled_size)`.
+    """
+
+    def __init__(self, features: Tensor):
+        self._features = features
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def batch(self, records: np.ndarray) -> Tensor:
+        """Features of the given records, `(ecgs, pooled_size)`."""
+        return self._features[torch.from_numpy(records).to(self._features.device)]
+
+
+@torch.no_grad()
+def compute_features(
+    ecg_model, signals: SignalStore, *, batch_size: int = 128, progress: bool = False
+) -> FeatureStore:
+    """Run a frozen `ETPEcgModel` over all signals once, in evaluation mode."""
+    ecg_model.eval()
+    parts = []
+    with tqdm(total=len(signals), desc="Embedding ECGs", unit="ECG", disable=not progress) as bar:
+        for start in range(0, len(signals), batch_size):
+            records = np.arange(start, min(start + batch_size, len(signals)))
+            parts.append(ecg_model(signals.batch(records)).pooler_output.float())
+            bar.update(len(records))
+    return FeatureStore(torch.cat(parts))
+
+
 def load_signals(dataset, feature_extractor, *, progress: bool = False) -> np.ndarray:
     """Read every record of a split as the model takes it.
 

@@ -13,6 +13,7 @@ from .augmentation import Augmentation
 from .bank import StatementBank
 from .batch_norm import running_statistics_kept
 from .batches import share
+from .denials import DenialBank
 from .live_texts import LiveTexts
 from .objectives import TextColumns
 from .records import Split
@@ -45,6 +46,7 @@ class BatchMaker:
         augmentation: Applied to the ECGs.
         objectives: Names of the objectives whose columns are wanted.
         bank: Statements that are the columns of the objective `bank`.
+        denials: Pairs that are the columns of the objective `denial`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class BatchMaker:
         *,
         objectives: Sequence[str],
         bank: StatementBank,
+        denials: DenialBank,
         accelerator: Accelerator,
     ):
         self._split = split
@@ -65,11 +68,14 @@ class BatchMaker:
         self._world_size = accelerator.num_processes
         self._device = accelerator.device
         self._bank = bank
+        self._denials = denials
 
     def texts_of_epoch(self, views: Sequence[TextKey]) -> list[str]:
         """Every text that an epoch's batches will ask for."""
         drawn = [self._split.views.text(key) for key in dict.fromkeys(views)] if "batch" in self._objectives else []
-        return [*drawn, *(self._bank.wordings() if "bank" in self._objectives else ())]
+        banked = self._bank.wordings() if "bank" in self._objectives else []
+        denied = self._denials.wordings() if "denial" in self._objectives else []
+        return [*drawn, *banked, *denied]
 
     def make(self, records: np.ndarray, views: Sequence[TextKey], *, epoch: int, step: int) -> Batch:
         """Build this process's part of a global batch.
@@ -91,6 +97,9 @@ class BatchMaker:
             )
         if "bank" in self._objectives:
             columns["bank"] = self._columns(self._bank.texts(epoch=epoch, step=step), self._bank.positives(own))
+        if "denial" in self._objectives:
+            weights = self._denials.weights(records)[rows]  # balanced over the global batch
+            columns["denial"] = self._columns(self._denials.texts(epoch=epoch, step=step), weights)
         return Batch(records=records, input_values=ecg, columns=columns)
 
     def _columns(self, texts: Sequence[str], positives: np.ndarray) -> TextColumns:

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase
 
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.modeling_etp import ETPEcgModel, ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
 from .arguments import ModelArguments
@@ -62,11 +62,28 @@ def make_configs(args: ModelArguments) -> tuple[ETPEcgConfig, dict[str, Any]]:
 
 
 def make_model(args: ModelArguments, *, seed: int) -> ETPModel:
-    """A new ECG tower and new projections beside the pretrained text tower."""
+    """A new ECG tower, or that of `--ecg_model`, and new projections beside the pretrained text tower.
+
+    Raises:
+        OptionError: `--ecg_model` can't be read.
+    """
     ecg_config, overrides = make_configs(args)
+    ecg = ecg_config if args.ecg_model is None else read_ecg_model(args.ecg_model)
     seed_torch(seed, Purpose.WEIGHTS)
     with _text_model_named(args):
-        return ETPModel.from_ecg_text_pretrained(ecg_config, text_model_path(args.text_model), **overrides)
+        model = ETPModel.from_ecg_text_pretrained(ecg, text_model_path(args.text_model), **overrides)
+    if args.freeze_ecg_model:
+        model.ecg_model.requires_grad_(False)
+    return model
+
+
+def read_ecg_model(name: str) -> ETPEcgModel:
+    """The ECG tower alone, from a folder or Hub name of a tower or of an ETP checkpoint."""
+    try:
+        return ETPEcgModel.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise OptionError(f"--ecg_model {name} is no ECG tower and no ETP checkpoint: {reason}") from error
 
 
 def make_processor(args: ModelArguments) -> ETPProcessor:

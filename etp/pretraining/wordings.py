@@ -2,10 +2,23 @@
 
 import json
 import re
+import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 PARAPHRASES = Path(__file__).with_name("paraphrases.json")
+UMBRELLA_TERMS = Path(__file__).with_name("umbrella_terms.json")
+
+SENTENCES = (
+    "ECG showing {}",
+    "this ECG shows {}",
+    "findings consistent with {}",
+    "{} is present",
+    "electrocardiogram of a patient with {}",
+    "evidence of {}",
+    "the 12-lead ECG demonstrates {}",
+)
 
 _QUALIFIER = re.compile(
     r"^(acute|borderline|complete|extensive|frequent|interpolated|marked|minor|moderate|nonspecific|old|possible|possibly"
@@ -41,6 +54,18 @@ def broader_statements(statement: str) -> list[str]:
     ]
 
 
+def umbrella_terms(statement: str) -> list[str]:
+    """The general terms that the finding of a statement falls under: "AV block" and "conduction disturbance".
+
+    Of two alternatives the first counts, as in `broader_statements`; denials and statements of normality give nothing.
+    """
+    if _CLOSED.search(statement):
+        return []
+    finding = _RESERVATION.sub("", statement)
+    terms = [term for pattern, terms in _umbrellas() if pattern.search(finding) for term in terms]
+    return [term for term in dict.fromkeys(terms) if term != statement]
+
+
 def paraphrases(statement: str, *, limit: int) -> list[str]:
     """The statement in other standard wordings, at most `limit`, the same at every call.
 
@@ -61,8 +86,27 @@ def paraphrases(statement: str, *, limit: int) -> list[str]:
     return [distinct[int(index * step)] for index in range(min(limit, len(distinct)))]
 
 
+def in_sentences(wordings: Sequence[str], *, count: int) -> list[str]:
+    """`count` of the wordings of a statement in sentences around them, the same at every call.
+
+    The first wording decides where among wordings and sentences it starts, so that statements differ in both.
+    """
+    start = zlib.crc32(wordings[0].encode())
+    return [
+        SENTENCES[(start + index) % len(SENTENCES)].format(wordings[(start // len(SENTENCES) + index) % len(wordings)])
+        for index in range(count)
+    ]
+
+
 @lru_cache
 def _terms() -> dict[str, list[str]]:
     """Term, the wording that reports use, -> its synonyms; longer terms first."""
     groups = json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
     return {term: synonyms for term, *synonyms in sorted(groups, key=lambda group: -len(group[0]))}
+
+
+@lru_cache
+def _umbrellas() -> list[tuple[re.Pattern, list[str]]]:
+    """What a statement must hold, and the terms it then falls under."""
+    umbrellas = json.loads(UMBRELLA_TERMS.read_text(encoding="utf-8"))["umbrellas"]
+    return [(re.compile(pattern), terms) for pattern, terms in umbrellas]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from etp.pretraining.bank import StatementBank
-from etp.pretraining.wordings import broader_statements, paraphrases
+from etp.pretraining.wordings import SENTENCES, broader_statements, in_sentences, paraphrases, umbrella_terms
 
 RECORDS = [
     ["sinus rhythm", "probable old inferior myocardial infarction"],
@@ -76,10 +76,53 @@ def test_a_synonym_replaces_the_longest_term_only():
 def test_paraphrases_keep_doubt_and_leads():
     for text in paraphrases("possible ST depression in leads V4-V6", limit=9):
         assert text.endswith("in leads V4-V6")
-        assert text.startswith("possibl")
+        assert text.startswith(("possibl", "cannot exclude", "may be", "consider"))
 
 
 def test_paraphrases_are_no_more_than_asked_for():
     assert len(paraphrases("atrial fibrillation", limit=2)) == 2
     assert paraphrases("atrial fibrillation", limit=0) == []
     assert paraphrases("a wording that no table knows", limit=5) == []
+
+
+def test_sentences_hold_the_wordings_and_differ_between_statements():
+    wordings = ["atrial fibrillation", "AF", "AFib"]
+    sentences = in_sentences(wordings, count=5)
+    assert len(set(sentences)) == 5
+    possible = {sentence.format(wording) for sentence in SENTENCES for wording in wordings}
+    assert set(sentences) <= possible
+    starts = {in_sentences([statement], count=1)[0].replace(statement, "{}") for statement in bank().statements}
+    assert len(starts) > 1
+
+
+def test_a_bank_shows_sentences_only_when_asked_to():
+    assert "ECG" not in " ".join(bank(rewording=0.5, wordings=2).wordings())
+    shown = bank(rewording=0.5, wordings=2, sentences=0.5).wordings()
+    assert any("ECG" in text or "consistent" in text or "present" in text or "evidence" in text for text in shown)
+
+
+@pytest.mark.parametrize(
+    ("statement", "umbrellas"),
+    [
+        ("left anterior fascicular block", {"fascicular block", "conduction disturbance"}),
+        ("first-degree AV block", {"AV block", "conduction disturbance"}),
+        ("possible left ventricular hypertrophy", {"ventricular hypertrophy", "hypertrophy"}),
+        ("atrial fibrillation with rapid ventricular response", {"tachycardia"}),
+        ("possible hypertrophy or left bundle branch block", set()),
+        ("low or flat T waves", {"T-wave abnormality", "ST-T changes"}),
+        (
+            "ventricular bigeminy",
+            {"bigeminy", "premature ventricular complexes", "premature complexes", "ventricular arrhythmia"},
+        ),
+        ("no left bundle branch block", set()),
+        ("sinus rhythm", set()),
+    ],
+)
+def test_a_finding_falls_under_its_umbrella_terms(statement, umbrellas):
+    assert set(umbrella_terms(statement)) == umbrellas
+
+
+def test_a_record_also_has_the_umbrella_terms_of_its_findings():
+    columns = bank(umbrellas=True)
+    have = {text for text, has in zip(columns.statements, columns.positives(np.array([1]))[0], strict=True) if has}
+    assert have == {*RECORDS[1], "bundle branch block", "conduction disturbance"}

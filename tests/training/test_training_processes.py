@@ -26,6 +26,7 @@ VARIANTS = {
         *("--text_views", "statement=1", "--model_config", "projection_dim=16", "loss_type=siglip"),
         *("--objectives", "batch=0.2", "bank=0.2"),
     ],
+    "denials": ["--objectives", "batch=1", "denial=1"],
     "group norm": [*TOWER, "norm=group"],
     "group norm in chunks": [*TOWER, "norm=group", "--grad_cache_chunk", "3"],
     "batch norm in chunks": [*TOWER, "--grad_cache_chunk", "8"],
