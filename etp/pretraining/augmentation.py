@@ -54,9 +54,9 @@ class Augmentation:
     @property
     def is_active(self) -> bool:
         o = self._options
-        sizes = (o.max_shift, o.amplitude_range, o.wander_mv, o.noise_mv, o.lead_dropout, o.limb_only, o.single_lead)
-        sizes += (o.time_mask,)
-        return o.augment_share > 0 and any(size > 0 for size in sizes)
+        leads = (o.lead_dropout, o.limb_only, o.single_lead)
+        samples = (o.max_shift, o.amplitude_range, o.wander_mv, o.noise_mv, o.time_mask)
+        return o.augment_share > 0 and any(size > 0 for size in (*leads, *samples))
 
     def draw(self, epoch: int, step: int, *, shape: tuple[int, int, int]) -> Changes:
         """The changes of one global batch, the same on every process and in every resumed run.

@@ -103,6 +103,8 @@ def load_split(
 
 def with_features(split: Split, ecg_model, *, progress: bool) -> Split:
     """The split with the features of a frozen tower in the place of its signals."""
+    if not isinstance(split.signals, SignalStore):
+        raise TypeError("The split holds features already: features are computed from signals.")
     return replace(split, signals=compute_features(ecg_model, split.signals, progress=progress))
 
 
