@@ -64,8 +64,8 @@ def test_no_unseen_wording_is_a_training_text_of_ptb_xl(data_root, tmp_path, pro
 
 
 def test_a_wording_is_known_up_to_case_plural_articles_and_order(prompts):
-    texts = {"Upside-down T wave.", "The sinoatrial tachycardia", "atrial fibrillation"}
-    assert known_wordings(prompts, texts) == ["upside-down T waves", "sinoatrial tachycardia"]
+    texts = {"Flipped T wave.", "The sinoatrial tachycardia", "atrial fibrillation"}
+    assert known_wordings(prompts, texts) == ["flipped T waves", "sinoatrial tachycardia"]
     assert wording_key("no T wave inversion") != wording_key("T wave inversion")
 
 

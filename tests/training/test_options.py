@@ -86,7 +86,7 @@ def test_the_paper_preset_holds_the_verified_values():
         (["--output_dir", "a", "--text_source", "scp_codes"], "choose from statements, label_derived"),
         (
             ["--output_dir", "a", "--bank_size", "9"],
-            "--bank_size, --bank_min_count, --bank_broader and --bank_rewording need",
+            "--bank_size, --bank_min_count, --bank_broader, --bank_umbrellas and --bank_rewording need",
         ),
         (
             ["--output_dir", "a", "--resume", "auto", "--overwrite"],
@@ -95,7 +95,7 @@ def test_the_paper_preset_holds_the_verified_values():
         (["--output_dir", "a", "--lead_dropout", "1.5"], r"--lead_dropout must be in \[0, 1\), got 1.5"),
         (
             ["--output_dir", "a", "--unfreeze_text_from", "1", "--objectives", "bank=1"],
-            "--unfreeze_text_from and the objective bank contradict each other",
+            "--unfreeze_text_from and the objectives bank and denial contradict each other",
         ),
         (["--output_dir", "a", "--text_layer_decay", "0.5"], "add --unfreeze_text_from, or leave them out"),
         (["--output_dir", "a", "--augment_share", "0.5"], "--augment_share 0.5 without an augmentation: add one of"),
