@@ -19,7 +19,12 @@ from etp.pretraining.logs import METRICS_FILE, TRACKER_PROJECT, plot_curves, wri
 from etp.pretraining.loop import NonFiniteLossError, Trainer
 from etp.pretraining.objectives import ContrastiveModel
 from etp.pretraining.options import OptionError, parse_options
-from etp.pretraining.preflight import check_before_computing, check_processes, clear_output
+from etp.pretraining.preflight import (
+    check_before_computing,
+    check_processes,
+    clear_output,
+    on_one_process_first,
+)
 from etp.pretraining.records import Split, load_split, open_splits, with_features
 from etp.pretraining.sharding import cut_like, enable_sharding, whole
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
@@ -135,8 +140,7 @@ def make_texts(
 
 def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerator) -> tuple[Split, ...]:
     """Training and validation records, prepared by one process of each machine."""
-    with accelerator.local_main_process_first():
-        splits = open_splits(args.data)
+    splits = on_one_process_first(accelerator, lambda: open_splits(args.data))
     return tuple(
         load_split(
             split,

@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import datasets
 import yaml
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, gather_object
 
 from etp.archives import ARCHIVE_NAMES
 
@@ -19,6 +21,8 @@ from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
 from .logs import CONFIG_FILE, METRICS_FILE, TRACKER_PROJECT
 from .options import OptionError
 from .text_bank import DEFAULT_CACHE
+
+T = TypeVar("T")
 
 KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
@@ -124,6 +128,24 @@ def _check_writable(flag: str, folder: Path, *, free_bytes: int = 0) -> None:
             f"--{flag} {folder}: {free >> 20} MB are free on its disk, a run needs {free_bytes >> 20} MB. Make room or "
             "set another folder."
         )
+
+
+def on_one_process_first(accelerator: Accelerator, work: Callable[[], T]) -> T:
+    """Do work that fills a cache on one process of each machine, then on the others, which find it there.
+
+    Raises:
+        OptionError: On every process, where the work raises it on one: the others do not wait for it in vain.
+    """
+    first, fault = accelerator.is_local_main_process, None
+    if first:
+        try:
+            result = work()
+        except OptionError as error:
+            fault = error
+    said = next((text for text in gather_object([str(fault) if fault else ""]) if text), None)
+    if said is not None:
+        raise OptionError(said) from fault
+    return result if first else work()
 
 
 def check_processes(accelerator: Accelerator) -> None:

@@ -109,6 +109,17 @@ def test_a_whole_run_of_two_processes_equals_that_of_one(launch_train, assert_sa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_is_refused_is_said_once_and_leaves_no_process_waiting(launch_train, tmp_path):
+    process = launch_train(tmp_path / "run", "--dataset_config", "250hz", num_processes=2)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert output.count("train.py: --dataset ptb_xl") == 1
+    assert "BuilderConfig '250hz' not found" in output
+    assert "Connection closed by peer" not in output
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_two_machines_meet_over_the_network(launch_train, tmp_path):
     """Two launchers that know each other by an address alone, as on two hosts; here both are this one."""
