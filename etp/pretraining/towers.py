@@ -102,8 +102,9 @@ def _text_model_named(args: ModelArguments) -> Iterator[None]:
     except OptionError:
         raise
     except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
         raise OptionError(
-            f"--text_model {args.text_model}: {' '.join(str(error).split())} Give `minilm`, a folder, or a Hub name that can be reached or is "
+            f"--text_model {args.text_model}: {reason} Give `minilm`, a folder, or a Hub name that can be reached or is "
             "cached."
         ) from error
 
