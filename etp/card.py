@@ -92,14 +92,16 @@ def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) 
 
 def training_facts(folder: Path) -> dict[str, Any] | None:
     """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none."""
-    from etp.pretraining.logs import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE, read_metrics
+    from etp.pretraining.logs import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, VERSIONS_FILE, read_metrics
 
     if not (folder / CONFIG_FILE).is_file():
         return None
     facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     facts["hours"] = facts["machine"] = None
+    # Of a model on the tower of another run, both runs are its training.
+    logs = [path for path in (folder / ECG_MODEL_RUN / METRICS_FILE, folder / METRICS_FILE) if path.is_file()]
     if (folder / METRICS_FILE).is_file():
-        facts["hours"] = _hours([line["seconds"] for line in read_metrics(folder / METRICS_FILE) if "seconds" in line])
+        facts["hours"] = _hours([line["seconds"] for path in logs for line in read_metrics(path) if "seconds" in line])
     if (folder / VERSIONS_FILE).is_file():
         versions = json.loads((folder / VERSIONS_FILE).read_text(encoding="utf-8"))
         facts["machine"] = f"{versions['machine']}, torch {versions['torch']}"

@@ -23,7 +23,7 @@ WEIGHTS = "model.safetensors"
 TEXT_TOWER = "text_tower.json"
 CONFIGS = ("config.json", "processor_config.json")
 # How it was trained, where `train.py` left that beside the model: the model card tells it.
-TRAINING = ("training_config.yaml", "metrics.jsonl", "versions.json")
+TRAINING = ("training_config.yaml", "metrics.jsonl", "versions.json", "ecg_model_run")
 
 
 class WeightsError(ValueError):
@@ -99,7 +99,9 @@ def join(detached: Path, destination: Path) -> Path:
 
 def _copy(source: Path, destination: Path, *names: str) -> None:
     for name in names:
-        if (source / name).is_file():
+        if (source / name).is_dir():
+            shutil.copytree(source / name, destination / name, dirs_exist_ok=True)
+        elif (source / name).is_file():
             shutil.copyfile(source / name, destination / name)
 
 

@@ -86,6 +86,7 @@ def _ecg_side(ecg: str | Path | PreTrainedModel | PreTrainedConfig) -> tuple[dic
             f"`ecg` must be an ETP checkpoint or an ECG tower, model_type {ETPConfig.model_type!r} or "
             f"{ETPEcgConfig.model_type!r}, got {config.get('model_type')!r}."
         )
+    config.pop("_name_or_path", None)  # where the tower was read is no part of the joined model
     if any(name.startswith("ecg_model.") for name in weights):  # saved with a classification head
         return {"ecg_config": config}, weights
     return {"ecg_config": config}, {f"ecg_model.{name}": weight for name, weight in weights.items()}

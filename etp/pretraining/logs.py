@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import platform
 import resource
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 
 from .arguments import Arguments
 
+ECG_MODEL_RUN = "ecg_model_run"  # the run that trained the tower of --ecg_model
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "training_config.yaml"
 TRACKER_PROJECT = "etp"  # TensorBoard's folder below that of the run
@@ -65,6 +67,16 @@ def write_run_files(output_dir: Path, args: Arguments) -> None:
     """Write the options, as a preset that repeats the run, and the versions it runs on."""
     (output_dir / CONFIG_FILE).write_text(yaml.safe_dump(args.to_dict(), sort_keys=False))
     (output_dir / VERSIONS_FILE).write_text(json.dumps(versions(), indent=2) + "\n")
+    if args.model.ecg_model is not None:
+        _keep_run_of_tower(Path(args.model.ecg_model), output_dir / ECG_MODEL_RUN)
+
+
+def _keep_run_of_tower(run: Path, destination: Path) -> None:
+    """Copy how the tower was trained, where `train.py` left that beside it: both runs made the model."""
+    for name in (CONFIG_FILE, METRICS_FILE, VERSIONS_FILE):
+        if (run / name).is_file():
+            destination.mkdir(exist_ok=True)
+            shutil.copyfile(run / name, destination / name)
 
 
 def versions() -> dict[str, str]:

@@ -18,7 +18,7 @@ from etp.archives import ARCHIVE_NAMES
 
 from .arguments import Arguments
 from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
-from .logs import CONFIG_FILE, METRICS_FILE, TRACKER_PROJECT
+from .logs import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, TRACKER_PROJECT
 from .options import OptionError
 from .text_bank import DEFAULT_CACHE
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
-RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, "model.safetensors", "best.safetensors")
+RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, ECG_MODEL_RUN, "model.safetensors", "best.safetensors")
 # Options that may change between the parts of a run: none has a part in what is computed.
 FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from etp.card import training_facts
 from etp.pretraining.options import OptionError
 from modeling_etp import ETPModel
 
@@ -50,6 +51,16 @@ def test_a_frozen_tower_stays_as_it_was_and_the_projections_learn(trained, conti
     for name in ("ecg_projection", "text_projection"):
         first_weights, last_weights = (getattr(model, name).layers[0].weight for model in (first, last))
         assert not torch.equal(first_weights, last_weights)
+
+
+def test_the_run_of_the_tower_is_kept_and_its_folder_is_not_in_the_configuration(trained, continue_from, tmp_path):
+    tower, run = trained[0], tmp_path / "run"
+    assert continue_from(run, "--freeze_ecg_model", "true", "--max_steps", "1") == 0
+    for name in ("training_config.yaml", "metrics.jsonl"):
+        assert (run / "ecg_model_run" / name).read_bytes() == (tower / name).read_bytes()
+    assert str(tower) not in (run / "config.json").read_text()
+    both, second = training_facts(run), training_facts(tower)
+    assert both["hours"] > second["hours"] > 0
 
 
 def test_without_freezing_training_goes_on_from_the_tower(trained, continue_from, tmp_path):
