@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights docs robustness clean
+.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce docs robustness clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,7 +29,12 @@ demo: $(READY) ## The main job in a few minutes: train, evaluate, classify; DATA
 test: $(READY) ## Unit tests: no network, no GPU, no data
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
+test-reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: the tower, then projections on it
+	@test -n "$(DATA)" || { echo "DATA is missing: make reproduce DATA=folder/of/ptb-xl"; exit 2; }
+	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base.yaml --data_dir $(DATA) --output_dir runs/etp-base --resume auto
+	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base-align.yaml --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
+
+app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app
 
 test-all: $(READY) ## Unit tests and the slow ones: several processes, kills, whole trainings of tiny models
