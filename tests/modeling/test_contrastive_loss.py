@@ -101,6 +101,13 @@ def test_positives_by_content_compare_texts_not_positions():
     assert torch.equal(same_text_positives(torch.tensor([4, 8, 4])), expected)
 
 
+def test_every_id_from_zero_on_is_a_text():
+    assert torch.equal(
+        same_text_positives(torch.tensor([0, 1, 0])), torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1]]).bool()
+    )
+    assert same_text_positives(torch.tensor([[-1, 0]]), torch.tensor([0, -1])).tolist() == [[True, False]]
+
+
 def test_an_ecg_with_several_statements_matches_each_of_them():
     ecg_text_ids = torch.tensor([[3, 5], [5, -1], [-1, -1]])
     expected = torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 0]]).bool()
