@@ -70,6 +70,14 @@ def test_rows_and_columns_without_positives_are_negatives_only(ecg_embeds, text_
     torch.testing.assert_close(info_nce_loss(ecg_embeds, text_embeds, SCALE, positives), expected)
 
 
+def test_one_ecg_with_a_positive_is_a_whole_mean(ecg_embeds, text_embeds):
+    positives = torch.zeros(5, 5)
+    positives[3, 2] = 1
+    logits = SCALE * ecg_embeds @ text_embeds.T
+    expected = (logits[3].logsumexp(0) + logits[:, 2].logsumexp(0)) / 2 - logits[3, 2]
+    torch.testing.assert_close(info_nce_loss(ecg_embeds, text_embeds, SCALE, positives), expected)
+
+
 def test_no_positive_at_all_gives_zero_and_no_nan_gradient(ecg_embeds, text_embeds):
     ecg_embeds.requires_grad_()
     loss = info_nce_loss(ecg_embeds, text_embeds, SCALE, torch.zeros(5, 5))

@@ -143,5 +143,8 @@ def test_one_process_group_of_one_equals_no_group(tmp_path):
             alone = train(case, TwoTowers(), batches, across_processes=False)
             for name, value in train(case, TwoTowers(), batches, across_processes=True).items():
                 torch.testing.assert_close(value, alone[name], msg=name)
+        embeds = F.normalize(batch_of_all(0, 6)[0], dim=-1)
+        with pytest.raises(ValueError, match=r"shape \(ECGs, texts of all processes\) = \(6, 6\), got \(6, 5\)"):
+            info_nce_loss(embeds, embeds, torch.tensor(1.0), torch.ones(6, 5), across_processes=True)
     finally:
         dist.destroy_process_group()
