@@ -126,6 +126,16 @@ def test_several_mistakes_are_named_together(ecg):
         values(ecg[:4], lead_names=["V1", "I", "V1", "I"])
 
 
+def test_leads_that_the_model_does_not_have_are_named(ecg):
+    with pytest.raises(ValueError, match=r"^none of the leads \['X', 'V7'\] is one of the model's: \['I', 'II', "):
+        values(ecg[:2], lead_names=["X", "V7"])
+
+
+def test_what_is_no_array_of_numbers_is_called_an_ecg():
+    with pytest.raises(ValueError, match=r"^ECG: expected numbers, got str of type <U4"):
+        values("text")
+
+
 def test_lead_names_may_be_an_array(ecg):
     np.testing.assert_array_equal(values(ecg, lead_names=np.array(STANDARD_LEADS)), values(ecg))
 
