@@ -29,12 +29,12 @@ demo: $(READY) ## The main job in a few minutes: train, evaluate, classify; DATA
 test: $(READY) ## Unit tests: no network, no GPU, no data
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-test-reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: the tower, then projections on it
+reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: the tower, then projections on it
 	@test -n "$(DATA)" || { echo "DATA is missing: make reproduce DATA=folder/of/ptb-xl"; exit 2; }
 	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base.yaml --data_dir $(DATA) --output_dir runs/etp-base --resume auto
 	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base-align.yaml --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
 
-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
+test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app
 
 test-all: $(READY) ## Unit tests and the slow ones: several processes, kills, whole trainings of tiny models
@@ -79,7 +79,7 @@ app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder of another
 
 bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive
 	for part in tower training pipeline; do $(BIN)/python benchmarks/bench_$$part.py || exit 1; done
-	$(if $(DATA),for part in build read; do $(BIN)/python benchmarks/bench_$$part.py --data_dir $(DATA) || exit 1; done)
+	$(if $(DATA),for part in build read start; do $(BIN)/python benchmarks/bench_$$part.py --data_dir $(DATA) || exit 1; done)
 
 docs: $(READY) ## The documentation with its API reference as pages in build/site; a broken link or reference fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
