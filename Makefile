@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce docs robustness clean
+.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs robustness clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,13 @@ weights: $(READY) ## Join our trained ECG side with the public text tower: build
 app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder of another model, INDEX=folder of `etp index`
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
 	$(BIN)/python app.py --model $(or $(MODEL),build/etp-ptb-xl) $(if $(INDEX),--index $(INDEX))
+
+results: $(READY) ## The whole protocol on MODEL with the archives in DATA: docs/results/*.json, page and picture
+	@test -n "$(DATA)" || { echo "DATA is missing: make results DATA=folder/with/ptb-xl/and/cpsc2018 MODEL=checkpoint"; exit 2; }
+	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
+	$(BIN)/python evaluate_all.py --model $(or $(MODEL),build/etp-ptb-xl) --ptb_xl $(DATA)/ptb-xl \
+		$(if $(wildcard $(DATA)/cpsc2018),--cpsc2018 $(DATA)/cpsc2018 --cpsc2018_config challenge) --bf16 \
+		--output docs/results --embedding_cache build/embeddings --page docs/results.md
 
 bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive
 	for part in tower training pipeline; do $(BIN)/python benchmarks/bench_$$part.py || exit 1; done

@@ -15,7 +15,7 @@ from etp.pretraining.batch_norm import synchronise_batch_norm
 from etp.pretraining.checkpoints import CheckpointError
 from etp.pretraining.interruption import Interruption
 from etp.pretraining.live_texts import LiveTexts, unfreeze_text_layers
-from etp.pretraining.logs import METRICS_FILE, TRACKER_PROJECT, plot_curves, write_run_files
+from etp.pretraining.logs import TRACKER_PROJECT, plot_curves, write_run_files
 from etp.pretraining.loop import NonFiniteLossError, Trainer
 from etp.pretraining.objectives import ContrastiveModel
 from etp.pretraining.options import OptionError, parse_options
@@ -28,6 +28,7 @@ from etp.pretraining.preflight import (
 from etp.pretraining.records import Split, load_split, open_splits, with_features
 from etp.pretraining.sharding import cut_like, enable_sharding, whole
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
+from etp.run_files import METRICS_FILE
 from etp.saving import save_whole
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor

@@ -9,6 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from etp.evaluation.checkpoints import Checkpoint
+from etp.run_files import training_seconds
 
 CARD_FILE = "README.md"
 DEFAULT_LICENSE = "apache-2.0"
@@ -92,16 +93,13 @@ def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) 
 
 def training_facts(folder: Path) -> dict[str, Any] | None:
     """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none."""
-    from etp.pretraining.logs import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, VERSIONS_FILE, read_metrics
+    from etp.pretraining.logs import CONFIG_FILE, VERSIONS_FILE
 
     if not (folder / CONFIG_FILE).is_file():
         return None
     facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    facts["hours"] = facts["machine"] = None
-    # Of a model on the tower of another run, both runs are its training.
-    logs = [path for path in (folder / ECG_MODEL_RUN / METRICS_FILE, folder / METRICS_FILE) if path.is_file()]
-    if (folder / METRICS_FILE).is_file():
-        facts["hours"] = _hours([line["seconds"] for path in logs for line in read_metrics(path) if "seconds" in line])
+    seconds = training_seconds(folder)
+    facts["hours"], facts["machine"] = seconds and seconds / 3600, None
     if (folder / VERSIONS_FILE).is_file():
         versions = json.loads((folder / VERSIONS_FILE).read_text(encoding="utf-8"))
         facts["machine"] = f"{versions['machine']}, torch {versions['torch']}"
@@ -137,14 +135,6 @@ def eval_results(results: Sequence[Mapping[str, Any]]) -> Iterator[EvalResult]:
                     metric_name=title + interval,
                     metric_value=round(report[name], 5),
                 )
-
-
-def _hours(seconds: Sequence[float]) -> float | None:
-    """Time of a run whose clock began anew at each resumption."""
-    if not seconds:
-        return None
-    ends = [now for now, then in zip(seconds, [*seconds[1:], 0.0], strict=True) if then < now]
-    return sum(ends) / 3600
 
 
 def _body(

@@ -12,6 +12,8 @@ from datasets import Dataset, DatasetDict
 from torch import Tensor
 from transformers import HfArgumentParser
 
+from etp.run_files import training_seconds
+
 from .baselines import random_ecg_side
 from .checkpoints import Checkpoint, load_checkpoint
 from .embedding import Conditions, EcgEmbeddings, Embedder
@@ -145,6 +147,8 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
         "options": {"num_resamples": run.num_resamples, **options},
     }
     results = ResultsFile(run.output, kind=kind, identity=identity, seed=run.seed)
+    # Beside the figures and no part of what they hang on, so that tables can say what a model cost.
+    results.content["training_seconds"] = training_seconds(checkpoint.folder)
     embedder = Embedder(
         checkpoint.processor.feature_extractor, conditions, run.batch_size, run.bf16, run.embedding_cache
     )

@@ -74,8 +74,10 @@ def _draw_auroc(axes, runs: Sequence[dict[str, Any]], tasks: Sequence[tuple[str,
 
 def _draw_reliability(axes, runs: Sequence[dict[str, Any]]) -> None:
     """Observed frequency against calibrated probability, all labels of all tasks of a run together."""
+    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
     for run in runs:
         color = COLORS[_titles(runs).index(_title(run)) % len(COLORS)]
+        style = ("-", "--", ":")[datasets.index(run["dataset"]) % 3]
         bins: dict[int, list[float]] = {}
         for report in run["tasks"].values():
             for row in report["reliability"]:
@@ -83,11 +85,12 @@ def _draw_reliability(axes, runs: Sequence[dict[str, Any]]) -> None:
                 for index, value in enumerate((row["probability"], row["frequency"], 1.0)):
                     total[index] += value * row["count"]
         points = [(p / n, f / n) for _, (p, f, n) in sorted(bins.items()) if n >= FEWEST_IN_BIN]
-        axes.plot([p for p, _ in points], [f for _, f in points], "o-", color=color)
+        axes.plot([p for p, _ in points], [f for _, f in points], f"o{style}", color=color)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     axes.set_xlabel("calibrated probability")
     axes.set_ylabel("observed frequency")
-    axes.set_title(f"Reliability, bins of {FEWEST_IN_BIN} and more", fontsize=10)
+    others = f", {', '.join(datasets[1:])} dashed" if datasets[1:] else ""
+    axes.set_title(f"Reliability, bins of {FEWEST_IN_BIN} and more{others}", fontsize=10)
 
 
 def _title(run: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from .leave_out import check_patterns
 from .options import OptionError
 
 TEXT_VIEWS = ("report", "statement", "subset")
@@ -46,9 +47,13 @@ class DataArguments:
         {"report": 0.5, "statement": 0.5},
         weights=True,
     )
+    leave_out: list[str] | None = option(
+        "Words of a finding that no training text may name, as regular expressions; statements with them go.", None
+    )
 
     def __post_init__(self):
         _check_weights("text_views", self.text_views, TEXT_VIEWS)
+        check_patterns(self.leave_out or [])
 
 
 @dataclass(kw_only=True)

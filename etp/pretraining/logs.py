@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import yaml
 
+from etp.run_files import ECG_MODEL_RUN, METRICS_FILE, read_metrics
+
 from .arguments import Arguments
 
-ECG_MODEL_RUN = "ecg_model_run"  # the run that trained the tower of --ecg_model
-METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "training_config.yaml"
 TRACKER_PROJECT = "etp"  # TensorBoard's folder below that of the run
 VERSIONS_FILE = "versions.json"
@@ -41,17 +41,6 @@ class MetricsFile:
     def append(self, figures: dict[str, Any]) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps(figures) + "\n")
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All lines of a metrics file but a last one that a kill cut off."""
-    lines = []
-    for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            break
-    return lines
 
 
 def process_figures() -> dict[str, float]:

@@ -11,6 +11,8 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
+from etp.run_files import METRICS_FILE
+
 from .arguments import Arguments
 from .augmentation import Augmentation
 from .bank import StatementBank
@@ -19,7 +21,7 @@ from .checkpoints import Checkpoint, CheckpointError, check_weights, read_checkp
 from .denials import DenialBank
 from .interruption import Interruption
 from .live_texts import LiveTexts, layer_learning_rates
-from .logs import METRICS_FILE, MetricsFile, process_figures, versions
+from .logs import MetricsFile, process_figures, versions
 from .objectives import ContrastiveModel
 from .optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
 from .options import OptionError

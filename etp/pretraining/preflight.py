@@ -15,10 +15,11 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 
 from etp.archives import ARCHIVE_NAMES
+from etp.run_files import ECG_MODEL_RUN, METRICS_FILE
 
 from .arguments import Arguments
 from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
-from .logs import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, TRACKER_PROJECT
+from .logs import CONFIG_FILE, TRACKER_PROJECT
 from .options import OptionError
 from .text_bank import DEFAULT_CACHE
 

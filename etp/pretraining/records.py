@@ -12,6 +12,7 @@ from datasets_scripts.label_sets import load_label_set
 from etp.archives import open_archive
 
 from .arguments import DataArguments
+from .leave_out import without_finding
 from .options import OptionError
 from .signals import FeatureStore, SignalStore, compute_features, load_signals
 from .views import TextViews
@@ -79,9 +80,12 @@ def load_split(
     """Read a split, leaving out records without text.
 
     Raises:
-        OptionError: No record has a text, or a record's signal can't be used.
+        OptionError: No record has a text, no training text has what is to be left out, or a record's signal can't be used.
     """
     statements = record_statements(dataset, args)
+    if args.leave_out:
+        # A rare finding may be in no validation report, but a run that leaves out nothing is not what was asked for.
+        statements = without_finding(statements, args.leave_out, must_match=name == "train")
     kept = [row for row, record in enumerate(statements) if record]
     if not kept:
         raise OptionError(

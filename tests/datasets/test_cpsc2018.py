@@ -5,7 +5,7 @@ import pytest
 from small_archives import signal_of, write_challenge_record, write_original_record
 
 from datasets_scripts.cpsc2018 import Cpsc2018
-from datasets_scripts.cpsc2018_labels import CLASSES, labels_of_diagnoses, labels_of_numbers
+from datasets_scripts.cpsc2018_labels import _NAMES, _SNOMED, CLASSES, labels_of_diagnoses, labels_of_numbers
 from datasets_scripts.cpsc2018_splits import NUM_FOLDS, read_splits, stratified_folds
 
 
@@ -40,12 +40,27 @@ def test_demographics_of_both_forms(cpsc2018, tmp_path):
     }
 
 
-def test_equal_content_in_either_form_gives_equal_rows(tmp_path):
+@pytest.mark.parametrize("dx", ["164889003,59118001", "AF,RBBB"])
+def test_equal_content_in_either_form_and_dialect_gives_equal_rows(tmp_path, dx):
     signal = signal_of(7, 3300)
-    write_challenge_record(tmp_path / "a", "A0007", signal, age="50", sex="Female", dx="164889003,59118001")
+    write_challenge_record(tmp_path / "a", "A0007", signal, age="50", sex="Female", dx=dx)
     write_original_record(tmp_path / "b", "A0007", signal, age=50, sex="Female")
     (tmp_path / "b/REFERENCE.csv").write_text("Recording,First_label,Second_label,Third_label\nA0007,5,2,\n")
     assert build(tmp_path / "a", tmp_path / "cache") == build(tmp_path / "b", tmp_path / "cache")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("dialect", [_NAMES, _SNOMED], ids=["names", "codes"])
+def test_the_originals_written_anew_for_the_challenge_are_equal_rows(data_root, tmp_path, dialect):
+    originals = build(data_root / "cpsc2018", tmp_path / "cache", "original")
+    assert len(originals) == 11
+    words = {label: word for word, label in dialect.items()}
+    for record, row in originals.items():
+        age = "NaN" if row["age"] is None else str(row["age"])
+        dx = ",".join(words[CLASSES[label]] for label in row["labels"])
+        signal = np.array(row["ecg"], dtype=np.int16)
+        write_challenge_record(tmp_path / "again", record, signal, age=age, sex=row["sex"].capitalize(), dx=dx)
+    assert build(tmp_path / "again", tmp_path / "cache", "challenge") == originals
 
 
 def test_a_record_in_both_forms_is_one_row(cpsc2018, tmp_path):

@@ -18,7 +18,8 @@ from etp.pretraining.arguments import (
     ModelArguments,
     TrainingArguments,
 )
-from etp.pretraining.logs import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE
+from etp.pretraining.logs import CONFIG_FILE, VERSIONS_FILE
+from etp.run_files import METRICS_FILE
 
 
 @pytest.fixture(scope="module")

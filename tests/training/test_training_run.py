@@ -14,11 +14,12 @@ from etp.archives import open_archive
 from etp.arrow_batches import NO_SAMPLE
 from etp.pretraining import loop
 from etp.pretraining.arguments import DataArguments
-from etp.pretraining.logs import MetricsFile, read_metrics
+from etp.pretraining.logs import MetricsFile
 from etp.pretraining.options import OptionError
 from etp.pretraining.records import record_statements
 from etp.pretraining.signals import load_signals
 from etp.pretraining.validation import validate
+from etp.run_files import read_metrics
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor

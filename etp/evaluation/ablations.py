@@ -1,0 +1,180 @@
+"""python -m etp.evaluation.ablations RESULTS.json … --output ablations.md --picture ablations.png
+
+One row for each named run, in the order given: zero-shot, unseen wordings, probe, minutes; over seeds mean ± deviation.
+"""
+
+import argparse
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .command import refusing_bad_input
+from .markdown import EMPTY, markdown
+from .results import check_writable, load_results
+
+GROUPS = ("zero-shot", "unseen", "denial below statement", "linear probe")
+Column = tuple[str, str]  # group, task
+
+
+@dataclass
+class Row:
+    """Runs of one name, which differ by seed only: what every one of them reached.
+
+    Attributes:
+        figures: Column -> weights -> share.
+        intervals: Column -> 95% interval of the last run read.
+        minutes: Weights -> minutes of training, where they are logged.
+    """
+
+    name: str
+    figures: dict[Column, dict[str, float]] = field(default_factory=dict)
+    intervals: dict[Column, list[float]] = field(default_factory=dict)
+    minutes: dict[str, float] = field(default_factory=dict)
+    weights: set[str] = field(default_factory=set)
+
+    def mean(self, column: Column) -> float | None:
+        values = self.figures.get(column)
+        return statistics.fmean(values.values()) if values else None
+
+
+def collect(results: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[list[Column], list[Row]]:
+    """Columns by group, and one row for each name in the order of the files.
+
+    Raises:
+        ValueError: If a column would mix data sets, splits or protocols, or two files give the same figure of the same
+            weights; names the files.
+    """
+    rows: dict[str, Row] = {}
+    protocols: dict[Column, tuple[Path, dict[str, Any]]] = {}
+    sources: dict[tuple[str, str, Column], Path] = {}
+    for path, result in results:
+        row, weights = rows.setdefault(result["name"], Row(result["name"])), result["checkpoint_sha256"]
+        row.weights.add(weights)
+        if (seconds := result.get("training_seconds")) is not None:
+            row.minutes[weights] = seconds / 60
+        for column, value, interval in _figures(result):
+            protocol = {name: result[name] for name in ("dataset", "config", "split", "data_sha256", "conditions")}
+            first, expected = protocols.setdefault(column, (path, protocol))
+            if differing := [name for name in protocol if protocol[name] != expected[name]]:
+                raise ValueError(
+                    f"{first} and {path} can't stand in one column ({', '.join(column)}): they differ in "
+                    f"{', '.join(differing)}. Give results of the same records under the same conditions."
+                )
+            twice = sources.setdefault((row.name, weights, column), path)
+            if twice != path:
+                raise ValueError(
+                    f"{twice} and {path} both give {', '.join(column)} of {row.name}, weights {weights[:12]}. Give one of "
+                    "them, or name the runs apart (--name of the evaluation commands)."
+                )
+            row.figures.setdefault(column, {})[weights] = value
+            if interval and None not in interval:
+                row.intervals[column] = list(interval)
+    return sorted(protocols, key=lambda column: GROUPS.index(column[0])), list(rows.values())
+
+
+def _figures(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[float] | None]]:
+    """Column, share and interval of every figure of a result that the table shows."""
+    found = []
+    for task, report in result["tasks"].items():
+        column, name = (GROUPS[0], task), "macro_auroc"
+        if result["kind"] == "linear_probe":
+            column = (GROUPS[3], task)
+        elif result["kind"] == "open_vocabulary" and task == "negation":
+            column, name = (GROUPS[2], "all"), "denied_below_stated"
+        elif result["kind"] == "open_vocabulary" and task.startswith("unseen_"):
+            column = (GROUPS[1], task.removeprefix("unseen_"))
+        elif result["kind"] != "zero_shot":
+            continue
+        if report.get(name) is not None:
+            found.append((column, report[name], report["intervals_95"].get(name)))
+    return found
+
+
+def ablation_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """The rows in percent, with their difference from the first one in points."""
+    header = ["run", "seeds", "minutes", *(f"{group}: {task}" for group, task in columns)]
+    return markdown(
+        header,
+        [
+            [row.name, str(len(row.weights)), _minutes(row), *(_cell(row, rows[0], column) for column in columns)]
+            for row in rows
+        ],
+    )
+
+
+def _minutes(row: Row) -> str:
+    return f"{statistics.fmean(row.minutes.values()):.1f}" if row.minutes else EMPTY
+
+
+def _cell(row: Row, first: Row, column: Column) -> str:
+    value, reference = row.mean(column), first.mean(column)
+    if value is None:
+        return EMPTY
+    cell = f"{100 * value:.1f}"
+    runs = [*row.figures[column].values()]
+    if len(runs) > 1:
+        cell += f" ± {100 * statistics.stdev(runs):.1f}"
+    elif column in row.intervals:
+        cell += " [{:.1f}, {:.1f}]".format(*(100 * end for end in row.intervals[column]))
+    if row is not first and reference is not None:
+        cell += f" ({100 * (value - reference):+.1f})"
+    return cell
+
+
+def draw_ablations(columns: Sequence[Column], rows: Sequence[Row], path: Path) -> None:
+    """One panel per group of columns, one line per run: every seed as a dot, their mean as a bar."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from .pictures import COLORS
+
+    groups = [group for group in GROUPS if any(column[0] == group for column in columns)]
+    figure = Figure(figsize=(3 + 3.2 * len(groups), 1.5 + 0.45 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, group in zip(figure.subplots(1, len(groups), sharey=True, squeeze=False)[0], groups, strict=True):
+        for number, column in enumerate(column for column in columns if column[0] == group):
+            color = COLORS[number % len(COLORS)]
+            for y, row in enumerate(rows):
+                values = [100 * value for value in row.figures.get(column, {}).values()]
+                if not values:
+                    continue
+                seen = axes.get_legend_handles_labels()[1]
+                label = None if column[1] in seen else column[1]
+                axes.plot(values, [y] * len(values), "o", color=color, alpha=0.6, markersize=4, label=label)
+                axes.plot(statistics.fmean(values), y, "|", color=color, markersize=16, markeredgewidth=2)
+        axes.set_title(group, fontsize=10)
+        axes.set_xlabel("percent" if group == GROUPS[2] else "macro AUROC (%)")
+        axes.grid(axis="y", linewidth=0.4)
+        axes.legend(fontsize=7, loc="best")
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.invert_yaxis()
+    figure.savefig(path, dpi=150)
+
+
+def main(argv: Sequence[str] | None = None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "results", nargs="+", type=Path, help="JSON files of evaluate_*.py; the first one's run is compared with"
+    )
+    parser.add_argument("--output", type=Path, help="markdown file; printed if omitted")
+    parser.add_argument("--picture", type=Path, help="picture file, .png, .svg or .pdf")
+    args = parser.parse_args(argv)
+    with refusing_bad_input():
+        columns, rows = collect([(path, load_results(path)) for path in args.results])
+        if not columns:
+            raise ValueError("None of the files holds a figure of zero-shot, linear-probe or open-vocabulary runs.")
+        for path in filter(None, (args.output, args.picture)):
+            check_writable(path)
+    table = ablation_table(columns, rows)
+    if args.output is None:
+        print(table)
+    else:
+        args.output.write_text(table + "\n", encoding="utf-8")
+    if args.picture is not None:
+        draw_ablations(columns, rows, args.picture)
+
+
+if __name__ == "__main__":
+    main()

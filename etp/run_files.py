@@ -1,0 +1,32 @@
+"""What a training leaves beside its model that others read: the lines of its log, and the time it took."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+METRICS_FILE = "metrics.jsonl"
+ECG_MODEL_RUN = "ecg_model_run"  # files of the run that trained the tower of --ecg_model
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All lines of a metrics file but a last one that a kill cut off."""
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def training_seconds(folder: Path) -> float | None:
+    """Time of the run whose files lie in a folder, its parts added up where it was resumed; None where none is logged.
+
+    Of a model on the tower of another run, both runs are its training.
+    """
+    paths = [path for path in (folder / ECG_MODEL_RUN / METRICS_FILE, folder / METRICS_FILE) if path.is_file()]
+    seconds = [line["seconds"] for path in paths for line in read_metrics(path) if "seconds" in line]
+    if not seconds:
+        return None
+    # The clock of a resumed run begins anew: the last line before it does is the end of a part.
+    return sum(now for now, then in zip(seconds, [*seconds[1:], 0.0], strict=True) if then < now)
