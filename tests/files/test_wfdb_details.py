@@ -253,3 +253,10 @@ def test_link_to_a_segment_outside_is_refused(write_wfdb16, microvolts, tmp_path
     (tmp_path / "b.hea").symlink_to(outside)
     with pytest.raises(EcgUnsafeError, match="is a link out of its folder"):
         read_ecg(header)
+
+
+def test_the_rate_of_the_whole_counts_not_that_of_its_layout(write_wfdb16, microvolts, tmp_path):
+    header = write_segmented(tmp_path, write_wfdb16, microvolts)
+    (tmp_path / "layout.hea").write_text("layout 2 50 0\n~ 0 200 16 0 0 0 0 I\n~ 0 200 16 0 0 0 0 II\n")
+    header.write_text("whole/3 2 100 400\nlayout 0\na 200\nb 200\n")
+    assert read_ecg(header).sampling_rate == 100
