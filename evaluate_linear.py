@@ -83,7 +83,9 @@ def main(data: DataArguments, run: RunArguments, args: LinearArguments):
         rows, task_records = records[task]
         probe = ProbeTask(known[labelled], targets[labelled], judged[rows], task_records)
         baseline = ProbeTask(untrained[1][labelled], targets[labelled], untrained[0][rows], task_records)
-        results.add(task, report_task(task, probe, baseline, args, run))
+        report = report_task(task, probe, baseline, args, run)
+        with refusing_bad_input():
+            results.add(task, report)
     print(detail_table(results.content))
     print(label_share_table([results.content]))
     print(f"Written to {results.path}.")

@@ -63,7 +63,8 @@ def main(data: DataArguments, run: RunArguments, args: RetrievalArguments):
             for source in (ecgs, untrained)
         )
         report["baselines"]["random_encoder"] = baseline
-        results.add(kind, report)
+        with refusing_bad_input():
+            results.add(kind, report)
     print(retrieval_table([results.content]))
     print(f"Written to {results.path}.")
 

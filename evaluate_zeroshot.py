@@ -74,7 +74,9 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
     for prompt, (labelled, task_records) in tqdm(left, desc="Judging tasks", unit="task"):
         scores, baseline = (score(evaluation, prompt, options, args, source)[labelled] for source in (ecgs, untrained))
-        results.add(prompt.task, report_task(prompt, scores, baseline, task_records, run))
+        report = report_task(prompt, scores, baseline, task_records, run)
+        with refusing_bad_input():
+            results.add(prompt.task, report)
     if find_anomalies:
         report_anomalies(evaluation, data, options, args, ecgs, run)
     print(detail_table(results.content))
@@ -143,7 +145,8 @@ def report_anomalies(
     for name, scores in (("anomaly_zero_shot", zero_shot), ("anomaly_distance", distance)):
         report = report_scores(scores[labelled], anomaly, num_resamples=run.num_resamples, seed=run.seed)
         report["baselines"] = constant_baselines(anomaly.targets[anomaly.evaluated])
-        evaluation.results.add(name, report)
+        with refusing_bad_input():
+            evaluation.results.add(name, report)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from etp.pretraining.sharding import cut_like, enable_sharding, whole
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
 from etp.run_files import METRICS_FILE
 from etp.saving import save_whole
+from etp.whole_files import NotWrittenError, files_added
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
@@ -180,7 +181,8 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
         weights = whole(trainer.module.model.state_dict())
         if not trainer.accelerator.is_main_process:
             return
-        save_whole(trainer.module.model, processor, output_dir, state_dict=weights)
+        with files_added(output_dir, last="model*.safetensors") as folder:
+            save_whole(trainer.module.model, processor, folder, state_dict=weights)
     logger.info("Saved the model and its processor in %s.", output_dir)
 
 
@@ -218,6 +220,6 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO if first_process else logging.ERROR, format="%(message)s")
     try:
         sys.exit(main())
-    except (OptionError, CheckpointError, NonFiniteLossError) as error:
+    except (OptionError, CheckpointError, NonFiniteLossError, NotWrittenError) as error:
         # Every process finds the same fault; one says it.
         sys.exit(f"train.py: {error}" if first_process else 2)

@@ -8,6 +8,7 @@ from huggingface_hub import DatasetCard, HfApi
 
 import datasets_scripts
 from etp.archives import ARCHIVE_NAMES, open_archive
+from etp.whole_files import whole_file, whole_folder
 
 _SHARD_BYTES = 500_000_000
 _CARD_FILE = "README.md"
@@ -34,20 +35,16 @@ def export_parquet(splits: DatasetDict, folder: str | Path, *, name: str, config
         FileExistsError: If the folder already holds this config.
     """
     folder = Path(folder)
-    if (folder / config).exists():
-        raise FileExistsError(f"{folder / config} exists already. Delete it, or export to another folder.")
-    # Under its final name only when it is whole.
-    unfinished = folder / f"{config}.unfinished"
-    unfinished.mkdir(parents=True)
-    for split_name, split in splits.items():
-        _write_split(split, unfinished, split_name)
-    unfinished.rename(folder / config)
+    with whole_folder(folder / config) as unfinished:
+        for split_name, split in splits.items():
+            _write_split(split, unfinished, split_name)
     card_path = folder / _CARD_FILE
     card = DatasetCard.load(card_path) if card_path.exists() else read_card(name)
     data_files = [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits]
     others = [entry for entry in card.data.get("configs") or [] if entry["config_name"] != config]
     card.data["configs"] = [*others, {"config_name": config, "data_files": data_files}]
-    card.save(card_path)
+    with whole_file(card_path) as unfinished:
+        card.save(unfinished)
     return folder
 
 

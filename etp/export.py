@@ -1,5 +1,6 @@
 """Exports both towers of a checkpoint as ONNX models or `torch.export` programs, each checked against the model."""
 
+import io
 import json
 import logging
 import warnings
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from etp.evaluation.checkpoints import file_sha256
+from etp.whole_files import whole_folder
 from modeling_etp.modeling_etp import ETPModel
 
 if TYPE_CHECKING:
@@ -103,34 +105,29 @@ def export_checkpoint(checkpoint: "Checkpoint", folder: str | Path, *, format: s
     Raises:
         ExportError: If an exported tower differs from the model by more than `TOLERANCE`.
         FileExistsError: If the folder exists.
+        NotWrittenError: If it can't be written.
         ValueError: If there is no such format.
         ModuleNotFoundError: If the format's packages are not installed.
     """
     folder = Path(folder)
     if format not in SUFFIXES:
         raise ValueError(f"The format must be one of {', '.join(SUFFIXES)}, got {format!r}.")
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists already. Delete it, or export to another folder.")
     write, open_written = _WRITERS[format], _OPENERS[format]
-    # Under its final name only when it is whole and checked.
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    unfinished.mkdir(parents=True, exist_ok=True)
     differences, files = {}, {}
-    for tower in towers_of(checkpoint):
-        path = unfinished / f"{tower.name}{SUFFIXES[format]}"
-        write(tower, path)
-        differences[tower.name] = largest_difference(tower, open_written(path))
-        if not differences[tower.name] <= TOLERANCE:  # NaN is no agreement either
-            path.unlink()
-            raise ExportError(
-                f"{path.name} differs from the model by up to {differences[tower.name]:.2g}, more than {TOLERANCE:g}. "
-                "Export it with other versions of torch, onnxscript and onnxruntime."
-            )
-        files[path.name] = file_sha256(path)
-    checkpoint.processor.save_pretrained(unfinished)
-    description = _describe(checkpoint, format) | {"largest_difference": differences, "sha256": files}
-    (unfinished / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    unfinished.rename(folder)
+    with whole_folder(folder) as unfinished:
+        for tower in towers_of(checkpoint):
+            path = unfinished / f"{tower.name}{SUFFIXES[format]}"
+            write(tower, path)
+            differences[tower.name] = largest_difference(tower, open_written(path))
+            if not differences[tower.name] <= TOLERANCE:  # NaN is no agreement either
+                raise ExportError(
+                    f"{path.name} differs from the model by up to {differences[tower.name]:.2g}, more than {TOLERANCE:g}. "
+                    "Export it with other versions of torch, onnxscript and onnxruntime."
+                )
+            files[path.name] = file_sha256(path)
+        checkpoint.processor.save_pretrained(unfinished)
+        description = _describe(checkpoint, format) | {"largest_difference": differences, "sha256": files}
+        (unfinished / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return description
 
 
@@ -173,7 +170,10 @@ def _write_onnx(tower: EcgEmbedder | TextEmbedder, path: Path) -> None:
 
 
 def _write_program(tower: EcgEmbedder | TextEmbedder, path: Path) -> None:
-    torch.export.save(export_program(tower), path)
+    # Through memory: where the disk is full, torch would end the process.
+    content = io.BytesIO()
+    torch.export.save(export_program(tower), content)
+    path.write_bytes(content.getbuffer())
 
 
 def open_onnx(path: Path) -> Callable[[Arrays], np.ndarray]:

@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 from etp.pretraining.options import OptionError
 from etp.pretraining.towers import text_model_path
 from etp.saving import save_whole
+from etp.whole_files import NotWrittenError, files_added
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
@@ -50,21 +51,21 @@ def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -
             f"{checkpoint}: its text tower was trained ({differing[0]} differs from {text_model}), so it must be shipped "
             "whole. Detach only checkpoints of frozen text towers."
         )
-    destination.mkdir(parents=True, exist_ok=True)
     trained = {
         name: tensor.bfloat16() if tensor.is_floating_point() else tensor
         for name, tensor in weights.items()
         if not name.startswith("text_model.")
     }
-    save_file(trained, destination / WEIGHTS, metadata={"format": "pt"})
-    _copy(checkpoint, destination, *CONFIGS, *TRAINING)
     named = {
         "text_model": text_model,
         "sha256": _sha256(Path(text_model_path(text_model)) / WEIGHTS),
         "max_tokens": AutoTokenizer.from_pretrained(checkpoint).model_max_length,
     }
-    (destination / TEXT_TOWER).write_text(json.dumps(named, indent=1) + "\n")
-    (destination / "SHA256SUMS").write_text(f"{_sha256(destination / WEIGHTS)}  {WEIGHTS}\n")
+    with files_added(destination, last="SHA256SUMS") as folder:
+        save_file(trained, folder / WEIGHTS, metadata={"format": "pt"})
+        _copy(checkpoint, folder, *CONFIGS, *TRAINING)
+        (folder / TEXT_TOWER).write_text(json.dumps(named, indent=1) + "\n")
+        (folder / "SHA256SUMS").write_text(f"{_sha256(folder / WEIGHTS)}  {WEIGHTS}\n")
     return destination
 
 
@@ -89,11 +90,13 @@ def join(detached: Path, destination: Path) -> Path:
             f"{text_model / WEIGHTS} is not the text tower that {detached} was trained with (SHA-256 {tower['sha256']}). "
             "Install the version named in constraints.txt."
         )
+    model = ETPModel.from_ecg_text_pretrained(detached, text_model)
     tokenizer = AutoTokenizer.from_pretrained(text_model)
     tokenizer.model_max_length = tower["max_tokens"]
     processor = ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer)
-    save_whole(ETPModel.from_ecg_text_pretrained(detached, text_model), processor, destination)
-    _copy(detached, destination, *TRAINING)
+    with files_added(destination, last="model*.safetensors") as folder:
+        save_whole(model, processor, folder)
+        _copy(detached, folder, *TRAINING)
     return destination
 
 
@@ -118,7 +121,7 @@ def main() -> None:
     actions: dict[str, Callable[[Path, Path], Path]] = {"detach": detach, "join": join}
     try:
         print(actions[args.action](args.source, args.destination))
-    except (WeightsError, OptionError) as error:
+    except (WeightsError, OptionError, NotWrittenError) as error:
         sys.exit(f"etp.weights: {error}")
 
 

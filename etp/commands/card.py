@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from etp.whole_files import whole_file
+
 from .errors import UsageError
 from .files import write
 from .models import open_checkpoint
@@ -48,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         write(str(card))
     else:
-        args.output.write_text(str(card), encoding="utf-8")
+        with whole_file(args.output) as unfinished:
+            unfinished.write_text(str(card), encoding="utf-8")
         write(str(args.output))
     return 0
 

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from etp.whole_files import whole_file
+
 from .embed import check_output
 from .errors import UsageError
 from .files import add_reading_arguments, read_recording, write
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         title=Path(args.file).name if args.title is None else args.title,
         scores=scores,
     )
-    figure.savefig(args.output)
+    with whole_file(args.output) as unfinished:
+        figure.savefig(unfinished, format=args.output.suffix[1:].lower())
     write(str(args.output))
     return 0

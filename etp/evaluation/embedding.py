@@ -1,5 +1,6 @@
 """One pass of a model over the ECGs of a data set, under the recording conditions asked for."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -7,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from etp.arrow_batches import read_signals, to_millivolts
+from etp.whole_files import NotWrittenError, whole_file, writing
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
 from modeling_etp.ecg_windows_etp import window_starts
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
@@ -18,6 +22,8 @@ from modeling_etp.modeling_etp import ETPModel
 
 from .provenance import identity_sha256, source_sha256
 from .splits import content_sha256
+
+logger = logging.getLogger(__name__)
 
 WINDOWS = ("one", "mean", "max")
 
@@ -138,9 +144,9 @@ class Embedder:
             key = identity_sha256(
                 model_name, content_sha256(dataset), asdict(self.conditions), self.bf16, source_sha256()
             )
-            path = Path(self.cache_dir) / f"{key}.pt"
-            if path.is_file():
-                return EcgEmbeddings(**torch.load(path, weights_only=True))
+            path = Path(self.cache_dir) / f"{key}.safetensors"
+            if (stored := _read_stored(path)) is not None:
+                return stored
         result = embed_ecgs(
             model,
             self.feature_extractor,
@@ -151,11 +157,30 @@ class Embedder:
             description=description,
         )
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".unfinished")
-            torch.save(vars(result), unfinished)
-            unfinished.replace(path)
+            _store(path, result)
         return result
+
+
+def _read_stored(path: Path) -> EcgEmbeddings | None:
+    """What an earlier run stored; None if it stored nothing, or the file is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        return EcgEmbeddings(**load_file(path))
+    except (SafetensorError, OSError, TypeError) as error:
+        logger.warning("%s is damaged and passed over (%s); its ECGs are embedded again.", path, error)
+        return None
+
+
+def _store(path: Path, result: EcgEmbeddings) -> None:
+    """Store embeddings for further runs; where that is impossible, this run goes on without."""
+    try:
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, shared=True) as unfinished:
+            save_file({name: tensor.contiguous() for name, tensor in vars(result).items()}, unfinished)
+    except NotWrittenError as error:
+        logger.warning("Embeddings are not kept for further runs: %s", error)
 
 
 def _batches(

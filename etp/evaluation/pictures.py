@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from etp.whole_files import whole_file
+
 TITLES = {"zero_shot": "zero-shot", "linear_probe": "linear probe"}
 COLORS = (
     "#0072B2",
@@ -40,7 +42,8 @@ def draw_results(results: Sequence[dict[str, Any]], path: Path) -> None:
     _draw_auroc(left, runs, tasks)
     _draw_reliability(right, runs)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    figure.savefig(path, dpi=150)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, format=path.suffix[1:].lower(), dpi=150)
 
 
 def _draw_auroc(axes, runs: Sequence[dict[str, Any]], tasks: Sequence[tuple[str, str]]) -> None:

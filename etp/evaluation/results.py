@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from etp.whole_files import whole_file
+
 from .provenance import identity_sha256, provenance
 
 FORMAT_VERSION = 1
@@ -66,10 +68,13 @@ class ResultsFile:
         self.write()
 
     def write(self) -> None:
-        """Write the file in one go: a reader, or an interruption, never meets half of it."""
-        unfinished = self.path.with_name(self.path.name + ".unfinished")
-        unfinished.write_text(json.dumps(self.content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        unfinished.replace(self.path)
+        """Write the file in one go: a reader, or an interruption, never meets half of it.
+
+        Raises:
+            NotWrittenError: If it can't be written; what was written before is still there.
+        """
+        with whole_file(self.path) as unfinished:
+            unfinished.write_text(json.dumps(self.content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def check_writable(path: Path) -> None:

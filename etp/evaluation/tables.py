@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from etp.retrieval import RECALL_AT
+from etp.whole_files import whole_file
 
 from .command import refusing_bad_input
 from .markdown import cell, markdown, named, percent
@@ -217,12 +218,14 @@ def main(argv: Sequence[str] | None = None):
     page = results_page(results)
     if args.output is None:
         print(page)
-    else:
-        args.output.write_text(page, encoding="utf-8")
-    if args.picture is not None:
-        from .pictures import draw_results
+    with refusing_bad_input():
+        if args.output is not None:
+            with whole_file(args.output) as unfinished:
+                unfinished.write_text(page, encoding="utf-8")
+        if args.picture is not None:
+            from .pictures import draw_results
 
-        draw_results(results, args.picture)
+            draw_results(results, args.picture)
 
 
 if __name__ == "__main__":

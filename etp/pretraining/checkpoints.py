@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from etp.whole_files import NotWrittenError, sync, sync_all, writing
 
 logger = logging.getLogger(__name__)
 
@@ -55,18 +56,18 @@ def write_checkpoint(output_dir: Path, checkpoint: Checkpoint, *, step: int, kee
         return final  # the same step of the same run is the same state
     temporary = folder / f".writing_{final.name}"
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        _write_files(temporary, checkpoint)
-        if final.exists():  # a torn one
-            shutil.rmtree(final)
-        temporary.rename(final)
-        _sync(folder)
-    except (OSError, RuntimeError) as error:
+        with writing(folder):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            _write_files(temporary, checkpoint)
+            if final.exists():  # a torn one
+                shutil.rmtree(final)
+            temporary.rename(final)
+            sync(folder)
+    except NotWrittenError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
-            f"The checkpoint of step {step} could not be written to {folder}: {error}. Earlier checkpoints are "
-            "untouched; make room or set another --output_dir, then continue with --resume."
+            f"The checkpoint of step {step}: {error} Earlier checkpoints are untouched; continue with --resume."
         ) from error
     for old in _folders(output_dir)[keep:]:
         shutil.rmtree(old)
@@ -147,9 +148,7 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
     (folder / "state.json").write_text(json.dumps(checkpoint.state, indent=2, default=str) + "\n")
     hashes = {path.name: _hash(path) for path in sorted(folder.iterdir())}
     (folder / MANIFEST).write_text(json.dumps(hashes, indent=2) + "\n")
-    for path in folder.iterdir():
-        _sync(path)
-    _sync(folder)
+    sync_all(folder)
 
 
 def _folders(output_dir: Path) -> list[Path]:
@@ -163,12 +162,3 @@ def _hash(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Force a file, or a folder's entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

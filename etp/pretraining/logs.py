@@ -7,6 +7,7 @@ import resource
 import shutil
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import psutil
 import yaml
 
 from etp.run_files import ECG_MODEL_RUN, METRICS_FILE, read_metrics
+from etp.whole_files import whole_file, writing
 
 from .arguments import Arguments
 
@@ -34,12 +36,11 @@ class MetricsFile:
     def __init__(self, path: Path, *, first_step: int):
         self._path = path
         kept = [line for line in read_metrics(path) if line["step"] < first_step] if path.exists() else []
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(path)
+        with whole_file(path) as unfinished:
+            unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
     def append(self, figures: dict[str, Any]) -> None:
-        with self._path.open("a") as file:
+        with writing(self._path), self._path.open("a") as file:
             file.write(json.dumps(figures) + "\n")
 
 
@@ -47,15 +48,25 @@ def process_figures() -> dict[str, float]:
     """Seconds since this process started, and its largest memory so far in GB, shared libraries and mapped files included."""
     unit = 1 if sys.platform == "darwin" else 1024
     return {
-        "seconds": time.time() - psutil.Process().create_time(),
+        "seconds": time.monotonic() - _process_start(),
         "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9,
     }
 
 
+@cache
+def _process_start() -> float:
+    """When this process started, on the clock that nobody sets."""
+    return time.monotonic() - (time.time() - psutil.Process().create_time())
+
+
 def write_run_files(output_dir: Path, args: Arguments) -> None:
     """Write the options, as a preset that repeats the run, and the versions it runs on."""
-    (output_dir / CONFIG_FILE).write_text(yaml.safe_dump(args.to_dict(), sort_keys=False))
-    (output_dir / VERSIONS_FILE).write_text(json.dumps(versions(), indent=2) + "\n")
+    for name, text in (
+        (CONFIG_FILE, yaml.safe_dump(args.to_dict(), sort_keys=False)),
+        (VERSIONS_FILE, json.dumps(versions(), indent=2) + "\n"),
+    ):
+        with whole_file(output_dir / name) as unfinished:
+            unfinished.write_text(text)
     if args.model.ecg_model is not None:
         _keep_run_of_tower(Path(args.model.ecg_model), output_dir / ECG_MODEL_RUN)
 
@@ -65,7 +76,8 @@ def _keep_run_of_tower(run: Path, destination: Path) -> None:
     for name in (CONFIG_FILE, METRICS_FILE, VERSIONS_FILE):
         if (run / name).is_file():
             destination.mkdir(exist_ok=True)
-            shutil.copyfile(run / name, destination / name)
+            with whole_file(destination / name) as unfinished:
+                shutil.copyfile(run / name, unfinished)
 
 
 def versions() -> dict[str, str]:
@@ -99,4 +111,5 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     recall_axes.legend()
     rate_axes.plot([line["step"] for line in training], [line["learning_rate"] for line in training])
     rate_axes.set(title="Learning rate", xlabel="step")
-    figure.savefig(picture, dpi=100)
+    with whole_file(picture) as unfinished:
+        figure.savefig(unfinished, format=picture.suffix[1:], dpi=100)

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from etp.run_files import METRICS_FILE
+from etp.whole_files import whole_file
 
 from .arguments import Arguments
 from .augmentation import Augmentation
@@ -43,6 +44,7 @@ class Position:
     step_in_epoch: int = 0
     step: int = 0
     best: float | None = None
+    best_step: int | None = None
 
 
 class NonFiniteLossError(RuntimeError):
@@ -167,6 +169,7 @@ class Trainer:
         Returns:
             Whether the last step was reached.
         """
+        self._save_best()  # a run that is continued may have ended between its checkpoint and this
         self._metrics = None
         if self.accelerator.is_main_process:
             path = self.args.training.output_dir / METRICS_FILE
@@ -210,6 +213,7 @@ class Trainer:
         self.position.epoch, self.position.step_in_epoch = epoch + 1, 0
         self._validate()
         self.save_checkpoint()
+        self._save_best()
         return not self._should_stop(interruption, force=True) or self.position.step >= self.num_steps
 
     def _step(self, batch: Batch) -> None:
@@ -253,7 +257,7 @@ class Trainer:
                 self.accelerator,
                 loss_batch=min(self.args.training.batch_size, len(self.validation_split)),
             )
-            self._keep_best(figures)
+        self._note_best(figures)
         self._write({"step": self.position.step, "epoch": self.position.epoch, **figures})
         if self.accelerator.is_main_process:
             tqdm.write(
@@ -261,17 +265,24 @@ class Trainer:
                 f"R@1/5/10 {_percent(figures, 'ecg_to_text')}, text to ECG {_percent(figures, 'text_to_ecg')}"
             )
 
-    def _keep_best(self, figures: dict[str, float]) -> None:
+    def _note_best(self, figures: dict[str, float]) -> None:
         chosen = self.args.training.select_best
         if chosen == "last":
             return
         recall = [value for name, value in figures.items() if "_recall_at_" in name]
         score = -figures["validation_loss"] if chosen == "loss" else sum(recall) / len(recall)
         if self.position.best is None or score > self.position.best:
-            self.position.best = score
+            self.position.best, self.position.best_step = score, self.position.step
+
+    def _save_best(self) -> None:
+        """Keep the weights beside the checkpoints if they are the best so far; never before a checkpoint knows of it."""
+        if self.position.best_step != self.position.step:
+            return
+        with self.average.applied() if self.average else nullcontext():
             tensors = whole(self.trained)
             if self.accelerator.is_main_process:
                 save_best(self.args.training.output_dir, tensors)
+        self.accelerator.wait_for_everyone()
 
     def save_checkpoint(self) -> None:
         """Write where the run is; the main process writes what all hold, or hold a part of."""
@@ -388,6 +399,6 @@ def save_best(output_dir: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Keep the weights of the best epoch beside the checkpoints, replaced in one go."""
     from safetensors.torch import save_file
 
-    temporary = output_dir / "best.tmp"
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, temporary)
-    temporary.replace(output_dir / "best.safetensors")
+    content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with whole_file(output_dir / "best.safetensors") as unfinished:
+        save_file(content, unfinished)

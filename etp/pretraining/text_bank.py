@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from safetensors.numpy import load, save
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from etp.whole_files import NotWrittenError, whole_file, writing
 
 logger = logging.getLogger(__name__)
 
@@ -109,12 +110,16 @@ class TextBank:
     def _write_file(self, texts: list[str], features: np.ndarray) -> None:
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         keys = np.stack([np.frombuffer(_digest(text), dtype=np.uint8) for text in texts])
         content = save({"features": features, "sha256": keys})
-        temporary = self._folder / f".{os.getpid()}.tmp"
-        temporary.write_bytes(content)
-        temporary.replace(self._folder / f"{hashlib.sha256(content).hexdigest()}.safetensors")
+        path = self._folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
+        try:
+            with writing(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(path, shared=True) as unfinished:
+                unfinished.write_bytes(content)
+        except NotWrittenError as error:
+            logger.warning("Features of texts are not kept for further runs: %s", error)
 
 
 def tower_fingerprint(

@@ -33,7 +33,7 @@ def test_what_is_written_is_read(tmp_path):
     assert found.state == {"position": {"step": 1.5}}
 
 
-@pytest.mark.parametrize("moment", ["save_file", "_sync"])
+@pytest.mark.parametrize("moment", ["save_file", "sync_all"])
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_so(tmp_path, monkeypatch, moment):
     first = write_checkpoint(tmp_path, checkpoint(1), step=1, keep=1)
 
@@ -41,7 +41,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_so(tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints, moment, fail)
-    with pytest.raises(CheckpointError, match=r"checkpoint of step 2 could not be written .* No space left"):
+    with pytest.raises(CheckpointError, match=r"checkpoint of step 2: .*checkpoints can't be written: No space left"):
         write_checkpoint(tmp_path, checkpoint(2), step=2, keep=1)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [first.name]
     assert newest_checkpoint(tmp_path) == first

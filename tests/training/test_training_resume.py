@@ -62,6 +62,26 @@ def test_resuming_leaves_each_step_once_in_the_metrics(run, tmp_path, monkeypatc
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, lines[-1]["step"] + 1))
 
 
+@pytest.mark.parametrize("dies_in", ["save_checkpoint", "_save_best"])
+def test_the_best_weights_outlive_a_kill_on_either_side_of_their_checkpoint(
+    run, assert_same_weights, tmp_path, monkeypatch, dies_in
+):
+    options = ["--select_best", "loss", "--ema_decay", "0.9"]
+    assert run(tmp_path / "whole", *options) == 0
+
+    def dying(self):
+        raise _Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, dies_in, dying)
+        with pytest.raises(_Killed):
+            run(tmp_path / "run", *options)
+    assert run(tmp_path / "run", *options, "--resume", "auto") == 0
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+    best = [(tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "run")]
+    assert best[0] == best[1]
+
+
 def test_a_torn_newest_checkpoint_is_passed_over(run, tmp_path, caplog):
     run(tmp_path, "--num_epochs", "2")
     newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
