@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 from datasets import ArrowBasedBuilder, BuilderConfig
+from datasets.exceptions import DatasetGenerationError
 from datasets.utils.logging import get_logger
 
 from datasets_scripts.archive_errors import ArchiveError, RecordError
@@ -67,7 +69,8 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
                 )
         kwargs.setdefault("hash", self._fingerprint(data_dir))
         cache = None if cache_dir is None else str(cache_dir)
-        super().__init__(cache, data_dir=None if data_dir is None else str(data_dir), **kwargs)
+        with _cache_errors(self):
+            super().__init__(cache, data_dir=None if data_dir is None else str(data_dir), **kwargs)
         if self.config.on_error not in ("raise", "skip"):
             raise ValueError(f'`on_error` must be "raise" or "skip", got {self.config.on_error!r}.')
         self._skipped_path: Path | None = None
@@ -109,11 +112,28 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
                     digest.update(f"{os.path.relpath(folder, data_dir)} {changed}\n".encode())
         return digest.hexdigest()[:16]
 
+    def download_and_prepare(self, *args, **kwargs):
+        """Prepare the data set, or find it prepared; as of `datasets.DatasetBuilder`.
+
+        Raises:
+            ArchiveError: If the archive is missing, incomplete or damaged, or the cache can't be written.
+        """
+        with _cache_errors(self):
+            super().download_and_prepare(*args, **kwargs)
+
     def _download_and_prepare(self, dl_manager, verification_mode, **prepare_split_kwargs):
-        # Inside the folder that `datasets` renames only when the build is complete.
-        self._skipped_path = Path(self._output_dir) / SKIPPED_FILE
+        # Inside the folder that `datasets` renames only when the build is complete. It takes over what a build that
+        # was killed left there.
+        unfinished = Path(self._output_dir)
+        for left in unfinished.iterdir():
+            left.unlink()
+        self._skipped_path = unfinished / SKIPPED_FILE
         try:
             super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
+        except DatasetGenerationError as error:
+            if not isinstance(error, ArchiveError) and isinstance(error.__cause__, OSError):
+                raise error.__cause__ from error
+            raise
         finally:
             self._skipped_path = None
         hashes = {path.name: _hash(path) for path in sorted(Path(self._output_dir).glob("*.arrow"))}
@@ -175,6 +195,20 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
                 with self._skipped_path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
         return np.setdiff1d(np.arange(len(table)), list(errors))
+
+
+@contextmanager
+def _cache_errors(builder: EcgArchiveBuilder) -> Iterator[None]:
+    """Say of a full disk, or of a cache that can't be written, what it is about."""
+    try:
+        yield
+    except OSError as error:
+        cache = builder._cache_dir_root
+        if error.filename is not None and not str(error.filename).startswith(cache):
+            raise  # of the archive
+        raise ArchiveError(
+            f"The cache {cache} can't be written: {error.strerror or error}. Make room there or give another `cache_dir`."
+        ) from error
 
 
 def source_hash() -> str:

@@ -11,7 +11,6 @@ import pyarrow as pa
 from datasets import ClassLabel, Features, List, Value
 from datasets.builder import Key
 from datasets.utils.logging import get_logger
-from scipy.io import loadmat
 
 from datasets_scripts.archive_builder import (
     ArchiveConfig,
@@ -27,6 +26,7 @@ from datasets_scripts.cpsc2018_splits import read_splits
 from datasets_scripts.download import RemoteFile, fetch_files, fetch_listed_files
 from datasets_scripts.ecg_records import read_record, to_microvolts
 from datasets_scripts.unzip import unzip_flat
+from modeling_etp.ecg_files_etp import EcgFileError, read_ecg
 
 logger = get_logger(__name__)
 
@@ -250,17 +250,17 @@ def _read_original_record(path: Path, reference) -> tuple[np.ndarray, int | None
             f"{path} is a symbolic link, and links inside an archive are not followed. Copy the file there."
         )
     try:
-        content = loadmat(path, simplify_cells=True)
-    except (OSError, ValueError, TypeError, NotImplementedError, MemoryError, EOFError) as error:
-        raise RecordError(f"{path} can't be read as a MATLAB file ({error}). Fetch it again.") from error
-    ecg = content.get("ECG")
-    if not isinstance(ecg, dict) or not {"sex", "age", "data"} <= set(ecg):
-        hint = f" It is in the Challenge's form and its header {path.stem}.hea is missing." if "val" in content else ""
-        raise RecordError(f"{path}: expected a structure `ECG` with sex, age and data.{hint} Fetch it again.")
-    millivolts = np.asarray(ecg["data"])
-    if millivolts.ndim != 2 or millivolts.shape[0] != 12 or millivolts.dtype.kind != "f":
-        raise RecordError(f"{path}: expected mV of shape (12, samples), got {millivolts.dtype} {millivolts.shape}.")
-    return to_microvolts(millivolts, path), _age(ecg["age"]), _SEXES.get(str(ecg["sex"]).lower()), reference
+        recording = read_ecg(path)
+    except EcgFileError as error:
+        raise RecordError(
+            f"{error} Expected the structure `ECG` of CPSC2018; of a file in the "
+            f"Challenge's form, the header {path.stem}.hea is missing. Fetch it again."
+        ) from error
+    known = recording.metadata
+    if known["format"] != "CPSC2018":
+        raise RecordError(f"{path}: expected a structure `ECG` with sex, age and data. Fetch it again.")
+    sex = _SEXES.get(str(known.get("sex", "")).lower())
+    return to_microvolts(recording.signal.astype(np.float64), path), _age(known.get("age")), sex, reference
 
 
 def _age(value) -> int | None:

@@ -94,12 +94,18 @@ def fetch_files(files: Sequence[RemoteFile], folder: Path) -> None:
     for file in files:
         if not _SAFE_PATH.fullmatch(file.path) or ".." in file.path.split("/"):
             raise ArchiveError(f"{file.url}: refusing to write to {file.path!r}, which is no plain relative path.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        # A file gets its name only when it is complete and checked, so what is there is good.
-        missing = [file for file in files if not (folder / file.path).exists()]
-        if missing:
-            _fetch_missing(missing, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            # A file gets its name only when it is complete and checked, so what is there is good.
+            missing = [file for file in files if not (folder / file.path).exists()]
+            if missing:
+                _fetch_missing(missing, folder)
+    except OSError as error:  # of the disk: those of the network are turned into one that names the file
+        raise ArchiveError(
+            f"{folder} can't be written: {error.strerror or error}. Make room there or give another `cache_dir`; what "
+            "has been fetched is kept."
+        ) from error
 
 
 def _fetch_missing(files: Sequence[RemoteFile], folder: Path) -> None:

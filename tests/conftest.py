@@ -2,9 +2,12 @@
 
 import os
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from archive_server import ArchiveServer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # The code of models and metrics is copied to a cache to be imported: a new one, which runs side by side don't share.
@@ -105,3 +108,20 @@ def archive_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arrow_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the prepared archive is kept, so that it is prepared once."""
     return tmp_path_factory.mktemp("arrow")
+
+
+@pytest.fixture
+def serve() -> Iterator:
+    """Start a loopback server of a folder; see `archive_server`."""
+    servers = []
+
+    def start(root: Path) -> ArchiveServer:
+        server = ArchiveServer(root)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,15 +1,12 @@
 """Fixtures of the archive builders' tests."""
 
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
 from small_archives import (
-    ArchiveServer,
     signal_of,
     write_challenge_record,
     write_original_record,
@@ -70,20 +67,3 @@ def ecg_folder(tmp_path: Path) -> Path:
         "b2.csv,,,,45,m,test,250,,\n"
     )
     return root
-
-
-@pytest.fixture
-def serve() -> Iterator:
-    """Start a server of a folder."""
-    servers = []
-
-    def start(root: Path) -> ArchiveServer:
-        server = ArchiveServer(root)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()

@@ -189,7 +189,7 @@ def test_a_missing_sample_stays_missing(ptb_xl, tmp_path):
         (lambda root: (root / "training/cpsc_2018/g1/A0001.hea").unlink(), r"Record A0001: .*A0001\.hea is missing"),
         (
             lambda root: (root / "original/A0025.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200)),
-            r"Record A0025: .*can't be read as a MATLAB file",
+            r"Record A0025: .*A0025\.mat: damaged MATLAB data .* Fetch it again",
         ),
         (
             lambda root: (root / "REFERENCE.csv").write_text("Recording,First_label,Second_label,Third_label\n"),
@@ -231,3 +231,16 @@ def test_bad_headers_of_cpsc2018_are_named(cpsc2018, tmp_path, old, new, message
     header.write_text(header.read_text().replace(old, new))
     with pytest.raises(RecordError, match=r"Record A0001: .*A0001\.hea: " + message):
         Cpsc2018(tmp_path / "cache", data_dir=cpsc2018).download_and_prepare()
+
+
+def test_what_a_killed_build_left_is_not_taken_over(ptb_xl, tmp_path):
+    truncate(ptb_xl)
+    builder = PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip")
+    unfinished = Path(f"{builder.cache_dir}.incomplete")
+    unfinished.mkdir(parents=True)
+    row = '{"record_id": "17", "split": "train", "position": 2, "error": "stale"}\n'
+    (unfinished / "skipped_records.jsonl").write_text(row)
+    (unfinished / "ptb_xl-train.arrow").write_bytes(b"half")
+    builder.download_and_prepare()
+    assert [row["record_id"] for row in builder.skipped_records] == ["17"]
+    assert "stale" not in builder.skipped_records[0]["error"]

@@ -1,12 +1,14 @@
 """Fetching an archive from a server that fails in all the ways servers do."""
 
+import errno
 import shutil
 import threading
 import time
 import zipfile
 
 import pytest
-from small_archives import signal_of, write_original_record, write_sums
+from archive_server import write_sums
+from small_archives import signal_of, write_original_record
 
 from datasets_scripts import download
 from datasets_scripts.archive_errors import ArchiveError
@@ -199,7 +201,40 @@ def test_a_damaged_zip_leaves_nothing_behind(tmp_path):
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(ArchiveError, match=r"a\.zip is damaged .*Delete it and fetch it again"):
         unzip_flat(tmp_path / "a.zip", tmp_path / "a", endings=(".mat",))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    assert {path.name for path in tmp_path.iterdir()} - {"a.lock"} == {"a.zip"}
+
+
+def test_a_damaged_compressed_member_is_an_error_that_names_the_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("A0001.mat", bytes(range(256)) * 40)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[40:60] = b"\xff" * 20
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ArchiveError, match=r"a\.zip is damaged .*Delete it and fetch it again"):
+        unzip_flat(tmp_path / "a.zip", tmp_path / "a", endings=(".mat",))
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_zip(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("A0001.mat", b"x")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(ArchiveError, match=r"a\.zip can't be unpacked to .*/a: No space left on device\. Make room"):
+        unzip_flat(tmp_path / "a.zip", tmp_path / "a", endings=(".mat",))
+    assert {path.name for path in tmp_path.iterdir()} == {"a.zip", "a.lock"}
+
+
+def test_many_small_members_are_no_way_around_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets_scripts.unzip._MAX_BYTES", 10_000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(20):
+            archive.writestr(f"A{number:04d}.mat", bytes(1000))
+    with pytest.raises(ArchiveError, match=r"a\.zip unfolds to 20000 bytes"):
+        unzip_flat(tmp_path / "a.zip", tmp_path / "a", endings=(".mat",))
 
 
 def test_a_zip_bomb_is_refused(tmp_path, monkeypatch):
