@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs robustness clean
+.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs robustness sbom audit clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,9 +42,7 @@ test-all: $(READY) ## Unit tests and the slow ones: several processes, kills, wh
 
 COUNT ?= 100000
 
-robustness: $(READY) ## Fuzz every target COUNT times, attack checkpoints, block the network, list what is installed
-	mkdir -p build
-	$(BIN)/python -m pip inspect --local > build/installed.json
+robustness: $(READY) ## Fuzz every target COUNT times, attack checkpoints, block the network
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -n 0 tests/robustness -m 'slow or not slow' --timeout 0 --fuzz-count $(COUNT)
 	PYTHONPATH=.:tests:tests/robustness $(BIN)/python tests/robustness/compare_with_wfdb.py 5000
 
@@ -55,6 +53,15 @@ coverage: $(READY) ## Lines and branches of modeling_etp and datasets_scripts th
 
 mutation: $(READY) ## Change loss, feature extractor and readers at random and count what tests notice; MUTANTS=changes per file
 	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/mutation.py $(MUTANTS)
+
+sbom: $(READY) ## What is installed, as CycloneDX: build/sbom.cdx.json
+	mkdir -p build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[audit]'
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o build/sbom.cdx.json $(BIN)/python
+
+audit: $(READY) ## Known vulnerabilities of what is installed; needs pypi.org, and fails where it can't be asked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[audit]'
+	$(BIN)/pip-audit --strict --skip-editable
 
 test-real: $(READY) ## Counts, signals and a short training on the real archives in DATA
 	@test -n "$(DATA)" || { echo "DATA is missing: make test-real DATA=folder/with/ptb-xl/and/cpsc2018"; exit 2; }

@@ -8,6 +8,7 @@ from types import ModuleType
 
 from etp.commands import card, classify, embed, export, index, info, plot, push, search
 from etp.commands.errors import UsageError
+from etp.commands.files import printable
 
 COMMANDS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
@@ -74,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _say(command: str, error: object, status: int) -> int:
     """Say one line on stderr."""
-    print(f"etp {command}: {' '.join(str(error).split())}", file=sys.stderr)
+    print(printable(f"etp {command}: {' '.join(str(error).split())}"), file=sys.stderr)
     return status
 
 

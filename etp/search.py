@@ -10,6 +10,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from etp.whole_files import whole_folder
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -97,13 +99,8 @@ class SearchIndex:
 
         Raises:
             FileExistsError: If there is something of that name.
+            NotWrittenError: If it can't be written.
         """
-        folder = Path(folder)
-        if folder.exists():
-            raise FileExistsError(f"{folder} exists already. Delete it, or choose another folder.")
-        unfinished = folder.with_name(f"{folder.name}.unfinished")
-        unfinished.mkdir(parents=True, exist_ok=True)
-        save_file({"ecgs": self.ecg_embeds, "texts": self.text_embeds}, unfinished / EMBEDS_FILE)
         entries = {
             "format_version": FORMAT_VERSION,
             "checkpoint_sha256": self.checkpoint_sha256,
@@ -111,9 +108,10 @@ class SearchIndex:
             "texts": list(self.texts),
             "text_of_ecg": list(self.text_of_ecg),
         }
-        (unfinished / ENTRIES_FILE).write_text(json.dumps(entries, ensure_ascii=False), encoding="utf-8")
-        unfinished.rename(folder)
-        return folder
+        with whole_folder(folder) as unfinished:
+            save_file({"ecgs": self.ecg_embeds, "texts": self.text_embeds}, unfinished / EMBEDS_FILE)
+            (unfinished / ENTRIES_FILE).write_text(json.dumps(entries), encoding="utf-8")
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, checkpoint_sha256: str | None = None) -> "SearchIndex":

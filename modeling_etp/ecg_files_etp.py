@@ -33,6 +33,7 @@ MAX_FILE_BYTES = 2_000_000_000
 MAX_TEXT_BYTES = 32_000_000
 
 _HEAD_BYTES = 4096
+_PART_BYTES = 1 << 26
 _WFDB_FIRST_LINE = re.compile(rb"(?:#[^\n]*\n|\s)*[\w.-]+(?:/\d+)?[ \t]+\d+([ \t]+[\d./()-]+)*", re.ASCII)
 _WFDB_SECOND_LINE = re.compile(
     rb"[^\n]*\n\s*(?:[\w.~-]+[ \t]+\d+[x:+\d]*[ \t]+\S*\d[^\n]*|[\w~-]+[ \t]+\d+[ \t\r]*)(?:\n|$)", re.ASCII
@@ -134,7 +135,8 @@ def _find_file(source: str | os.PathLike) -> Path:
 def _read(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(limit)
+            # `read` makes room for what it is asked for, whatever there is.
+            return file.read(min(limit, os.fstat(file.fileno()).st_size + 1))
     except OSError as error:
         raise EcgFileError(path, f"can't be read ({error.strerror}).") from error
 
@@ -144,10 +146,13 @@ def _content(source: Any) -> bytes:
         return bytes(source)
     if not hasattr(source, "read"):
         raise TypeError(f"expected a path, bytes or an open binary file, got {type(source).__name__}.")
-    content = source.read(MAX_FILE_BYTES + 1)
-    if not isinstance(content, bytes):
-        raise TypeError('expected a file opened in binary mode: open(path, "rb").')
-    return content
+    parts, left = [], MAX_FILE_BYTES + 1
+    while left and (part := source.read(min(left, _PART_BYTES))):
+        if not isinstance(part, bytes):
+            raise TypeError('expected a file opened in binary mode: open(path, "rb").')
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _wfdb_header(path: Path, head: bytes) -> Path | None:

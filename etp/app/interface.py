@@ -185,7 +185,7 @@ def build_interface(scorer: EcgScorer) -> gr.Blocks:
             api_visibility="private",
             show_progress="hidden",
         )
-    return interface.queue(max_size=32, api_open=False)
+    return interface.queue(max_size=64, api_open=False)
 
 
 def launch_options() -> dict[str, Any]:

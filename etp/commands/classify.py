@@ -1,9 +1,8 @@
 """`etp classify`: scores of ECG files, one JSON line or a few lines of text per file."""
 
 import argparse
-import json
 
-from .files import EcgRun, add_ecg_arguments, find_ecgs, write
+from .files import EcgRun, add_ecg_arguments, find_ecgs, json_line, printable, write
 from .labels import add_label_arguments, read_labels, scoring_options
 from .models import add_model_arguments, make_classifier, open_checkpoint
 
@@ -41,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def as_json(path: str, scores: list[dict]) -> str:
-    return json.dumps({"file": path, "scores": scores}, ensure_ascii=False)
+    return json_line({"file": path, "scores": scores})
 
 
 def as_text(path: str, scores: list[dict]) -> str:
-    return "\n".join([path, *(f"  {entry['score']:6.3f}  {entry['label']}" for entry in scores)])
+    return "\n".join([printable(path), *(f"  {entry['score']:6.3f}  {printable(entry['label'])}" for entry in scores)])

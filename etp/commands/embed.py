@@ -1,11 +1,12 @@
 """`etp embed`: ECG files as unit vectors of the space that ECGs and texts share."""
 
 import argparse
-import json
 from pathlib import Path
 
+from etp.whole_files import whole_file
+
 from .errors import UsageError
-from .files import EcgRun, add_ecg_arguments, find_ecgs, write
+from .files import EcgRun, add_ecg_arguments, find_ecgs, json_line, write
 from .models import add_model_arguments, make_classifier, open_checkpoint
 
 HELP = "embed ECG files as unit vectors, in an .npz file or as JSON lines"
@@ -34,12 +35,10 @@ def run(args: argparse.Namespace) -> int:
         files.append(path)
         embeds.append(embed)
         if args.json:
-            write(json.dumps({"file": path, "embed": embed.tolist()}, ensure_ascii=False))
+            write(json_line({"file": path, "embed": embed.tolist()}))
     if args.output is not None and embeds:
-        unfinished = args.output.with_name(f"{args.output.name}.unfinished")
-        with unfinished.open("wb") as file:
+        with whole_file(args.output) as unfinished, unfinished.open("wb") as file:
             np.savez(file, files=np.array(files), embeds=np.stack(embeds), checkpoint_sha256=checkpoint.sha256)
-        unfinished.replace(args.output)
         if not args.json:
             write(f"{args.output}: {len(files)} of {len(paths)} ECGs, {len(embeds[0])} numbers each")
     return ecgs.status

@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -133,7 +134,18 @@ class EcgRun:
     def _pass_over(self, path: str, error: Exception) -> None:
         self.failed += 1
         message = " ".join(str(error).split()).removeprefix("ECG 0: ")
-        write(message if message.startswith(path) else f"{path}: {message}", file=sys.stderr)
+        write(printable(message if message.startswith(path) else f"{path}: {message}"), file=sys.stderr)
+
+
+def json_line(content: Any) -> str:
+    """Content as one line of JSON; names that are no UTF-8 come back from it as they were."""
+    line = json.dumps(content, ensure_ascii=False)
+    return line if line.isprintable() else json.dumps(content)
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey or can't show: names and contents of files are strangers' words."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def write(line: str, *, file: Any = None) -> None:

@@ -1,14 +1,13 @@
 """`etp search`: the reports or ECGs of an index that are nearest to an ECG or to a text."""
 
 import argparse
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
-from .files import EcgRun, add_reading_arguments, find_ecgs, write
+from .files import EcgRun, add_reading_arguments, find_ecgs, json_line, printable, write
 from .models import add_model_arguments, make_classifier, open_checkpoint
 
 HELP = "find the texts or ECGs of an index that are nearest to an ECG or a text"
@@ -58,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _as_json(query: str, hits) -> str:
-    return json.dumps({"query": query, "hits": [asdict(hit) for hit in hits]}, ensure_ascii=False)
+    return json_line({"query": query, "hits": [asdict(hit) for hit in hits]})
 
 
 def _as_text(query: str, hits) -> str:
-    return "\n".join([query, *(f"  {hit.score:6.3f}  {'  '.join(filter(None, (hit.ecg, hit.text)))}" for hit in hits)])
+    found = [f"  {hit.score:6.3f}  {printable('  '.join(filter(None, (hit.ecg, hit.text))))}" for hit in hits]
+    return "\n".join([printable(query), *found])

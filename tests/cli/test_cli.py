@@ -14,6 +14,7 @@ from etp import cli
 from etp.commands.errors import UsageError
 from etp.commands.files import find_ecgs
 from etp.commands.models import make_classifier, open_checkpoint
+from etp.search import SearchIndex
 
 LABELS = ["normal ECG", "atrial fibrillation"]
 # Of .npy files, which state neither.
@@ -276,3 +277,34 @@ def test_a_thousand_files_with_bad_ones_among_them(etp, checkpoint_dir, tmp_path
     assert {Path(json.loads(line)["file"]).name for line in out.splitlines()}.isdisjoint(bad)
     assert [Path(line.partition(": ")[0]).name for line in err.splitlines()] == sorted(bad)
     assert time.monotonic() - started < 120
+
+
+def test_names_of_files_neither_move_the_cursor_nor_stop_the_run(etp, checkpoint_dir, ecg_folder, tmp_path):
+    good, forged = tmp_path / "\x1b[2J\nevil.hea", tmp_path / "=cmd|' -C calc'!A0\udcff.csv"
+    header = (ecg_folder / "00001_lr.hea").read_text()
+    good.write_text(header)
+    (tmp_path / "00001_lr.dat").write_bytes((ecg_folder / "00001_lr.dat").read_bytes())
+    forged.write_text("\x1b[2Jno,ECG\n1,2\n")
+    asked = (good, forged, "--model", checkpoint_dir, "--labels", "normal \x1b[31mECG")
+    status, out, err = etp("classify", *asked)
+    assert status == 1
+    assert out.splitlines()[0] == f"{tmp_path}/\\x1b[2J\\nevil.hea"
+    assert len(out.splitlines()) == 2
+    one_line(err, f"{tmp_path}/=cmd|' -C calc'!A0\\udcff.csv: ")
+    assert "\x1b" not in out + err
+    status, out, _ = etp("classify", *asked, "--json")
+    assert json.loads(out)["file"] == str(good)
+    assert "\x1b" not in out
+
+
+def test_a_file_name_that_is_no_text_is_classified_and_indexed(etp, checkpoint_dir, ecg_folder, tmp_path):
+    for ending in ("hea", "dat"):
+        (tmp_path / f"00001_lr.{ending}").write_bytes((ecg_folder / f"00001_lr.{ending}").read_bytes())
+    (tmp_path / "00001_lr.hea").rename(tmp_path / "no text \udcff.hea")
+    file = tmp_path / "no text \udcff.hea"
+    status, out, err = etp("classify", file, "--model", checkpoint_dir, "--labels", "normal ECG", "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["file"] == str(file)
+    status, _, err = etp("index", file, "--model", checkpoint_dir, "-o", tmp_path / "index")
+    assert (status, err) == (0, "")
+    assert SearchIndex.load(tmp_path / "index").ecgs == [str(file)]
