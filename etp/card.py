@@ -9,7 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from etp.evaluation.checkpoints import Checkpoint
-from etp.run_files import training_seconds
+from etp.run_files import ECG_MODEL_RUN, training_seconds
 
 CARD_FILE = "README.md"
 DEFAULT_LICENSE = "apache-2.0"
@@ -92,12 +92,17 @@ def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) 
 
 
 def training_facts(folder: Path) -> dict[str, Any] | None:
-    """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none."""
+    """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none.
+
+    `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one.
+    """
     from etp.pretraining.logs import CONFIG_FILE, VERSIONS_FILE
 
     if not (folder / CONFIG_FILE).is_file():
         return None
     facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    tower_run = folder / ECG_MODEL_RUN / CONFIG_FILE
+    facts["ecg_model_run"] = yaml.safe_load(tower_run.read_text(encoding="utf-8")) if tower_run.is_file() else None
     seconds = training_seconds(folder)
     facts["hours"], facts["machine"] = seconds and seconds / 3600, None
     if (folder / VERSIONS_FILE).is_file():
@@ -178,10 +183,18 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
         "statements": "the statements of the records' reports, translated into English by rules; no label was seen",
         "label_derived": "**phrases made of the labels**: zero-shot figures of these labels are a ceiling, not a result",
     }[run["text_source"]]
+    first = run.get("ecg_model_run")
+    before = "" if first is None else f"ECG tower of a run before: {_schedule(first)}. Then projections on it: "
     return (
         f"Training split of {title} (PTB-XL: folds 1 to 8; fold 9 validates, fold 10 is never trained on). Texts: "
-        f"{source}. Text tower: {tower}, {frozen}. {run['num_epochs']} epochs, batches of {run['batch_size']}, learning "
-        f"rate {run['learning_rate']:g}, seed {run['seed']}."
+        f"{source}. Text tower: {tower}, {frozen}. {before}{_schedule(run)}."
+    )
+
+
+def _schedule(run: Mapping[str, Any]) -> str:
+    return (
+        f"{run['num_epochs']} epochs, batches of {run['batch_size']}, learning rate {run['learning_rate']:g}, "
+        f"seed {run['seed']}"
     )
 
 
