@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs robustness sbom audit clean
+.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs robustness load sbom audit clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,14 @@ sbom: $(READY) ## What is installed, as CycloneDX: build/sbom.cdx.json
 audit: $(READY) ## Known vulnerabilities of what is installed; needs pypi.org, and fails where it can't be asked
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[audit]'
 	$(BIN)/pip-audit --strict --skip-editable
+
+SECONDS ?= 600
+
+load: $(READY) ## 20,000 files through `etp classify`; 50 clients for SECONDS at the app and at one pipeline
+	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
+	$(BIN)/python tests/robustness/load_files.py --model $(or $(MODEL),build/etp-ptb-xl)
+	for what in app pipeline; do \
+	    $(BIN)/python tests/robustness/load_clients.py $$what --model $(or $(MODEL),build/etp-ptb-xl) --seconds $(SECONDS) || exit 1; done
 
 test-real: $(READY) ## Counts, signals and a short training on the real archives in DATA
 	@test -n "$(DATA)" || { echo "DATA is missing: make test-real DATA=folder/with/ptb-xl/and/cpsc2018"; exit 2; }

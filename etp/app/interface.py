@@ -22,6 +22,7 @@ from .sources import (
     MAX_UPLOAD_BYTES,
     AppError,
     ExampleEcg,
+    SharedUploads,
     UploadedEcg,
     read_source,
     take_upload,
@@ -80,11 +81,12 @@ class Handlers:
 
     def __init__(self, scorer: EcgScorer):
         self.scorer = scorer
+        self._shared = SharedUploads()
 
     def upload(self, paths: Sequence[str] | None, *fields: Any) -> tuple:
         """Take files over and score them. Returns the source, an empty file field and example, and the results."""
         try:
-            source = take_upload(paths or ())
+            source = take_upload(paths or (), self._shared)
         except AppError as error:
             return None, None, None, *_failed(error)
         return source, None, None, *self.score(source, *fields)

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from modeling_etp.ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRe
 MAX_FILES = 8
 MAX_UPLOAD_BYTES = 10_000_000  # 14 minutes of 12 leads at 500 Hz in 16 bits
 MAX_MINUTES = 30
+SHARED_SECONDS, SHARED_BYTES = 120, 64_000_000  # how long, and how much of, what two visitors may share is kept
 EXAMPLE_RATE, EXAMPLE_SEED = 500, 1
 
 # What the readers call their arguments -> what the page calls its fields, and where they are.
@@ -85,18 +88,59 @@ class ExampleEcg:
         return EcgRecording(ecgs.signal[0], EXAMPLE_RATE, ecgs.lead_names)
 
 
-def take_upload(paths: Sequence[str | Path]) -> UploadedEcg:
+class SharedUploads:
+    """Contents of files that were just read and deleted, for another visitor who uploaded the very same file.
+
+    Gradio puts an upload into a folder named by its content, so that two visitors with the same file have one file
+    between them, and the first to be served deletes it. The second then finds its content here.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._kept: dict[Path, tuple[float, bytes]] = {}  # the oldest first
+
+    def read(self, file: Path) -> bytes:
+        """The file's bytes, from the disk or from the last two minutes.
+
+        Raises:
+            OSError: If they are in neither.
+        """
+        now = time.monotonic()
+        with self._lock:
+            try:
+                content = file.read_bytes()
+            except FileNotFoundError:
+                until, content = self._kept.get(file, (now, b""))
+                if until <= now:
+                    raise
+            self._kept.pop(file, None)
+            self._kept[file] = (now + SHARED_SECONDS, content)
+            self._forget(now)
+        return content
+
+    def _forget(self, now: float) -> None:
+        size = sum(len(content) for _, content in self._kept.values())
+        for file, (until, content) in list(self._kept.items()):
+            if until <= now or size > SHARED_BYTES:
+                size -= len(content)
+                del self._kept[file]
+
+
+def take_upload(paths: Sequence[str | Path], shared: SharedUploads) -> UploadedEcg:
     """Read uploaded files into memory and delete them, whether they can be used or not.
+
+    Two visitors who upload the same file at once are both served, see `SharedUploads`.
 
     Args:
         paths: Each in a folder of its own that the upload made; the folder goes too.
+        shared: Of all visitors of the page.
 
     Raises:
         AppError: If there are too many, they are too large, or two have one name.
     """
     files = [Path(path) for path in paths]
     try:
-        return UploadedEcg(_contents(files))
+        return UploadedEcg(_contents(files, shared))
     except OSError as error:
         raise AppError("The upload was lost on its way. Choose the file again.") from error
     finally:
@@ -120,7 +164,7 @@ def read_source(source: UploadedEcg | ExampleEcg, **stated: Any) -> EcgRecording
     return recording
 
 
-def _contents(files: Sequence[Path]) -> dict[str, bytes]:
+def _contents(files: Sequence[Path], shared: SharedUploads) -> dict[str, bytes]:
     if not files:
         raise AppError("No file came. Choose one, or a synthetic example.")
     if len(files) > MAX_FILES:
@@ -128,13 +172,13 @@ def _contents(files: Sequence[Path]) -> dict[str, bytes]:
     names = [file.name for file in files]
     if len(set(names)) < len(names):
         raise AppError(f"Two files have the same name among {', '.join(names)}. Choose the files of one ECG.")
-    total = sum(file.stat().st_size for file in files)
+    total = sum(file.stat().st_size for file in files if file.exists())
     if total > MAX_UPLOAD_BYTES:
         raise AppError(
             f"{total / 1e6:.1f} MB came, this page takes up to {MAX_UPLOAD_BYTES / 1e6:g} MB. Cut the recording, or "
             "score it with `etp classify` on your own machine."
         )
-    return {file.name: file.read_bytes() for file in files}
+    return {file.name: shared.read(file) for file in files}
 
 
 def _explain(error: EcgFileError) -> str:

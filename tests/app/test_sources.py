@@ -1,11 +1,14 @@
 """Uploads and examples: what is read of them, and that nothing of them stays on the disk."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from datasets_scripts.synthetic_ecg import CONDITIONS
 from etp.app import sources
-from etp.app.sources import AppError, ExampleEcg, UploadedEcg, read_source, take_upload
+from etp.app.sources import AppError, ExampleEcg, SharedUploads, UploadedEcg, read_source, take_upload
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, read_ecg
 
 HEADER = "00001_lr.hea"
@@ -40,28 +43,28 @@ def npy(tmp_path, signal) -> bytes:
 
 
 def test_a_wfdb_record_is_read_whatever_the_order_of_its_files(upload, record, archive_dir):
-    taken = take_upload(upload(dict(reversed(record.items()))))
+    taken = take_upload(upload(dict(reversed(record.items()))), SharedUploads())
     assert taken.name == HEADER
     expected = read_ecg(archive_dir / "records100" / "00000" / HEADER)
     np.testing.assert_array_equal(read_source(taken).signal, expected.signal)
 
 
 def test_uploaded_files_are_gone_once_they_are_taken(upload, record, tmp_path):
-    take_upload(upload(record))
+    take_upload(upload(record), SharedUploads())
     assert not list((tmp_path / "uploads").iterdir())
 
 
 def test_refused_files_are_gone_too(upload, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "MAX_UPLOAD_BYTES", 1_000_000)
     with pytest.raises(AppError, match=r"1\.2 MB came, this page takes up to 1 MB"):
-        take_upload(upload({"a.npy": bytes(600_000), "b.npy": bytes(600_000)}))
+        take_upload(upload({"a.npy": bytes(600_000), "b.npy": bytes(600_000)}), SharedUploads())
     assert not list((tmp_path / "uploads").iterdir())
 
 
 def test_reading_a_record_leaves_no_file_behind(upload, record, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    taken = take_upload(upload(record))
+    taken = take_upload(upload(record), SharedUploads())
     read_source(taken)
     with pytest.raises(AppError):
         UploadedEcg({HEADER: record[HEADER]}).read()
@@ -100,18 +103,48 @@ def test_files_that_are_not_one_ecg_are_refused(names, message):
 
 def test_too_many_files_and_files_of_one_name_are_refused(upload, tmp_path):
     with pytest.raises(AppError, match="9 files came, expected at most 8"):
-        take_upload(upload({f"{number}.dat": b"" for number in range(9)}))
+        take_upload(upload({f"{number}.dat": b"" for number in range(9)}), SharedUploads())
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with pytest.raises(AppError, match=r"Two files have the same name among a\.dat, a\.dat"):
-        take_upload([tmp_path / "one" / "a.dat", tmp_path / "two" / "a.dat"])
+        take_upload([tmp_path / "one" / "a.dat", tmp_path / "two" / "a.dat"], SharedUploads())
+
+
+def test_two_visitors_with_the_same_file_are_both_served(upload):
+    """Gradio names the folder of an upload by its content, so both have one file, and the first deletes it."""
+    paths = upload({"a.npy": b"content"})
+    shared = SharedUploads()
+    first, second = take_upload(paths, shared), take_upload(paths, shared)
+    assert not any(Path(path).exists() for path in paths)
+    assert first.files == second.files == {"a.npy": b"content"}
+
+
+def test_what_visitors_share_is_forgotten(upload, monkeypatch):
+    paths, shared = upload({"a.npy": b"content"}), SharedUploads()
+    take_upload(paths, shared)
+    now = time.monotonic()
+    monkeypatch.setattr("etp.app.sources.time.monotonic", lambda: now + 121)
+    with pytest.raises(AppError, match="The upload was lost on its way"):
+        take_upload(paths, shared)
+
+
+def test_what_visitors_share_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("etp.app.sources.SHARED_BYTES", 10)
+    shared = SharedUploads()
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"123456")
+        shared.read(tmp_path / name)
+        (tmp_path / name).unlink()
+    assert shared.read(tmp_path / "b") == b"123456"
+    with pytest.raises(FileNotFoundError):
+        shared.read(tmp_path / "a")
 
 
 def test_an_upload_that_vanished_or_is_none_says_so(tmp_path):
     with pytest.raises(AppError, match="The upload was lost on its way"):
-        take_upload([tmp_path / "gone" / "a.npy"])
+        take_upload([tmp_path / "gone" / "a.npy"], SharedUploads())
     with pytest.raises(AppError, match="No file came"):
-        take_upload([])
+        take_upload([], SharedUploads())
 
 
 def test_a_recording_of_hours_is_refused_before_anything_is_computed(tmp_path):

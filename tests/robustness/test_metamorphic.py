@@ -1,5 +1,6 @@
 """Changes of an input that change nothing about the ECG leave its embedding where it is."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,29 @@ EXACT, ROUNDING, RATE = 1 - 1e-6, 1 - 1e-3, 0.99
 
 
 @pytest.fixture(scope="module", params=["tiny", pytest.param("shipped", marks=pytest.mark.slow)])
-def model_and_extractor(request, checkpoint_dir) -> tuple[ETPModel, ETPFeatureExtractor]:
+def folder(request, checkpoint_dir) -> Path:
     folder = checkpoint_dir if request.param == "tiny" else SHIPPED
     if not folder.is_dir():
         pytest.skip("needs the joined weights: make weights")
-    return ETPModel.from_pretrained(folder, dtype="float32").eval(), ETPProcessor.from_pretrained(
-        folder
-    ).feature_extractor
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model_and_extractor(folder) -> tuple[ETPModel, ETPFeatureExtractor]:
+    return open_model(folder)
+
+
+def open_model(folder: Path) -> tuple[ETPModel, ETPFeatureExtractor]:
+    model = ETPModel.from_pretrained(folder, dtype="float32").eval()
+    return model, ETPProcessor.from_pretrained(folder).feature_extractor
+
+
+def embed_in_a_process(folder: Path, ecgs: list[np.ndarray]) -> np.ndarray:
+    model, extractor = open_model(folder)
+    with torch.inference_mode():
+        return model.get_ecg_features(
+            extractor(ecgs, sampling_rate=1000, return_tensors="pt")["input_values"]
+        ).pooler_output.numpy()
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +118,29 @@ def test_the_batch_does_not_matter(embed, ecg):
     together = embed(records)
     assert_close(together, torch.cat([embed(record) for record in records]), EXACT)
     assert_close(embed(records[::-1]), together.flip(0), EXACT)
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_does_not_matter(folder, embed, ecg):
+    records = [ecg * scale for scale in (1, 0.5, 1.5, -1, 0.8, 1.2)]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        parts = pool.starmap(embed_in_a_process, [(folder, records[:3]), (folder, records[3:])])
+    assert_close(torch.from_numpy(np.concatenate(parts)), embed(records), EXACT)
+
+
+@pytest.mark.slow
+def test_onnx_embeds_as_the_model_does(folder, model_and_extractor, embed, ecg, tmp_path):
+    from etp.evaluation.checkpoints import load_checkpoint
+    from etp.export import export_checkpoint, open_onnx
+
+    export_checkpoint(load_checkpoint(folder), tmp_path / "onnx", format="onnx")
+    extractor = ETPFeatureExtractor.from_pretrained(tmp_path / "onnx")
+    order = np.random.default_rng(1).permutation(12)
+    values = extractor(
+        [ecg[order], -ecg[order]], sampling_rate=1000, lead_names=[STANDARD_LEADS[lead] for lead in order]
+    )["input_values"]
+    embedded = open_onnx(tmp_path / "onnx" / "ecg_tower.onnx")((np.asarray(values),))
+    assert_close(torch.from_numpy(embedded), embed([ecg, -ecg]), EXACT)
 
 
 def test_what_follows_the_models_length_is_not_seen(embed, ecg):
