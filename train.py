@@ -1,5 +1,6 @@
 """Align ECGs with reports: `accelerate launch train.py examples/configs/etp-base.yaml --data_dir PTB_XL --output_dir RUN`."""
 
+import gc
 import logging
 import os
 import sys
@@ -55,9 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         plot_curves(args.training.output_dir / METRICS_FILE, args.training.output_dir / "curves.png")
     if finished:
         save_model(trainer, processor, args)
-    accelerator.end_training()
+    step = trainer.position.step
+    del trainer
+    end_training(accelerator)
     if not finished:
-        accelerator.print(f"Stopped by a signal after step {trainer.position.step}; --resume auto continues.")
+        accelerator.print(f"Stopped by a signal after step {step}; --resume auto continues.")
         return 128 + interruption.signal_number if interruption.signal_number else 1
     return 0 if not accelerator.is_main_process or push_to_hub(args) else 1
 
@@ -184,6 +187,17 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
         with files_added(output_dir, last="model*.safetensors") as folder:
             save_whole(trainer.module.model, processor, folder, state_dict=weights)
     logger.info("Saved the model and its processor in %s.", output_dir)
+
+
+def end_training(accelerator: Accelerator) -> None:
+    """Close the trackers and leave the process group, which nothing may hold any more.
+
+    `DistributedDataParallel` holds it without letting go of Python's lock when it is the last to do so, and gloo's own
+    thread, which it then waits for, may want that lock: now and then a process never ended.
+    """
+    accelerator.free_memory()
+    gc.collect()
+    accelerator.end_training()
 
 
 def reserve_on_hub(args: Arguments) -> None:

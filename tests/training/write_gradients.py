@@ -26,7 +26,7 @@ def main(destination: Path, variants: dict[str, list[str]]) -> None:
     found["processes"] = torch.tensor(accelerator.num_processes)
     if accelerator.is_main_process:
         save_file({name: tensor.detach().clone().contiguous() for name, tensor in found.items()}, destination)
-    accelerator.end_training()
+    train.end_training(accelerator)
 
 
 def learn(args: Arguments, accelerator: Accelerator) -> dict[str, torch.Tensor]:
