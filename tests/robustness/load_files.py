@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ DAMAGE = {
     "signal cut short": lambda header, signal: signal.write_bytes(signal.read_bytes()[:1001]),
     "signal missing": lambda header, signal: signal.unlink(),
     "wrong checksum": lambda header, signal: signal.write_bytes(bytes(10) + signal.read_bytes()[10:]),
-    "no such lead": lambda header, signal: header.write_text(header.read_text().replace(" I\n", " X\n").replace(" II\n", " Y\n")),
+    "no lead of an ECG": lambda header, signal: header.write_text(re.sub(r"(?m)^(\S+\.dat .*) \S+$", r"\1 ABP", header.read_text())),
     "signal out of the folder": lambda header, signal: (signal.unlink(), signal.symlink_to("/etc/passwd")),
 }  # fmt: skip
 
