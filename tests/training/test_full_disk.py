@@ -1,4 +1,4 @@
-"""A disk that is full is said before anything is computed."""
+"""On a disk that is full, or becomes full, a run stops with a sentence and can be continued."""
 
 import errno
 import subprocess
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from etp.pretraining import loop, preflight
+from etp.pretraining.checkpoints import CheckpointError, newest_checkpoint
 from etp.pretraining.options import OptionError
+from etp.whole_files import NotWrittenError
 
 
 @pytest.fixture
@@ -53,3 +56,47 @@ def test_a_full_disk_is_named_with_its_flag(run, small_disk, tmp_path, flag):
     fill(small_disk)
     with pytest.raises(OptionError, match=rf"{flag} .*/disk/new can't be written: No space left on device. Make room"):
         run(tmp_path / "run", flag, str(small_disk / "new"))
+
+
+@pytest.mark.parametrize("step", [2, 3, 6])
+def test_a_disk_that_becomes_full_costs_no_step_that_was_saved(
+    run, small_disk, assert_same_weights, tmp_path, monkeypatch, step
+):
+    monkeypatch.setattr(preflight, "FREE_BYTES", 1 << 20)
+    original, others = loop.Trainer._step, []
+
+    def filling(self, batch):
+        if self.position.step + 1 == step:
+            others.append(fill(small_disk))
+        original(self, batch)
+
+    options = ["--checkpoint_every", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "_step", filling)
+        with pytest.raises((CheckpointError, NotWrittenError), match=r"can't be written: No space left"):
+            run(small_disk / "run", *options)
+    assert newest_checkpoint(small_disk / "run").name == f"step_{step - 1:08d}"
+    others[0].unlink()
+    assert run(small_disk / "run", *options, "--resume", "auto") == 0
+    assert run(tmp_path / "whole", *options) == 0
+    assert_same_weights(small_disk / "run", tmp_path / "whole")
+
+
+def test_a_full_disk_at_the_very_end_costs_nothing(run, small_disk, assert_same_weights, tmp_path, monkeypatch):
+    import train
+
+    monkeypatch.setattr(preflight, "FREE_BYTES", 1 << 20)
+    original, others = train.save_model, []
+
+    def filling(*args):
+        others.append(fill(small_disk))
+        original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_model", filling)
+        with pytest.raises(NotWrittenError, match=r"/disk/run can't be written: No space left"):
+            run(small_disk / "run")
+    others[0].unlink()
+    assert run(small_disk / "run", "--resume", "auto") == 0
+    assert run(tmp_path / "whole") == 0
+    assert_same_weights(small_disk / "run", tmp_path / "whole")
