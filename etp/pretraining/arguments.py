@@ -116,6 +116,9 @@ class ModelArguments:
 class AugmentationArguments:
     """What may happen to a training ECG; every default leaves it as it is."""
 
+    first_crop: float = option(
+        "Share of each ECG that the first epoch sees, cut out at random; it grows evenly to all of it in the last.", 1.0
+    )
     max_shift: float = option("Largest shift in time, as a share of the length; what is uncovered is zero.", 0.0)
     amplitude_range: float = option("Largest change of amplitude: 0.2 scales by 0.8 to 1.2.", 0.0)
     wander_mv: float = option("Largest amplitude of baseline wander (0.05-0.5 Hz) in mV.", 0.0)
@@ -127,13 +130,14 @@ class AugmentationArguments:
     augment_share: float = option("Share of the records that is augmented.", 1.0)
 
     def __post_init__(self):
+        require(0.1 <= self.first_crop <= 1, f"--first_crop must be in [0.1, 1], got {self.first_crop}.")
         for name in ("max_shift", "amplitude_range", "lead_dropout", "time_mask"):
             require(0 <= getattr(self, name) < 1, f"--{name} must be in [0, 1), got {getattr(self, name)}.")
         for name in ("wander_mv", "noise_mv"):
             require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
         for name in ("limb_only", "single_lead", "augment_share"):
             require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
-        changes = [name for name in asdict(self) if name != "augment_share"]
+        changes = [name for name in asdict(self) if name not in ("augment_share", "first_crop")]
         require(
             self.augment_share == 1 or any(getattr(self, name) for name in changes),
             f"--augment_share {self.augment_share} without an augmentation: add one of --{', --'.join(changes)}.",
@@ -244,7 +248,8 @@ class Arguments:
             "--unfreeze_text_from and the objectives bank and denial contradict each other: every statement of the bank would run "
             "through the text tower at every step. Leave one of them out.",
         )
-        active = [name for name, value in asdict(self.augmentation).items() if value and name != "augment_share"]
+        untouched = asdict(AugmentationArguments())
+        active = [name for name, value in asdict(self.augmentation).items() if value != untouched[name]]
         require(
             not self.model.freeze_ecg_model or not active,
             f"--freeze_ecg_model computes the features of every ECG once, so --{', --'.join(active)} can't change it: "

@@ -21,6 +21,7 @@ CPU_BLOCK = 16  # ECGs whose float32 samples stay in a core's cache through all 
 class Changes:
     """What happens to each ECG of a batch; every field has the batch as its first axis."""
 
+    crop_start: np.ndarray  # samples, int64 (batch,)
     shift: np.ndarray  # samples, int64 (batch,)
     gain: np.ndarray  # factor per lead, 0 where a lead is silenced, (batch, leads)
     wander_mv: np.ndarray  # amplitude per lead, (batch, leads)
@@ -38,15 +39,23 @@ class Augmentation:
     Args:
         options: How much of what.
         sampling_rate: Of the ECGs, in Hz.
+        num_epochs: Over which crops grow to whole ECGs.
         seed: Decides every change.
         device: Where the ECGs are.
     """
 
     def __init__(
-        self, options: AugmentationArguments, *, sampling_rate: int, seed: int, device: torch.device | str = "cpu"
+        self,
+        options: AugmentationArguments,
+        *,
+        sampling_rate: int,
+        num_epochs: int,
+        seed: int,
+        device: torch.device | str = "cpu",
     ):
         self._options = options
         self._sampling_rate = sampling_rate
+        self._num_epochs = num_epochs
         self._seed = seed
         pool = generator(seed, Purpose.AUGMENTATION).standard_normal(NOISE_POOL, dtype=np.float32)
         self._noise = torch.from_numpy(pool).to(device)
@@ -56,16 +65,22 @@ class Augmentation:
         o = self._options
         leads = (o.lead_dropout, o.limb_only, o.single_lead)
         samples = (o.max_shift, o.amplitude_range, o.wander_mv, o.noise_mv, o.time_mask)
-        return o.augment_share > 0 and any(size > 0 for size in (*leads, *samples))
+        return o.first_crop < 1 or (o.augment_share > 0 and any(size > 0 for size in (*leads, *samples)))
+
+    def crop_length(self, epoch: int, samples: int) -> int:
+        """Samples of each ECG that an epoch, counted from 0, sees."""
+        first, progress = self._options.first_crop, min(1.0, epoch / max(1, self._num_epochs - 1))
+        return round(samples * (first + (1 - first) * progress))
 
     def draw(self, epoch: int, step: int, *, shape: tuple[int, int, int]) -> Changes:
         """The changes of one global batch, the same on every process and in every resumed run.
 
         Args:
-            shape: Of the global batch, `(batch, leads, samples)`.
+            shape: Of the global batch, `(batch, leads, samples)`, before it is cropped.
         """
         o = self._options
-        batch, leads, samples = shape
+        batch, leads, whole = shape
+        samples = self.crop_length(epoch, whole)
         random = generator(self._seed, Purpose.AUGMENTATION, epoch, step)
         touched = random.random(batch) < o.augment_share
         most = int(o.max_shift * samples)
@@ -88,32 +103,47 @@ class Augmentation:
             noise_offset=random.integers(NOISE_POOL - samples, size=(batch, leads)),
             mask_start=(random.random(batch) * (samples - length + 1)).astype(np.int64),
             mask_length=length * touched,
+            crop_start=random.integers(whole - samples + 1, size=batch),
         )
 
     def __call__(self, ecg: Tensor, *, epoch: int, step: int, rows: slice, batch_size: int) -> Tensor:
         """Apply this process's share of the batch's changes.
 
         Args:
-            ecg: float32 mV, `(rows, leads, samples)`; changed in place.
+            ecg: float32 mV, `(rows, leads, samples)`; changed in place unless it is cropped.
             rows: Which rows of the global batch these are.
             batch_size: Rows of the global batch.
+
+        Returns:
+            float32 mV, `(rows, leads, crop_length(epoch, samples))`.
         """
         if not self.is_active:
             return ecg
         _, leads, samples = ecg.shape
+        length = self.crop_length(epoch, samples)
+        changed = ecg if length == samples else ecg.new_empty(len(ecg), leads, length)
         changes = self.draw(epoch, step, shape=(batch_size, leads, samples))
         mine = {name: torch.from_numpy(value[rows]).to(ecg.device) for name, value in vars(changes).items()}
         block = CPU_BLOCK if ecg.device.type == "cpu" else max(len(ecg), 1)
         for start in range(0, len(ecg), block):
             part = slice(start, start + block)
-            self._apply(ecg[part], **{name: value[part] for name, value in mine.items()})
-        return ecg
+            now = {name: value[part] for name, value in mine.items()}
+            self._cut(ecg[part], changed[part], start=now.pop("crop_start"), shift=now.pop("shift"))
+            self._apply(changed[part], **now)
+        return changed
+
+    def _cut(self, ecg: Tensor, cut: Tensor, *, start: Tensor, shift: Tensor) -> None:
+        """Write the stretch of each ECG that is seen to `cut`; what lies outside the ECG is zero."""
+        samples, length = ecg.shape[-1], cut.shape[-1]
+        most = int(self._options.max_shift * length)
+        if most or length < samples:
+            windows = F.pad(ecg, (most, most)).unfold(2, length, 1)  # (rows, leads, starts, length)
+            cut.copy_(windows[torch.arange(len(ecg), device=ecg.device), :, most + start - shift])
 
     def _apply(
         self,
         ecg: Tensor,
         *,
-        shift: Tensor,
         gain: Tensor,
         wander_mv: Tensor,
         wander_hz: Tensor,
@@ -126,10 +156,6 @@ class Augmentation:
         o = self._options
         samples = ecg.shape[-1]
         position = torch.arange(samples, device=ecg.device)
-        if o.max_shift:
-            most = int(o.max_shift * samples)
-            windows = F.pad(ecg, (most, most)).unfold(2, samples, 1)  # (rows, leads, 2 * most + 1, samples)
-            ecg.copy_(windows[torch.arange(len(ecg), device=ecg.device), :, most - shift])
         if o.wander_mv:
             angle = (2 * math.pi / self._sampling_rate) * wander_hz[:, None] * position + wander_phase[:, None]
             ecg.addcmul_(wander_mv[:, :, None], angle.sin()[:, None])

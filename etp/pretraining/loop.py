@@ -106,7 +106,11 @@ class Trainer:
         self.trained = trained_tensors(model)
         self.average = WeightAverage(model, decay=options.ema_decay) if options.ema_decay else None
         augmentation = Augmentation(
-            args.augmentation, sampling_rate=args.model.sampling_rate, seed=options.seed, device=accelerator.device
+            args.augmentation,
+            sampling_rate=args.model.sampling_rate,
+            num_epochs=options.num_epochs,
+            seed=options.seed,
+            device=accelerator.device,
         )
         bank = StatementBank(
             train.statements,

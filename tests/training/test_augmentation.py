@@ -6,8 +6,9 @@ import torch
 from etp.pretraining.arguments import AugmentationArguments
 from etp.pretraining.augmentation import Augmentation
 
-BATCH, LEADS, SAMPLES = 40, 12, 200
+BATCH, LEADS, SAMPLES, EPOCHS = 40, 12, 200, 5
 ALL = {
+    "first_crop": 0.6,
     "max_shift": 0.2,
     "amplitude_range": 0.3,
     "wander_mv": 0.2,
@@ -18,10 +19,12 @@ ALL = {
 }
 
 
-def augment(ecg: torch.Tensor, *, seed: int = 0, step: int = 0, rows: slice | None = None, **options) -> torch.Tensor:
-    augmentation = Augmentation(AugmentationArguments(**options), sampling_rate=100, seed=seed)
+def augment(
+    ecg: torch.Tensor, *, seed: int = 0, epoch: int = 0, step: int = 0, rows: slice | None = None, **options
+) -> torch.Tensor:
+    augmentation = Augmentation(AugmentationArguments(**options), sampling_rate=100, num_epochs=EPOCHS, seed=seed)
     rows = rows or slice(0, BATCH)
-    return augmentation(ecg[rows].clone(), epoch=0, step=step, rows=rows, batch_size=BATCH)
+    return augmentation(ecg[rows].clone(), epoch=epoch, step=step, rows=rows, batch_size=BATCH)
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_nothing_asked_for_changes_nothing(ecg):
 
 
 def test_none_of_the_records_changes_nothing(ecg):
-    assert torch.equal(augment(ecg, **ALL, augment_share=0.0), ecg)
+    assert torch.equal(augment(ecg, **ALL | {"first_crop": 1.0}, augment_share=0.0), ecg)
 
 
 def test_the_seed_and_the_step_decide(ecg):
@@ -59,6 +62,25 @@ def test_a_shift_moves_all_leads_alike_and_uncovers_zeros(ecg):
         shifts.add(shift)
     assert max(map(abs, shifts)) <= 0.2 * SAMPLES
     assert min(shifts) < 0 < max(shifts)
+
+
+def test_crops_grow_from_their_first_share_to_the_whole(ecg):
+    lengths = [augment(ecg, first_crop=0.4, epoch=epoch).shape[-1] for epoch in range(EPOCHS)]
+    assert lengths == [80, 110, 140, 170, 200]
+    assert torch.equal(augment(ecg, first_crop=0.4, epoch=EPOCHS - 1), ecg)
+
+
+@pytest.mark.parametrize("max_shift", [0.0, 0.2])
+def test_a_crop_is_a_stretch_of_its_ecg_cut_anywhere(ecg, max_shift):
+    position = torch.arange(1, SAMPLES + 1).expand_as(ecg).float()
+    cut = augment(position, first_crop=0.5, max_shift=max_shift)
+    assert torch.equal(cut, cut[:, :1].expand_as(cut))
+    inside = (cut[:, 0, 1:] > 0) & (cut[:, 0, :-1] > 0)
+    assert (cut[:, 0].diff(dim=-1)[inside] == 1).all()
+    assert (cut > 0).float().mean() > 0.9
+    first = cut[:, 0].max(dim=-1).values - SAMPLES / 2
+    assert first.min() < 0.1 * SAMPLES
+    assert first.max() > 0.4 * SAMPLES
 
 
 def test_amplitude_changes_by_one_factor_per_record(ecg):
