@@ -1,6 +1,7 @@
 """python -m etp.archive_export ptb_xl --data_dir ptb-xl --output ptb-xl-parquet [--push_to_hub user/ptb-xl]"""
 
 import argparse
+import sys
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
@@ -92,12 +93,15 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if not (arguments.output or arguments.push_to_hub):
         parser.error("give --output, --push_to_hub or both")
-    splits = open_archive(arguments.name, arguments.data_dir, config=arguments.config, num_proc=arguments.num_proc)
-    config = arguments.config or next(iter(splits.values())).info.config_name
-    if arguments.output:
-        print(f"written: {export_parquet(splits, arguments.output, name=arguments.name, config=config)}")
-    if arguments.push_to_hub:
-        print(f"pushed: {push_archive(splits, arguments.push_to_hub, name=arguments.name, config=config)}")
+    try:
+        splits = open_archive(arguments.name, arguments.data_dir, config=arguments.config, num_proc=arguments.num_proc)
+        config = arguments.config or next(iter(splits.values())).info.config_name
+        if arguments.output:
+            print(f"written: {export_parquet(splits, arguments.output, name=arguments.name, config=config)}")
+        if arguments.push_to_hub:
+            print(f"pushed: {push_archive(splits, arguments.push_to_hub, name=arguments.name, config=config)}")
+    except (ValueError, OSError) as error:
+        sys.exit(f"etp.archive_export: {error}")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def whole_file(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
             sync(unfinished)
             unfinished.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished.exists():  # where nothing can be written, removing nothing fails too
+            unfinished.unlink()
 
 
 @contextmanager

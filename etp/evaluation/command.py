@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor
+from tqdm.auto import tqdm
 from transformers import HfArgumentParser
 
 from etp.run_files import training_seconds
@@ -88,7 +89,7 @@ def refusing_bad_input() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        tqdm.write(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)  # on a line beside any progress bar
         raise SystemExit(2) from error
 
 

@@ -117,7 +117,8 @@ class AugmentationArguments:
     """What may happen to a training ECG; every default leaves it as it is."""
 
     first_crop: float = option(
-        "Share of each ECG that the first epoch sees, cut out at random; it grows evenly to all of it in the last.", 1.0
+        "Share of each ECG that the first epoch sees, cut out at random; it grows evenly to all of it in the last.",
+        1.0,
     )
     max_shift: float = option("Largest shift in time, as a share of the length; what is uncovered is zero.", 0.0)
     amplitude_range: float = option("Largest change of amplitude: 0.2 scales by 0.8 to 1.2.", 0.0)

@@ -81,7 +81,9 @@ def launch():
     """Start `accelerate launch SCRIPT ARGUMENTS` on CPUs and return the process, its output piped."""
     processes = []
 
-    def launch(*command: str, num_processes: int = 1, machines: int = 1, launcher: Sequence[str] = ()):
+    def launch(
+        *command: str, num_processes: int = 1, machines: int = 1, launcher: Sequence[str] = (), own_group: bool = False
+    ):
         options = ["--num_processes", str(num_processes), "--num_machines", str(machines)]
         options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
         if "--config_file" not in launcher:
@@ -95,6 +97,7 @@ def launch():
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=own_group,
         )
         processes.append(process)
         return process

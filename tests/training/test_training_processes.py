@@ -110,6 +110,17 @@ def test_a_whole_run_of_two_processes_equals_that_of_one(launch_train, assert_sa
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_nothing_holds_the_process_group_when_it_is_left(launch, common_options, tmp_path):
+    """A wrapper that did would wait there for a thread of gloo's, which may wait for Python's lock: for ever."""
+    options = [*common_options, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"]
+    process = launch("tests/training/leave_group.py", *options, num_processes=2)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert output.count("models made 1, alive 0") == 2, output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_what_is_refused_is_said_once_and_leaves_no_process_waiting(launch_train, tmp_path):
     process = launch_train(tmp_path / "run", "--dataset_config", "250hz", num_processes=2)
     output, _ = process.communicate(timeout=300)

@@ -137,6 +137,28 @@ def test_a_signal_saves_and_stops(launch_train, run, tmp_path, number, num_proce
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_cluster_that_signals_every_process_of_a_run_loses_nothing(launch_train, assert_same_weights, tmp_path):
+    options = ["--num_epochs", "40"]
+    whole = launch_train(tmp_path / "whole", *options, num_processes=2)
+    assert whole.wait(300) == 0
+    process = launch_train(tmp_path / "run", *options, num_processes=2, own_group=True)
+    _wait_for(tmp_path / "run/metrics.jsonl")
+    os.killpg(process.pid, signal.SIGTERM)  # the launcher and both of its processes, as Slurm does
+    output, _ = process.communicate(timeout=120)
+    assert "Stopped by a signal after step" in output
+    assert process.returncode != 0
+    step = _newest_step(tmp_path / "run")
+    assert 0 < step < 160
+    assert not (tmp_path / "run/model.safetensors").exists()
+    again = launch_train(tmp_path / "run", *options, "--resume", "auto", num_processes=2)
+    output, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, output
+    assert f"after step {step}" in output
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_run_killed_twenty_times_learns_the_same(launch_train, assert_same_weights, tmp_path):
     options = [*EVERYTHING, "--num_epochs", "20", "--batch_size", "4"]  # 300 steps
