@@ -4,11 +4,13 @@ Classify ECGs by phrases alone, without one labelled ECG, and judge it: AUROC, a
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from etp.evaluation.anomaly import TASK_OF, anomaly_records, distance_anomaly, only_normal, zero_shot_anomaly
@@ -73,8 +75,8 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     if left or find_anomalies:
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
     for prompt, (labelled, task_records) in tqdm(left, desc="Judging tasks", unit="task"):
-        scores, baseline = (score(evaluation, prompt, options, args, source)[labelled] for source in (ecgs, untrained))
-        report = report_task(prompt, scores, baseline, task_records, run)
+        scores, baseline = score(evaluation, prompt, options, args, (ecgs, untrained))
+        report = report_task(prompt, scores[labelled], baseline[labelled], task_records, run)
         with refusing_bad_input():
             results.add(prompt.task, report)
     if find_anomalies:
@@ -96,18 +98,25 @@ def options_of(args: ZeroShotArguments) -> dict[str, Any]:
 
 
 def score(
-    evaluation: Evaluation, prompt: LabelPrompts, options: PromptOptions, args: ZeroShotArguments, ecgs: EcgEmbeddings
-) -> np.ndarray:
-    """Zero-shot scores of all records, `(records, labels)`."""
+    evaluation: Evaluation,
+    prompt: LabelPrompts,
+    options: PromptOptions,
+    args: ZeroShotArguments,
+    sources: Sequence[EcgEmbeddings],
+) -> list[np.ndarray]:
+    """Zero-shot scores `(records, labels)` of all records by each source of embeddings; every text is embedded once."""
     descriptions = None
     if args.describe_patient:
         ages, sexes = (evaluation.records.dataset[column][:] for column in ("age", "sex"))
-        descriptions = [describe(ages[record], sexes[record]) for record in ecgs.record.tolist()]
+        descriptions = [describe(ages[row], sexes[row]) for source in sources for row in source.record.tolist()]
+    embeds = torch.cat([source.embeds for source in sources])
     checkpoint = evaluation.checkpoint
     scores = score_labels(
-        checkpoint.model, checkpoint.processor.tokenizer, prompt, ecgs.embeds, options, descriptions=descriptions
+        checkpoint.model, checkpoint.processor.tokenizer, prompt, embeds, options, descriptions=descriptions
     )
-    return ecgs.pool_scores(scores, evaluation.embedder.conditions.windows)
+    parts = scores.split([len(source.embeds) for source in sources])
+    windows = evaluation.embedder.conditions.windows
+    return [source.pool_scores(part, windows) for source, part in zip(sources, parts, strict=True)]
 
 
 def report_task(
@@ -136,14 +145,15 @@ def report_anomalies(
     (prompt,) = load_prompts(data.dataset, [TASK_OF[data.dataset]], contrast=args.contrast)
     labelled, task_records = evaluation.records.of_task(prompt.column, prompt.labels)
     anomaly = anomaly_records(task_records)
-    zero_shot = zero_shot_anomaly(score(evaluation, prompt, options, args, ecgs), prompt.labels)
+    (scores,) = score(evaluation, prompt, options, args, [ecgs])
+    zero_shot = zero_shot_anomaly(scores, prompt.labels)
 
     training = evaluation.splits["train"]
     targets, _ = label_targets(training, prompt.column, prompt.labels)
     normal = evaluation.embed(training.select(np.flatnonzero(only_normal(targets, prompt.labels))))
     distance = ecgs.pool_scores(distance_anomaly(ecgs.embeds, normal.embeds), evaluation.embedder.conditions.windows)
-    for name, scores in (("anomaly_zero_shot", zero_shot), ("anomaly_distance", distance)):
-        report = report_scores(scores[labelled], anomaly, num_resamples=run.num_resamples, seed=run.seed)
+    for name, anomalous in (("anomaly_zero_shot", zero_shot), ("anomaly_distance", distance)):
+        report = report_scores(anomalous[labelled], anomaly, num_resamples=run.num_resamples, seed=run.seed)
         report["baselines"] = constant_baselines(anomaly.targets[anomaly.evaluated])
         with refusing_bad_input():
             evaluation.results.add(name, report)
