@@ -27,6 +27,9 @@ class ETPProcessor(ProcessorMixin):
     """[`ETPFeatureExtractor`] and a tokenizer as one callable.
 
     Texts are padded to the longest of the call and cut to what the text tower takes, unless said otherwise.
+
+    Raises:
+        ValueError: If the tokenizer knows no word, as one does whose vocabulary is missing from its folder.
     """
 
     valid_processor_kwargs = ETPProcessorKwargs  # type: ignore[assignment]  # a TypedDict has no nominal subtypes
@@ -34,6 +37,12 @@ class ETPProcessor(ProcessorMixin):
 
     def __init__(self, feature_extractor, tokenizer):
         super().__init__(feature_extractor, tokenizer)
+        if len(tokenizer) <= len(tokenizer.all_special_ids):
+            raise ValueError(
+                f"the tokenizer {tokenizer.name_or_path or type(tokenizer).__name__} has {len(tokenizer)} tokens and no "
+                "word among them, so every text would read alike. Its vocabulary (tokenizer.json or vocab.txt) is "
+                "missing: fetch the checkpoint again, or save the tokenizer again."
+            )
 
     def __call__(
         self,

@@ -1,6 +1,7 @@
 """Checkpoints from strangers: nothing in them runs, reaches out of its folder, or keeps the loader busy."""
 
 import json
+import os
 import shutil
 import struct
 import time
@@ -43,9 +44,19 @@ def change_header(folder: Path, change) -> None:
 
 
 def change_config(folder: Path, change) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    change(config)
-    (folder / "config.json").write_text(json.dumps(config))
+    change_json(folder / "config.json", change)
+
+
+def change_json(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def put_pipe(path: Path) -> None:
+    """In the place of a file, what nobody will ever write to: opening it waits for ever."""
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
 
 
 @pytest.mark.parametrize("model_class", [ETPModel, ETPEcgModel])
@@ -107,6 +118,15 @@ DAMAGE = {
     "nested config": lambda folder: (folder / "config.json").write_text("[" * 200_000),
     "binary config": lambda folder: (folder / "config.json").write_bytes(b"\x80\x04"),
     "empty tokenizer": lambda folder: (folder / "tokenizer.json").write_text("{}"),
+    "no vocabulary": lambda folder: (folder / "tokenizer.json").unlink(),
+    "pipe for weights": lambda folder: put_pipe(folder / WEIGHTS),
+    "pipe for config": lambda folder: put_pipe(folder / "config.json"),
+    "pipe for tokenizer": lambda folder: put_pipe(folder / "tokenizer.json"),
+    "pipe for processor": lambda folder: put_pipe(folder / "processor_config.json"),
+    "tokenizer's own code": lambda folder: change_json(
+        folder / "tokenizer_config.json",
+        lambda c: c.update(tokenizer_class="Evil", auto_map={"AutoTokenizer": ["evil.C", "evil.C"]}),
+    ),
 }  # fmt: skip
 
 
