@@ -182,3 +182,15 @@ def test_names_for_another_number_of_channels_are_refused(millivolts):
 def test_a_file_without_a_sample_is_refused():
     with pytest.raises(EcgContentError, match="it holds no samples"):
         read_ecg(saved(np.save, np.zeros((12, 0))), sampling_rate=100)
+
+
+def test_of_many_names_twenty_are_shown():
+    signal = np.zeros((2, 21))
+    for count in (20, 21):
+        text = ",".join(f"c{number}" for number in range(count)) + "\n" + table(signal[:, :count]).decode()
+        with pytest.raises(EcgContentError, match="none of its channels is an ECG lead") as refused:
+            read_ecg(text.encode(), sampling_rate=100)
+        assert "'c19'" in str(refused.value)
+        assert "c20" not in str(refused.value)
+        assert ("… 21 in all" in str(refused.value)) == (count == 21)
+        assert "XX" not in str(refused.value)

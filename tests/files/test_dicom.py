@@ -128,3 +128,14 @@ def test_dicom_samples_of_other_widths(dicom, bits, kind, dtype):
         group.NumberOfWaveformSamples, group.WaveformData = 10, stored.tobytes()
 
     np.testing.assert_allclose(read_ecg(dicom_bytes(dicom, change)).signal, stored.T * 0.00125, atol=1e-6)
+
+
+def test_dicom_of_several_groups_gives_the_original_one(dicom):
+    """The second group of pydicom's example holds median beats, which are derived."""
+
+    def derived_first(dataset):
+        dataset.WaveformSequence = list(reversed(dataset.WaveformSequence))
+
+    assert [group.WaveformOriginality for group in dicom.WaveformSequence] == ["ORIGINAL", "DERIVED"]
+    recording = read_ecg(dicom_bytes(dicom, derived_first))
+    np.testing.assert_array_equal(recording.signal, read_ecg(dicom_bytes(dicom)).signal)

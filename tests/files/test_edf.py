@@ -63,9 +63,10 @@ def test_edf_channels_of_other_rates_are_left_out_by_name(millivolts):
         (lambda edf: edf.replace(b"uV  ", b"mmHg"), EcgContentError, "none of its channels is an ECG lead"),
     ],
 )
-def test_wrong_edf_is_refused(millivolts, change, error, message):
-    with pytest.raises(error, match=message):
-        read_ecg(change(edf_bytes(millivolts)))
+def test_wrong_edf_is_refused(millivolts, change, error, message, tmp_path):
+    (tmp_path / "a.edf").write_bytes(change(edf_bytes(millivolts)))
+    with pytest.raises(error, match=rf"a\.edf: .*{message}"):
+        read_ecg(tmp_path / "a.edf")
 
 
 def test_edf_leads_of_different_rates_are_refused(millivolts):
@@ -79,6 +80,7 @@ def test_edf_without_a_birthdate_or_sex(millivolts):
     for patient, expected in (
         (b"X F X X", {"sex": "female"}),
         (b"X X 01-JUN-1950 X", {"age": 69}),
+        (b"X M X X", {"sex": "male"}),
         (b"X X 01-JUN-2030 X", {}),
     ):
         metadata = read_ecg(content[:8] + patient.ljust(80) + content[88:]).metadata

@@ -113,3 +113,11 @@ def test_npz_of_too_many_arrays_is_refused(millivolts):
     with pytest.raises(EcgUnsafeError, match="101 arrays that unfold"):
         read_ecg(saved(np.savez, **{f"a{k}": np.zeros(1) for k in range(101)}))
     assert len(read_ecg(saved(np.savez, ecg=millivolts, fs=100, **{f"a{k}": 0 for k in range(98)})).signal) == 12
+
+
+def test_npy_with_a_damaged_header_is_named(millivolts, tmp_path):
+    content = bytearray(saved(np.save, millivolts))
+    content[12] = 0
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(EcgCorruptError, match=r"a\.npy: "):
+        read_ecg(tmp_path / "a.npy", sampling_rate=100)

@@ -57,6 +57,15 @@ def test_table_time_in_milliseconds_and_rounded(millivolts):
     assert read_ecg(content).sampling_rate == 360
 
 
+def test_table_times_may_be_rounded_to_equal_ones():
+    """At 160 Hz in hundredths of a second some rows repeat the time of the one before."""
+    times = np.round(np.arange(500) / 160, 2)
+    assert (np.diff(times) == 0).any()
+    recording = read_ecg(table(np.column_stack([times, np.sin(times)]), header=["time", "I"]))
+    assert recording.sampling_rate == pytest.approx(160, rel=2e-3)
+    assert recording.metadata["format"] == "CSV"
+
+
 def test_table_empty_cell_is_a_missing_sample(millivolts):
     lines = table(millivolts[:2].T, header=["I", "II"]).decode().splitlines()
     lines[5] = lines[5].split(",")[0] + ","

@@ -118,7 +118,7 @@ def test_muse_rhythm_without_leads_is_refused(muse_xml):
 
 @pytest.mark.parametrize(
     ("age", "unit", "years"),
-    [("61", "YEARS", 61), ("30", "MONTHS", 2), ("400", "DAYS", 1), ("60", "WEEKS", 1), ("61", "EONS", None), ("x", "YEARS", None), ("400", "YEARS", None)],
+    [("61", "YEARS", 61), ("30", "MONTHS", 2), ("25", "MONTHS", 2), ("36", "MONTHS", 3), ("400", "DAYS", 1), ("60", "WEEKS", 1), ("61", "EONS", None), ("x", "YEARS", None), ("400", "YEARS", None)],
 )  # fmt: skip
 def test_muse_ages_are_in_years(muse_xml, age, unit, years):
     text = muse_xml().replace("<PatientAge>61<", f"<PatientAge>{age}<").replace(">YEARS<", f">{unit}<")
@@ -170,7 +170,8 @@ def test_aecg_patients_may_be_unknown(aecg_xml, old, new, expected):
     assert read_ecg(aecg_xml().replace(old, new).encode()).metadata == {"format": "aECG", **expected}
 
 
-def test_aecg_interval_may_be_in_milliseconds(aecg_xml, millivolts):
-    recording = read_ecg(aecg_xml(increment='<increment value="2" unit="ms"/>').encode())
-    assert recording.sampling_rate == 500
+@pytest.mark.parametrize("increment", ['value="2" unit="ms"', 'value="2000" unit="us"'])
+def test_aecg_interval_may_be_in_milliseconds_or_microseconds(aecg_xml, millivolts, increment):
+    recording = read_ecg(aecg_xml(increment=f"<increment {increment}/>").encode())
+    assert recording.sampling_rate == pytest.approx(500)
     np.testing.assert_allclose(recording.signal, millivolts, atol=1e-6)

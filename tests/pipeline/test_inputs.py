@@ -305,8 +305,9 @@ def test_a_download_that_fails_or_is_too_large_is_refused(serve, npy):
     missing = serve(b"", status=404)
     with pytest.raises(EcgFileError, match=rf"{missing}: could not be downloaded .*404.*Check the address"):
         open_ecg(missing)
-    with pytest.raises(EcgFileError, match=r"larger than 0\.001 MB"):
-        download(serve(npy), max_bytes=1000)
+    with pytest.raises(EcgFileError, match=r"larger than 0\.048\d* MB"):
+        download(serve(npy), max_bytes=len(npy) - 1)
+    assert download(serve(npy), max_bytes=len(npy)) == npy
 
 
 def test_a_redirection_leads_to_no_local_file(serve, tmp_path):
