@@ -88,7 +88,8 @@ def test_wrong_dicom_is_refused(dicom, change, error, message):
 
 
 @pytest.mark.parametrize(
-    ("age", "years"), [("018M", 1), ("200W", 3), ("999D", 2), ("061Y", 61), ("999Y", None), ("61", None), ("", None)]
+    ("age", "years"),
+    [("018M", 1), ("024M", 2), ("200W", 3), ("999D", 2), ("061Y", 61), ("999Y", None), ("61", None), ("", None)],
 )
 def test_dicom_ages_are_in_years(dicom, age, years):
     metadata = read_ecg(dicom_bytes(dicom, lambda ds: setattr(ds, "PatientAge", age))).metadata
@@ -118,7 +119,9 @@ def test_dicom_correction_factor_counts(dicom):
     np.testing.assert_array_equal(twice[1:], once[1:])
 
 
-@pytest.mark.parametrize(("bits", "kind", "dtype"), [(8, "SB", "i1"), (16, "US", "<u2"), (32, "SL", "<i4")])
+@pytest.mark.parametrize(
+    ("bits", "kind", "dtype"), [(8, "SB", "i1"), (8, "UB", "u1"), (16, "US", "<u2"), (32, "SL", "<i4")]
+)
 def test_dicom_samples_of_other_widths(dicom, bits, kind, dtype):
     stored = np.arange(120).reshape(10, 12).astype(dtype)
 

@@ -14,7 +14,7 @@ from modeling_etp import ecg_urls_etp
 from modeling_etp.ecg_files_etp import EcgFileError
 from modeling_etp.ecg_inputs_etp import open_ecg
 from modeling_etp.ecg_recording_etp import EcgRecording
-from modeling_etp.ecg_urls_etp import download
+from modeling_etp.ecg_urls_etp import download, is_url
 from modeling_etp.leads_etp import STANDARD_LEADS
 
 LABELS = ["normal ecg", "atrial fibrillation", "sinus rhythm"]
@@ -161,6 +161,16 @@ def test_a_tensor_and_a_nested_list(classifier, expected, millivolts):
 
 def test_a_row_of_a_dataset_is_in_microvolts(classifier, expected, microvolts):
     assert_same(classifier({"ecg": microvolts.tolist(), "sampling_rate": 100, "record_id": "7"}, LABELS), expected)
+
+
+def test_a_row_of_a_dataset_may_name_its_leads(classifier, expected, microvolts):
+    row = {"ecg": microvolts[::-1] / 1000, "sampling_rate": 100, "lead_names": STANDARD_LEADS[::-1], "units": "mV"}
+    assert_same(classifier(row, LABELS), expected)
+
+
+def test_what_is_fetched_and_what_is_opened():
+    assert all(map(is_url, ("http://a/b.hea", "https://a/b.hea", "HTTPS://a/b.hea")))
+    assert not any(map(is_url, ("ftp://a/b.hea", "file:///b.hea", "b.hea", "https")))
 
 
 def test_a_batch_array_is_split_into_its_records(classifier, expected, millivolts, make_ecg):
