@@ -43,15 +43,21 @@ class LinearArguments:
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """Features and labels of one task; the probe is fitted on `training_*` and judged on `records`."""
+    """Features and labels of one task; the probe is fitted on `training_*`, once for each share and seed, and judged on `records`."""
 
     training_features: Tensor
     training_targets: np.ndarray
     features: Tensor
     records: TaskRecords
+    fitted: dict[tuple[float, int], tuple[np.ndarray, float]] = field(default_factory=dict)
 
     def scores(self, share: float, seed: int) -> tuple[np.ndarray, float]:
         """Scores of all of `records` after training on a share of the labels, and the strength that was chosen."""
+        if (share, seed) not in self.fitted:
+            self.fitted[share, seed] = self._fit(share, seed)
+        return self.fitted[share, seed]
+
+    def _fit(self, share: float, seed: int) -> tuple[np.ndarray, float]:
         rows = stratified_share(self.training_targets, share, seed=seed)
         validation = self.records.validation
         probe, strength = choose_probe(

@@ -185,6 +185,7 @@ class TrainingArguments:
     select_best: Literal["last", "loss", "recall"] = option(
         "Save the last epoch, or the one that is best on the validation split by loss or recall.", "last"
     )
+    validate_every: int = option("Epochs between validations; the last one is always followed by one.", 1)
     checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
     keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
     resume: str | None = option("Continue from a checkpoint folder, or `auto` for the newest whole one.", None)
@@ -219,7 +220,7 @@ class TrainingArguments:
         for name in ("max_steps", "bank_size", "grad_cache_chunk", "checkpoint_every"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"--{name} must be at least 1, got {value}.")
-        for name in ("keep_checkpoints", "log_every", "bank_min_count"):
+        for name in ("validate_every", "keep_checkpoints", "log_every", "bank_min_count"):
             require(getattr(self, name) >= 1, f"--{name} must be at least 1, got {getattr(self, name)}.")
         require(
             not (self.resume and self.overwrite),

@@ -215,7 +215,8 @@ class Trainer:
                 return False
         self._log()
         self.position.epoch, self.position.step_in_epoch = epoch + 1, 0
-        self._validate()
+        if self.position.epoch % self.args.training.validate_every == 0 or self.position.step >= self.num_steps:
+            self._validate()
         self.save_checkpoint()
         self._save_best()
         return not self._should_stop(interruption, force=True) or self.position.step >= self.num_steps

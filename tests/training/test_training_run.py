@@ -109,6 +109,21 @@ def test_the_averaged_weights_are_what_is_saved(run, tmp_path):
     assert any(not torch.equal(average[name], last[name]) for name in average)
 
 
+def test_validating_less_often_changes_no_weight(run, assert_same_weights, tmp_path):
+    for every in ("1", "2"):
+        run(tmp_path / every, "--num_epochs", "3", "--validate_every", every)
+    assert_same_weights(tmp_path / "1", tmp_path / "2")
+    epochs = {
+        every: [
+            line["epoch"]
+            for line in map(json.loads, (tmp_path / every / "metrics.jsonl").read_text().splitlines())
+            if "validation_loss" in line
+        ]
+        for every in ("1", "2")
+    }
+    assert epochs == {"1": [1, 2, 3], "2": [2, 3]}
+
+
 def test_the_best_epoch_by_validation_is_saved(run, tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 2.0])
     kept = []
