@@ -23,6 +23,7 @@ from .denials import DenialBank
 from .interruption import Interruption
 from .live_texts import LiveTexts, layer_learning_rates
 from .logs import MetricsFile, process_figures, versions
+from .memory import release_freed_memory
 from .objectives import ContrastiveModel
 from .optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
 from .options import OptionError
@@ -194,6 +195,7 @@ class Trainer:
 
     def _run_epoch(self, interruption: Interruption) -> bool:
         """Train the rest of the epoch; False where it was interrupted."""
+        release_freed_memory()
         epoch = self.position.epoch
         order = self.plan.order(epoch)
         views = self.train_split.views.draw(epoch)

@@ -36,8 +36,8 @@ def bytes_target(kind: str, folder: Path) -> Target:
     def run(value: tuple[bytes, dict]) -> EcgRecording:
         return read_ecg(value[0], **value[1])
 
-    # ecgdatakit takes only paths, so SCP-ECG goes through a temporary file.
-    return Target(make, run, check_recording, (EcgFileError,), folder, writes=kind == "scp")
+    # ecgdatakit takes only paths, so SCP-ECG, and what looks like it once it is damaged, goes through a temporary file.
+    return Target(make, run, check_recording, (EcgFileError,), folder, writes=True)
 
 
 def wfdb_target(folder: Path) -> Target:

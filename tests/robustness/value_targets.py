@@ -109,8 +109,9 @@ def config_target() -> Target:
 
     def check(value: dict, config: ETPConfig) -> None:
         with _without_repr():
-            again = ETPConfig.from_dict(json.loads(config.to_json_string(use_diff=False)))
-        assert again.to_dict() == config.to_dict()
+            saved = json.loads(config.to_json_string(use_diff=False))
+            # As saved: transformers writes an infinity that it knows no field for in a form of its own.
+            assert json.loads(ETPConfig.from_dict(copy.deepcopy(saved)).to_json_string(use_diff=False)) == saved
 
     def run(value: dict) -> ETPConfig:
         with _without_repr():
