@@ -14,7 +14,7 @@ from .command import refusing_bad_input
 from .markdown import EMPTY, markdown
 from .results import check_writable, load_results
 
-GROUPS = ("zero-shot", "unseen", "denial below statement", "linear probe")
+GROUPS = ("zero-shot", "known", "unseen", "denial below statement", "linear probe")  # known, unseen: wordings
 Column = tuple[str, str]  # group, task
 
 
@@ -80,11 +80,12 @@ def _figures(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[fl
     for task, report in result["tasks"].items():
         column, name = (GROUPS[0], task), "macro_auroc"
         if result["kind"] == "linear_probe":
-            column = (GROUPS[3], task)
+            column = (GROUPS[4], task)
         elif result["kind"] == "open_vocabulary" and task == "negation":
-            column, name = (GROUPS[2], "all"), "denied_below_stated"
-        elif result["kind"] == "open_vocabulary" and task.startswith("unseen_"):
-            column = (GROUPS[1], task.removeprefix("unseen_"))
+            column, name = (GROUPS[3], "all"), "denied_below_stated"
+        elif result["kind"] == "open_vocabulary" and task.startswith(("known_", "unseen_")):
+            wordings, _, task_name = task.partition("_")
+            column = (wordings, task_name)
         elif result["kind"] != "zero_shot":
             continue
         if report.get(name) is not None:
@@ -145,7 +146,7 @@ def draw_ablations(columns: Sequence[Column], rows: Sequence[Row], path: Path) -
                 axes.plot(values, [y] * len(values), "o", color=color, alpha=0.6, markersize=4, label=label)
                 axes.plot(statistics.fmean(values), y, "|", color=color, markersize=16, markeredgewidth=2)
         axes.set_title(group, fontsize=10)
-        axes.set_xlabel("percent" if group == GROUPS[2] else "macro AUROC (%)")
+        axes.set_xlabel("percent" if group == GROUPS[3] else "macro AUROC (%)")
         axes.grid(axis="y", linewidth=0.4)
         axes.legend(fontsize=7, loc="best")
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
