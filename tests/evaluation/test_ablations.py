@@ -66,7 +66,13 @@ def test_kinds_stand_in_groups_and_what_is_missing_is_a_dash(write, capsys):
         write("y", "other", "b", {"form": 0.81}),
         write("r", "other", "b", {"statements": 0.1}, kind="retrieval"),
     )
-    assert header[3:] == ["zero-shot: form", "known: form", "unseen: form", "denial below statement: all", "linear probe: form"]
+    assert header[3:] == [
+        "zero-shot: form",
+        "known: form",
+        "unseen: form",
+        "denial below statement: all",
+        "linear probe: form",
+    ]
     assert base[3:6] == ["80.0 [79.0, 81.0]", "80.0 [79.0, 81.0]", "70.0 [69.0, 71.0]"]
     assert base[6:] == ["60.0", "90.0 [89.0, 91.0]"]
     assert other[3:] == ["81.0 [80.0, 82.0] (+1.0)", "-", "-", "-", "-"]
