@@ -43,7 +43,11 @@ class LinearArguments:
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """Features and labels of one task; the probe is fitted on `training_*`, once for each share and seed, and judged on `records`."""
+    """Features and labels of one task; the probe is fitted on `training_*` and judged on `records`.
+
+    Attributes:
+        fitted: (share, seed) -> scores and strength, so that nothing is fitted twice.
+    """
 
     training_features: Tensor
     training_targets: np.ndarray
