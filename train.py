@@ -28,6 +28,7 @@ from etp.pretraining.preflight import (
 )
 from etp.pretraining.records import Split, load_split, open_splits, with_features
 from etp.pretraining.sharding import cut_like, enable_sharding, whole
+from etp.pretraining.threads import use_threads
 from etp.pretraining.towers import FrozenTexts, make_configs, make_model, make_processor
 from etp.run_files import METRICS_FILE
 from etp.saving import save_whole
@@ -76,6 +77,8 @@ def start_accelerator(args: Arguments) -> Accelerator:
     )
     check_processes(accelerator)
     enable_sharding(accelerator)
+    if accelerator.device.type == "cpu":
+        logger.info("%d threads on the CPU.", use_threads(args.training.num_threads))
     return accelerator
 
 

@@ -52,6 +52,7 @@ class RandomTexts:
 def make_trainer(preset: Path, batch_size: int, output_dir: str) -> tuple[Trainer, Accelerator]:
     """A run of the preset on random records of PTB-XL's shape and statistics of statements."""
     argv = [str(preset), "--output_dir", output_dir, "--batch_size", str(batch_size), "--drop_last", "true"]
+    argv += ["--first_crop", "1"]  # whole ECGs, as the two loops it is compared with have
     args = Arguments(*parse_options(GROUPS, argv))
     bf16 = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
     accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")

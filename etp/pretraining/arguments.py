@@ -182,6 +182,9 @@ class TrainingArguments:
     max_grad_norm: float = option("Gradient clipping threshold; 0 switches it off.", 1.0)
     ema_decay: float = option("Decay of the averaged weights that are validated and saved; 0 switches them off.", 0.0)
     precision: Literal["auto", "bf16", "fp32"] = option("auto: bf16 where the machine computes it natively.", "auto")
+    num_threads: int | None = option(
+        "CPU threads of each process; none: its share of the cores, or OMP_NUM_THREADS if that is more than 1.", None
+    )
     select_best: Literal["last", "loss", "recall"] = option(
         "Save the last epoch, or the one that is best on the validation split by loss or recall.", "last"
     )
@@ -217,7 +220,7 @@ class TrainingArguments:
         require(self.learning_rate > 0, f"--learning_rate must be positive, got {self.learning_rate}.")
         for name in ("weight_decay", "max_grad_norm"):
             require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
-        for name in ("max_steps", "bank_size", "grad_cache_chunk", "checkpoint_every"):
+        for name in ("max_steps", "bank_size", "grad_cache_chunk", "num_threads", "checkpoint_every"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"--{name} must be at least 1, got {value}.")
         for name in ("validate_every", "keep_checkpoints", "log_every", "bank_min_count"):

@@ -31,7 +31,7 @@ RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, ECG_MODEL_RUN, "model.safetensor
 # Options that may change between the parts of a run: none has a part in what is computed.
 FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
-    "checkpoint_every", "keep_checkpoints", "push_to_hub",
+    "checkpoint_every", "keep_checkpoints", "push_to_hub", "num_threads",
 }  # fmt: skip
 
 

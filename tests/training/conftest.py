@@ -21,7 +21,7 @@ WORDS = (
 ).split()
 TINY = (
     "--ecg_config hidden_sizes=[8,8] depths=[1,1] kernel_sizes=[7,5] --model_config projection_dim=16 "
-    "--num_epochs 2 --batch_size 16 --log_every 1 --precision fp32"
+    "--num_epochs 2 --batch_size 16 --log_every 1 --precision fp32 --num_threads 1"
 ).split()
 
 
