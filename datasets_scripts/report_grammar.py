@@ -236,13 +236,15 @@ class Assembler:
 
     def add_places(self, phrase: Phrase) -> None:
         """Place the last finding, and those joined to it, in a named group of leads, or where the one before is."""
-        groups: tuple[str, ...] = (phrase.target,)
-        if phrase.target == REGIONAL_LEADS:
-            groups = tuple(f"{region} leads" for region in self.pending.regions)
-            self.pending = replace(self.pending, regions=())
         if phrase.target == THESE_LEADS:
             self.repeat_places()
-        for index in self.unplaced() if phrase.target != THESE_LEADS else ():
+        unplaced = self.unplaced() if phrase.target != THESE_LEADS else []
+        groups: tuple[str, ...] = () if phrase.target == REGIONAL_LEADS else (phrase.target,)
+        if unplaced or phrase.target == REGIONAL_LEADS:
+            # The first of "in inferior and anterolateral leads" was read as a region of what comes.
+            groups = (*(f"{region} leads" for region in self.pending.regions), *groups)
+            self.pending = replace(self.pending, regions=())
+        for index in unplaced:
             for group in groups:
                 self.statements[index] = self.statements[index].qualified(Phrase("leads", group))
         self.joined_by = ""

@@ -139,6 +139,14 @@ def test_negation_is_kept(report, statements):
             "t abnorm in anterioren ableitungen    lateralen ableitungen",
             ["T-wave abnormality in anterior leads", "T-wave abnormality in lateral leads"],
         ),
+        (
+            "st-t abnormalities in inferior and anterolateral leads.",
+            ["ST-T abnormality in inferior leads", "ST-T abnormality in anterolateral leads"],
+        ),
+        (
+            "non-specific st-t wave changes in anterior, lateral and inferior leads.",
+            [f"nonspecific ST-T changes in {region} leads" for region in ("anterior", "lateral", "inferior")],
+        ),
         ("qsiii", ["QS complexes in lead III"]),
         ("sinusrytm t-inversion i avl", ["sinus rhythm", "T-wave inversion in lead aVL"]),
         ("sinusrhythmus a-v block i", ["sinus rhythm", "first-degree AV block"]),
