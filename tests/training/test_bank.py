@@ -68,15 +68,16 @@ def test_less_detail_follows_and_denials_give_nothing(statement, broader):
 
 
 def test_a_synonym_replaces_the_longest_term_only():
-    texts = paraphrases("incomplete right bundle branch block", limit=9)
+    texts = paraphrases("incomplete right bundle branch block", limit=100)
     assert "IRBBB" in texts
     assert not any("complete complete" in text or text == "incomplete complete RBBB" for text in texts)
 
 
 def test_paraphrases_keep_doubt_and_leads():
-    for text in paraphrases("possible ST depression in leads V4-V6", limit=9):
-        assert text.endswith("in leads V4-V6")
-        assert text.startswith(("possibl", "cannot exclude", "may be", "consider"))
+    doubts = ("possibl", "cannot exclude", "may be", "maybe", "consider", "questionable", "conceivable")
+    for text in paraphrases("possible ST depression in leads I, V6", limit=100):
+        assert text.endswith("in leads I, V6")
+        assert text.startswith(doubts)
 
 
 def test_paraphrases_are_no_more_than_asked_for():
@@ -96,9 +97,12 @@ def test_sentences_hold_the_wordings_and_differ_between_statements():
 
 
 def test_a_bank_shows_sentences_only_when_asked_to():
-    assert "ECG" not in " ".join(bank(rewording=0.5, wordings=2).wordings())
-    shown = bank(rewording=0.5, wordings=2, sentences=0.5).wordings()
-    assert any("ECG" in text or "consistent" in text or "present" in text or "evidence" in text for text in shown)
+    def framed(texts: list[str]) -> list[str]:
+        frames = [sentence.replace("{}", "").strip() for sentence in SENTENCES]
+        return [text for text in texts if any(frame in text for frame in frames)]
+
+    assert not framed(bank(rewording=0.5, wordings=2).wordings())
+    assert framed(bank(rewording=0.5, wordings=2, sentences=0.5).wordings())
 
 
 @pytest.mark.parametrize(
