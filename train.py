@@ -77,8 +77,8 @@ def start_accelerator(args: Arguments) -> Accelerator:
     )
     check_processes(accelerator)
     enable_sharding(accelerator)
-    if accelerator.device.type == "cpu":
-        logger.info("%d threads on the CPU.", use_threads(args.training.num_threads))
+    num_threads = use_threads(args.training.num_threads)
+    logger.info("Computing on %s, %d CPU threads a process.", accelerator.device, num_threads)
     return accelerator
 
 

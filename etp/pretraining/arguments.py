@@ -183,7 +183,8 @@ class TrainingArguments:
     ema_decay: float = option("Decay of the averaged weights that are validated and saved; 0 switches them off.", 0.0)
     precision: Literal["auto", "bf16", "fp32"] = option("auto: bf16 where the machine computes it natively.", "auto")
     num_threads: int | None = option(
-        "CPU threads of each process; none: its share of the cores, or OMP_NUM_THREADS if that is more than 1.", None
+        "CPU threads of each process; none: OMP_NUM_THREADS, or its share of the cores where a launcher set that to 1.",
+        None,
     )
     select_best: Literal["last", "loss", "recall"] = option(
         "Save the last epoch, or the one that is best on the validation split by loss or recall.", "last"

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .randomness import Purpose, generator
-from .wordings import broader_statements, in_sentences, paraphrases, umbrella_terms
+from .wordings import broader_statements, in_sentences, is_clause, paraphrases, umbrella_terms
 
 
 class StatementBank:
@@ -67,7 +67,10 @@ class StatementBank:
         if rewording:
             for texts in self._wordings:
                 texts += paraphrases(texts[0], limit=wordings)
-                texts += in_sentences(texts, count=round(sentences * len(texts)))
+        self._phrases = [[text for text in texts if not is_clause(text)] for texts in self._wordings]
+        if rewording:
+            for texts, phrases in zip(self._wordings, self._phrases, strict=True):
+                texts += in_sentences(phrases or texts, count=round(sentences * len(texts)))
 
     def __len__(self) -> int:
         return len(self.statements)
@@ -76,9 +79,9 @@ class StatementBank:
         """Every text that the bank may ever show."""
         return list(dict.fromkeys(text for texts in self._wordings for text in texts))
 
-    def wordings_of(self, column: int) -> list[str]:
-        """The texts that one statement may be shown as, itself the first."""
-        return list(self._wordings[column])
+    def phrases_of(self, column: int) -> list[str]:
+        """The wordings of one statement that a "no" can stand before: no sentences."""
+        return list(self._phrases[column])
 
     def texts(self, *, epoch: int, step: int) -> list[str]:
         """The wording of every statement at one step, the same whenever it is asked for."""

@@ -33,11 +33,11 @@ class DenialBank:
         self._columns = [
             column
             for column, statement in enumerate(bank.statements)
-            if bank.counts[column] >= MIN_COUNT and not _NOT_DENIED.search(statement)
+            if bank.counts[column] >= MIN_COUNT and not _NOT_DENIED.search(statement) and bank.phrases_of(column)
         ][:MOST]
         self.statements = [bank.statements[column] for column in self._columns]
         self._denials = [
-            [denial.format(wording) for wording in bank.wordings_of(column)[:WORDINGS_DENIED] for denial in DENIALS]
+            [denial.format(wording) for wording in bank.phrases_of(column)[:WORDINGS_DENIED] for denial in DENIALS]
             for column in self._columns
         ]
 

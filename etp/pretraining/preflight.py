@@ -28,7 +28,7 @@ T = TypeVar("T")
 KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
 RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, ECG_MODEL_RUN, "model.safetensors", "best.safetensors")
-# Options that may change between the parts of a run: none has a part in what is computed.
+# Options that may change between the parts of a run: none has a part in what is computed, threads but in the last bits.
 FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
     "checkpoint_every", "keep_checkpoints", "push_to_hub", "num_threads",

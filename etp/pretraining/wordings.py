@@ -30,6 +30,8 @@ _WALL = re.compile(
     r"^(?:(?:infero|antero|high |postero)?(?:postero)?(?:anterior|apical|inferior|lateral|posterior|septal)) "
     r"(?=myocardial (?:damage|infarction|injury|ischemia)|subendocardial injury)"
 )
+# Verbs by which a wording is a sentence of its own: "every second beat is premature", but not "beats that come early".
+_CLAUSE = re.compile(r"(?<!\bthat )\b(is|are|comes|fail|grow|shows|do|beats too)\b")
 # What is denied, normal or about another finding says nothing broader about the heart.
 _CLOSED = re.compile(r"\b(no|not|without|normal|otherwise|limit)\b")
 _EMPTY = {"ECG", "abnormality", "changes"}
@@ -84,6 +86,16 @@ def paraphrases(statement: str, *, limit: int) -> list[str]:
     # Evenly over what there is: the first synonyms of a term must not crowd out the other terms.
     step = max(1, len(distinct) / max(1, limit))
     return [distinct[int(index * step)] for index in range(min(limit, len(distinct)))]
+
+
+def is_clause(wording: str) -> bool:
+    """Whether a wording is a sentence of its own, which no other sentence, no "no" and no "evidence of" takes in.
+
+    Example:
+        >>> is_clause("conduction through the left bundle is blocked"), is_clause("left bundle branch block")
+        (True, False)
+    """
+    return _CLAUSE.search(wording) is not None
 
 
 def in_sentences(wordings: Sequence[str], *, count: int) -> list[str]:

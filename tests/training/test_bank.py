@@ -1,10 +1,21 @@
 """The statement bank: columns, what follows from a statement, and wordings."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 
 from etp.pretraining.bank import StatementBank
-from etp.pretraining.wordings import SENTENCES, broader_statements, in_sentences, paraphrases, umbrella_terms
+from etp.pretraining.wordings import (
+    PARAPHRASES,
+    SENTENCES,
+    broader_statements,
+    in_sentences,
+    is_clause,
+    paraphrases,
+    umbrella_terms,
+)
 
 RECORDS = [
     ["sinus rhythm", "probable old inferior myocardial infarction"],
@@ -78,6 +89,31 @@ def test_paraphrases_keep_doubt_and_leads():
     for text in paraphrases("possible ST depression in leads I, V6", limit=100):
         assert text.endswith("in leads I, V6")
         assert text.startswith(doubts)
+
+
+def test_the_table_of_synonyms_is_in_order():
+    groups = json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
+    terms = [term for term, *_ in groups]
+    assert len(set(terms)) == len(terms)
+    for group in groups:
+        assert len({text.casefold() for text in group}) == len(group), group
+        assert all(text == text.strip(" .") and text for text in group), group
+    # One of two findings is no synonym of what both fall under: --leave_out would take it for a name of either.
+    for finding in ("LBBB", "LVH", "RVH", "LAE", "RAE", "LAD", "RAD"):
+        naming = [text for _, *texts in groups for text in texts if re.search(rf"\b{finding}\b", text)]
+        assert not [text for text in naming if re.search(r"\b(or|nor)\b", text)], finding
+
+
+def test_a_sentence_stands_in_no_other_and_is_not_denied():
+    clauses = [text for text in bank(rewording=1.0, wordings=100, sentences=1.0).wordings() if is_clause(text)]
+    assert "conduction through the left bundle is blocked" in clauses
+    framed = [
+        text for text in clauses if any(text == sentence.format(other) for sentence in SENTENCES for other in clauses)
+    ]
+    assert not framed
+    assert not [
+        text for column in range(len(bank())) for text in bank(rewording=1.0).phrases_of(column) if is_clause(text)
+    ]
 
 
 def test_paraphrases_are_no_more_than_asked_for():

@@ -1,11 +1,17 @@
 """A run uses the cores there are, though its launcher says one thread where nobody said anything."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import joblib
 import pytest
 import torch
 
 from etp.pretraining.threads import use_threads
 
+ROOT = Path(__file__).resolve().parents[2]
 LAUNCHED = {"ACCELERATE_DYNAMO_BACKEND": "NO", "OMP_NUM_THREADS": "1"}
 
 
@@ -42,8 +48,19 @@ def test_threads_are_those_asked_for_or_the_share_of_the_cores(
     assert use_threads(num_threads) == expected == torch.get_num_threads()
 
 
-def test_accelerate_launches_on_all_cores(launch, tmp_path):
-    script = tmp_path / "say.py"
-    script.write_text("from etp.pretraining.threads import use_threads\nprint('threads', use_threads())\n")
-    output, _ = launch(str(script)).communicate(timeout=120)
-    assert f"threads {joblib.cpu_count(only_physical_cores=True)}" in output
+def test_train_takes_the_cores_that_its_launcher_left_idle(common_options, tmp_path):
+    """As users start it: nothing in the environment says how many threads."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    decided = common_options.index("--num_threads")
+    options = [*common_options[:decided], *common_options[decided + 2 :], "--output_dir", str(tmp_path / "run")]
+    launched = subprocess.run(
+        [sys.executable, *"-m accelerate.commands.launch --num_processes 1 train.py --max_steps 1".split(), *options],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert launched.returncode == 0, launched.stderr
+    cores = joblib.cpu_count(only_physical_cores=True)
+    assert f"Computing on cpu, {cores} CPU threads a process." in launched.stderr
