@@ -52,7 +52,6 @@ class RandomTexts:
 def make_trainer(preset: Path, batch_size: int, output_dir: str) -> tuple[Trainer, Accelerator]:
     """A run of the preset on random records of PTB-XL's shape and statistics of statements."""
     argv = [str(preset), "--output_dir", output_dir, "--batch_size", str(batch_size), "--drop_last", "true"]
-    argv += ["--first_crop", "1"]  # whole ECGs, as the two loops it is compared with have
     args = Arguments(*parse_options(GROUPS, argv))
     bf16 = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
     accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
@@ -84,18 +83,18 @@ def make_trainer(preset: Path, batch_size: int, output_dir: str) -> tuple[Traine
     return Trainer(accelerator, module, args, train=split, validation=split, texts=texts), accelerator
 
 
-def loop_step(trainer: Trainer, accelerator: Accelerator) -> Callable[[], None]:
-    """One step as `Trainer` makes it: batch, augmentation, all objectives, backward, clipping, optimizer, average."""
+def loop_step(trainer: Trainer, accelerator: Accelerator, *, epoch: int) -> Callable[[], None]:
+    """One step of an epoch as `Trainer` makes it: batch, augmentation, objectives, backward, clipping, optimizer, average."""
     options = trainer.args.training
-    views = trainer.train_split.views.draw(0)
+    views = trainer.train_split.views.draw(epoch)
     trainer.prepare_texts(trainer.batches.texts_of_epoch(views))
-    order = trainer.plan.order(0)
+    order = trainer.plan.order(epoch)
     trainer.model.train()
     count = iter(range(10**9))
 
     def step() -> None:
         position = next(count) % trainer.plan.steps_per_epoch
-        batch = trainer.batches.make(trainer.plan.batch(order, position), views, epoch=0, step=position)
+        batch = trainer.batches.make(trainer.plan.batch(order, position), views, epoch=epoch, step=position)
         losses = backward(accelerator, trainer.model, batch, chunk=None)
         losses["loss"].item()
         accelerator.clip_grad_norm_(trainer.model.parameters(), options.max_grad_norm)
@@ -194,8 +193,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as output_dir:
         trainer, accelerator = make_trainer(options.preset, options.batch_size, output_dir)
     num_samples = trainer.args.model.num_samples
+    # Crops grow in equal steps, so the middle epoch has their mean length, and the last one whole ECGs like the other loops.
+    last = trainer.args.training.num_epochs - 1
     steps = {
-        "loop": loop_step(trainer, accelerator),
+        "loop": loop_step(trainer, accelerator, epoch=last),
+        "middle": loop_step(trainer, accelerator, epoch=last // 2),
         "bare": bare_step(trainer.module.model.config.ecg_config, options.batch_size, num_samples, accelerator),
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -205,8 +207,8 @@ def main() -> None:
             if repeat >= options.warmup:
                 seconds[name].append(duration)
     merl = merl_step(options.merl_batch_size, num_samples)
-    seconds["merl"] = [seconds_of(merl) for _ in range(1 + max(3, options.repeats // 5))][1:]
-    pairs = {"loop": options.batch_size, "bare": options.batch_size, "merl": options.merl_batch_size}
+    seconds["merl"] = [seconds_of(merl) for _ in range(1 + max(3, options.repeats // 2))][1:]
+    pairs = {**dict.fromkeys(steps, options.batch_size), "merl": options.merl_batch_size}
     rates = {name: pairs[name] / statistics.median(durations) for name, durations in seconds.items()}
     ratios = [bare / loop for loop, bare in zip(seconds["loop"], seconds["bare"], strict=True)]
     result = {
@@ -215,6 +217,8 @@ def main() -> None:
         "merl_style_pairs_per_second": round(rates["merl"], 2),
         "loop_over_bare": round(statistics.median(ratios), 3),
         "loop_over_merl_style": round(rates["loop"] / rates["merl"], 1),
+        "middle_epoch_pairs_per_second": round(rates["middle"], 1),
+        "middle_epoch_over_merl_style": round(rates["middle"] / rates["merl"], 1),
         "batch_size": options.batch_size,
         "preset": options.preset.stem,
         "precision": accelerator.mixed_precision,
