@@ -236,10 +236,11 @@ class Assembler:
 
     def add_places(self, phrase: Phrase) -> None:
         """Place the last finding, and those joined to it, in a named group of leads, or where the one before is."""
+        self.joined_by = ""
         if phrase.target == THESE_LEADS:
             self.repeat_places()
-        unplaced = self.unplaced() if phrase.target != THESE_LEADS else []
-        groups: tuple[str, ...] = () if phrase.target == REGIONAL_LEADS else (phrase.target,)
+            return
+        unplaced, groups = self.unplaced(), () if phrase.target == REGIONAL_LEADS else (phrase.target,)
         if unplaced or phrase.target == REGIONAL_LEADS:
             # The first of "in inferior and anterolateral leads" was read as a region of what comes.
             groups = (*(f"{region} leads" for region in self.pending.regions), *groups)
@@ -247,7 +248,6 @@ class Assembler:
         for index in unplaced:
             for group in groups:
                 self.statements[index] = self.statements[index].qualified(Phrase("leads", group))
-        self.joined_by = ""
 
     def repeat_places(self) -> None:
         placed = [statement for statement in self.statements[:-1] if statement.is_placed]

@@ -78,11 +78,11 @@ def _figures(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[fl
     """Column, share and interval of every figure of a result that the table shows."""
     found = []
     for task, report in result["tasks"].items():
-        column, name = (GROUPS[0], task), "macro_auroc"
+        column, name = ("zero-shot", task), "macro_auroc"
         if result["kind"] == "linear_probe":
-            column = (GROUPS[4], task)
+            column = ("linear probe", task)
         elif result["kind"] == "open_vocabulary" and task == "negation":
-            column, name = (GROUPS[3], "all"), "denied_below_stated"
+            column, name = ("denial below statement", "all"), "denied_below_stated"
         elif result["kind"] == "open_vocabulary" and task.startswith(("known_", "unseen_")):
             wordings, _, task_name = task.partition("_")
             column = (wordings, task_name)
@@ -146,7 +146,7 @@ def draw_ablations(columns: Sequence[Column], rows: Sequence[Row], path: Path) -
                 axes.plot(values, [y] * len(values), "o", color=color, alpha=0.6, markersize=4, label=label)
                 axes.plot(statistics.fmean(values), y, "|", color=color, markersize=16, markeredgewidth=2)
         axes.set_title(group, fontsize=10)
-        axes.set_xlabel("percent" if group == GROUPS[3] else "macro AUROC (%)")
+        axes.set_xlabel("percent" if group == "denial below statement" else "macro AUROC (%)")
         axes.grid(axis="y", linewidth=0.4)
         axes.legend(fontsize=7, loc="best")
     axes.set_yticks(range(len(rows)), [row.name for row in rows])

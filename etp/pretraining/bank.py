@@ -63,14 +63,13 @@ class StatementBank:
         self._incidence = sp.csr_matrix(
             (np.ones(len(indices), dtype=np.float32), indices, starts), shape=(len(rows), len(self.statements))
         )
-        self._wordings = [[statement] for statement in self.statements]
-        if rewording:
-            for texts in self._wordings:
-                texts += paraphrases(texts[0], limit=wordings)
-        self._phrases = [[text for text in texts if not is_clause(text)] for texts in self._wordings]
-        if rewording:
-            for texts, phrases in zip(self._wordings, self._phrases, strict=True):
-                texts += in_sentences(phrases or texts, count=round(sentences * len(texts)))
+        self._phrases, self._wordings = [], []
+        for statement in self.statements:
+            texts = [statement, *paraphrases(statement, limit=wordings if rewording else 0)]
+            phrases = [text for text in texts if not is_clause(text)]
+            count = round(sentences * len(texts)) if rewording and phrases else 0
+            self._phrases.append(phrases)
+            self._wordings.append(texts + (in_sentences(phrases, count=count) if count else []))
 
     def __len__(self) -> int:
         return len(self.statements)
