@@ -1,5 +1,6 @@
 """Every python and bash example of README.md and docs/ runs, in order and in one folder, or says why it can't."""
 
+import json
 import os
 import re
 import shutil
@@ -135,3 +136,21 @@ def test_notebooks_run_and_are_kept_without_output(notebook, folder, monkeypatch
     nbclient.NotebookClient(content, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     scores = next(cell.outputs[-1]["data"]["text/plain"] for cell in content.cells if "scores = " in cell.source)
     assert "left bundle branch block" in scores
+
+
+@pytest.mark.real_data
+def test_the_first_answer_in_the_readme_is_that_of_the_shipped_weights(data_root):
+    """The scores below README's first call, to what it prints: they change with the weights."""
+    shipped = ROOT / "build" / "etp-ptb-xl"
+    if not shipped.is_dir():
+        pytest.skip("needs the joined weights: make weights")
+    (code,) = (example.code for example in examples_of(ROOT / "README.md") if "candidate_labels" in example.code)
+    call, _, answer = code.partition("# [")
+    call = call.replace('"build/etp-ptb-xl"', repr(str(shipped))).replace("data/ptb-xl", str(data_root / "ptb-xl"))
+    script = call.replace("\nclassifier(", "\nanswer = classifier(") + "\nimport json\nprint(json.dumps(answer))\n"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = {entry["label"]: entry["score"] for entry in json.loads(done.stdout.splitlines()[-1])}
+    printed = re.findall(r"'score': ([\d.]+), 'label': '([^']+)'", answer)
+    assert {label: float(score) for score, label in printed} == pytest.approx(found, abs=2e-3)
