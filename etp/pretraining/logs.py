@@ -92,7 +92,10 @@ def versions() -> dict[str, str]:
 
 
 def plot_curves(metrics: Path, picture: Path) -> None:
-    """Draw loss, validation loss, recall and learning rate over the steps."""
+    """Draw losses, recall and learning rate over the steps.
+
+    Each objective has a line of its own: only that of `batch` is of the kind that validation computes, not their sum.
+    """
     from matplotlib.figure import Figure
 
     lines = read_metrics(metrics)
@@ -100,16 +103,21 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     validation = [line for line in lines if "validation_loss" in line]
     figure = Figure(figsize=(12, 3.5), layout="constrained")
     loss_axes, recall_axes, rate_axes = figure.subplots(1, 3)
-    loss_axes.plot([line["step"] for line in training], [line["loss"] for line in training], label="training")
+    trained = [line["step"] for line in training]
+    for name in sorted(name for name in (training[0] if training else ()) if name.startswith("loss_")):
+        label = f"training, {name.removeprefix('loss_')}"
+        loss_axes.plot(trained, [line[name] for line in training], linewidth=1, label=label)
     steps = [line["step"] for line in validation]
-    loss_axes.plot(steps, [line["validation_loss"] for line in validation], "o-", label="validation")
+    loss_axes.plot(
+        steps, [line["validation_loss"] for line in validation], "ko-", markersize=4, label="validation, batch"
+    )
     loss_axes.set(title="Loss (nats)", xlabel="step")
     loss_axes.legend()
     for k in (1, 5, 10):
         recall_axes.plot(steps, [line[f"ecg_to_text_recall_at_{k}"] for line in validation], "o-", label=f"R@{k}")
     recall_axes.set(title="ECG to text, validation", xlabel="step", ylim=(0, None))
     recall_axes.legend()
-    rate_axes.plot([line["step"] for line in training], [line["learning_rate"] for line in training])
+    rate_axes.plot(trained, [line["learning_rate"] for line in training])
     rate_axes.set(title="Learning rate", xlabel="step")
     with whole_file(picture) as unfinished:
         figure.savefig(unfinished, format=picture.suffix[1:], dpi=100)
