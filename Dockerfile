@@ -17,11 +17,10 @@ COPY etp etp
 # The index of CPU wheels, or a mirror of it: those of PyPI bring gigabytes of CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install --extra-index-url "$TORCH_INDEX" -c constraints.txt ".[app]"
-COPY app.py ./
 
 # Uploads pass through /tmp and nothing else is written: the image runs with --read-only --tmpfs /tmp too.
 RUN useradd --no-create-home etp
 USER etp
 EXPOSE 7860
 HEALTHCHECK --start-period=120s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860', timeout=5)"]
-CMD ["python", "app.py"]
+CMD ["python", "-m", "etp.app.main"]

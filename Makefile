@@ -90,12 +90,12 @@ weights: $(READY) ## Join our trained ECG side with the public text tower: build
 
 app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder of another model, INDEX=folder of `etp index`
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
-	$(BIN)/python app.py --model $(or $(MODEL),build/etp-ptb-xl) $(if $(INDEX),--index $(INDEX))
+	$(BIN)/python -m etp.app.main --model $(or $(MODEL),build/etp-ptb-xl) $(if $(INDEX),--index $(INDEX))
 
 results: $(READY) ## The whole protocol on MODEL with the archives in DATA: docs/results/*.json, page and picture
 	@test -n "$(DATA)" || { echo "DATA is missing: make results DATA=folder/with/ptb-xl/and/cpsc2018 MODEL=checkpoint"; exit 2; }
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
-	$(BIN)/python evaluate_all.py --model $(or $(MODEL),build/etp-ptb-xl) --ptb_xl $(DATA)/ptb-xl \
+	$(BIN)/python -m etp.evaluation.all --model $(or $(MODEL),build/etp-ptb-xl) --ptb_xl $(DATA)/ptb-xl \
 		$(if $(wildcard $(DATA)/cpsc2018),--cpsc2018 $(DATA)/cpsc2018 --cpsc2018_config challenge) --bf16 \
 		--output docs/results --embedding_cache build/embeddings --page docs/results.md
 

@@ -21,11 +21,11 @@ import torch
 
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals, to_millivolts
-from etp.evaluation.checkpoints import Checkpoint, load_checkpoint
 from etp.evaluation.metrics import ranking_metrics
 from etp.evaluation.prompts import load_prompts
 from etp.evaluation.splits import label_targets
 from etp.export import TextEmbedder, export_checkpoint, open_program, towers_of
+from etp.loading import Checkpoint, load_checkpoint
 from modeling_etp.zero_shot_etp import LabelEmbeddings, label_logits
 
 BATCH_SIZE = 64
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
             for name, cosine in least_cosines(sides[tower.name], inputs).items():
                 result[tower.name][name]["least_cosine"] = cosine
         if archive is not None:
-            result["macro_auroc_of_validation"] = judge(checkpoint, archive["validation"], sides)
+            result["macro_auroc_of_validation"] = evaluate(checkpoint, archive["validation"], sides)
     print(json.dumps(result))
 
 
@@ -189,7 +189,7 @@ def least_cosines(sides: Mapping[str, Side], inputs: Arrays) -> dict[str, float]
     return {name: round(float((exact * run(inputs)).sum(axis=1).min()), 5) for name, run in sides.items()}
 
 
-def judge(checkpoint: Checkpoint, dataset, sides: Mapping[str, Mapping[str, Side]]) -> dict[str, dict[str, float]]:
+def evaluate(checkpoint: Checkpoint, dataset, sides: Mapping[str, Mapping[str, Side]]) -> dict[str, dict[str, float]]:
     """Side -> task -> zero-shot macro AUROC; ECGs by that side and texts exact, or both in int8."""
     scale = checkpoint.model.get_logit_scale().item()
     input_values = read_inputs(checkpoint, dataset)

@@ -13,9 +13,9 @@ from datasets import Dataset, concatenate_datasets
 from scipy.stats import spearmanr
 
 from etp.archives import open_archive
-from etp.evaluation.checkpoints import Checkpoint, load_checkpoint
 from etp.evaluation.embedding import Conditions, embed_ecgs
 from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
+from etp.loading import Checkpoint, load_checkpoint
 
 
 def main() -> None:

@@ -16,14 +16,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from etp.pretraining.arguments import GROUPS, Arguments
-from etp.pretraining.loop import Trainer
-from etp.pretraining.objectives import ContrastiveModel
-from etp.pretraining.options import parse_options
-from etp.pretraining.records import Split
-from etp.pretraining.signals import SignalStore
-from etp.pretraining.steps import backward
-from etp.pretraining.views import TextViews
+from etp.options import parse_options
+from etp.texts.views import TextViews
+from etp.training.arguments import GROUPS, Arguments
+from etp.training.data.records import Split
+from etp.training.data.signals import SignalStore
+from etp.training.loop import Trainer
+from etp.training.objectives import ContrastiveModel
+from etp.training.steps import backward
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.loss_etp import info_nce_loss
 from modeling_etp.modeling_etp import ETPEcgModel, ETPModel

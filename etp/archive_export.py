@@ -9,7 +9,8 @@ from huggingface_hub import DatasetCard, HfApi
 
 import datasets_scripts
 from etp.archives import ARCHIVE_NAMES, open_archive
-from etp.whole_files import whole_file, whole_folder
+
+from .atomic_files import whole_file, whole_folder
 
 _SHARD_BYTES = 500_000_000
 _CARD_FILE = "README.md"

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from etp.evaluation.checkpoints import Checkpoint
+from etp.loading import Checkpoint
 from etp.run_files import ECG_MODEL_RUN, training_seconds
 
 CARD_FILE = "README.md"
@@ -96,7 +96,7 @@ def training_facts(folder: Path) -> dict[str, Any] | None:
 
     `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one.
     """
-    from etp.pretraining.logs import CONFIG_FILE, VERSIONS_FILE
+    from etp.training.logs import CONFIG_FILE, VERSIONS_FILE
 
     if not (folder / CONFIG_FILE).is_file():
         return None

@@ -14,14 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from etp.evaluation.checkpoints import file_sha256
-from etp.whole_files import whole_folder
+from etp.loading import file_sha256
 from modeling_etp.modeling_etp import ETPModel
+
+from .atomic_files import whole_folder
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from etp.evaluation.checkpoints import Checkpoint
+    from etp.loading import Checkpoint
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 DESCRIPTION_FILE = "export.json"

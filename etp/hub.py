@@ -17,8 +17,8 @@ from huggingface_hub import (
 from huggingface_hub.utils import validate_repo_id
 
 from etp.card import CARD_FILE, DEFAULT_LICENSE, check_results, make_card
-from etp.evaluation.checkpoints import WEIGHT_FILES, Checkpoint, load_checkpoint
 from etp.evaluation.results import RESULTS_FOLDER, load_results, results_beside
+from etp.loading import WEIGHT_FILES, Checkpoint, load_checkpoint
 from etp.saving import save_whole
 from modeling_etp.modeling_etp import ETPModel
 

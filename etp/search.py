@@ -10,12 +10,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from etp.whole_files import whole_folder
+from .atomic_files import whole_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from etp.evaluation.checkpoints import Checkpoint
+    from etp.loading import Checkpoint
 
 FORMAT_VERSION = 1
 EMBEDS_FILE, ENTRIES_FILE = "embeds.safetensors", "index.json"

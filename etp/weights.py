@@ -12,13 +12,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
-from etp.pretraining.options import OptionError
-from etp.pretraining.towers import text_model_path
 from etp.saving import save_whole
-from etp.whole_files import NotWrittenError, files_added
+from etp.training.towers.building import text_model_path
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
+
+from .atomic_files import NotWrittenError, files_added
+from .options import OptionError
 
 WEIGHTS = "model.safetensors"
 TEXT_TOWER = "text_tower.json"

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "etp": {"modeling_etp", "datasets_scripts"},
     "metrics": set(),
 }
-MAY_NOT_IMPORT_EACH_OTHER = ("etp.pretraining", "etp.evaluation")
+MAY_NOT_IMPORT_EACH_OTHER = ("etp.training", "etp.evaluation")
 
 
 def modules(package: str) -> list[Path]:
@@ -136,13 +136,13 @@ def test_imports_are_resolved_however_they_are_written(tmp_path):
     file = tmp_path / "etp" / "evaluation" / "a.py"
     file.parent.mkdir(parents=True)
     file.write_text(
-        "import train\nfrom .b import c\nfrom ..pretraining import d\n\n\ndef f():\n    from modeling_etp import e\n"
+        "import train\nfrom .b import c\nfrom ..training import d\n\n\ndef f():\n    from modeling_etp import e\n"
     )
     assert imports(file, tmp_path) >= {
         "train",
         "etp.evaluation.b",
         "etp.evaluation.b.c",
-        "etp.pretraining",
-        "etp.pretraining.d",
+        "etp.training",
+        "etp.training.d",
         "modeling_etp.e",
     }

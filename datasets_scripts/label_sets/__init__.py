@@ -26,7 +26,7 @@ def load_label_set(task: str) -> dict[str, list[str]]:
     """Phrases that state each class of `task`, classes in the order of the dataset's label column.
 
     A class that stands for several statements, such as the superclass MI, has the phrases of all of them and its own
-    umbrella terms first: any of them states the class.
+    hypernyms first: any of them states the class.
 
     Raises:
         ValueError: If there is no such task.
@@ -38,7 +38,7 @@ def load_label_set(task: str) -> dict[str, list[str]]:
     }
 
 
-def load_absent_phrases(task: str) -> dict[str, list[str]]:
+def load_negated_phrases(task: str) -> dict[str, list[str]]:
     """Phrases that deny each class of `task`, in the same order; for negative prompts and for tests of negation.
 
     Raises:

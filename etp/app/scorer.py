@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 
 from etp.commands.models import make_classifier
-from etp.evaluation.checkpoints import Checkpoint
 from etp.explain import Attribution, explain_label
+from etp.loading import Checkpoint
 from etp.search import Hit, SearchIndex
 from modeling_etp.ecg_files_etp import EcgRecording
 from modeling_etp.label_cache_etp import LabelCache

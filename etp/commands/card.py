@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etp.whole_files import whole_file
+from etp.atomic_files import whole_file
 
 from .errors import UsageError
 from .files import write
 from .models import open_checkpoint
 
 if TYPE_CHECKING:
-    from etp.evaluation.checkpoints import Checkpoint
+    from etp.loading import Checkpoint
 
 HELP = "write the model card of a checkpoint, to edit it before it is pushed"
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from etp.whole_files import whole_file
+from etp.atomic_files import whole_file
 
 from .errors import UsageError
 from .files import EcgRun, add_ecg_arguments, find_ecgs, json_line, write

@@ -9,7 +9,7 @@ from .files import EcgRun, add_ecg_arguments, find_ecgs, write
 from .models import add_model_arguments, make_classifier, open_checkpoint
 
 if TYPE_CHECKING:
-    from etp.evaluation.checkpoints import Checkpoint
+    from etp.loading import Checkpoint
     from etp.search import SearchIndex
 
 HELP = "make a search index of ECG files, of texts, or of an archive with its reports"

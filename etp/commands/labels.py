@@ -20,7 +20,9 @@ def add_label_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
     parser.add_argument(
         "--template", action="append", metavar="TEXT", help='sentence around a phrase, "ECG showing {}"'
     )
-    parser.add_argument("--multi_label", action="store_true", help="judge labels one by one, not against each other")
+    parser.add_argument(
+        "--multi_label", action="store_true", help="evaluate labels one by one, not against each other"
+    )
 
 
 def read_labels(args: argparse.Namespace) -> dict[str, tuple[str, ...]] | None:

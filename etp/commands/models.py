@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from etp.evaluation.checkpoints import Checkpoint
+    from etp.loading import Checkpoint
     from modeling_etp.pipeline_etp import ZeroShotEcgClassificationPipeline
 
 
@@ -29,7 +29,7 @@ def open_checkpoint(model: str, *, device: str = "cpu") -> "Checkpoint":
     import torch
     from transformers.utils import logging
 
-    from etp.evaluation.checkpoints import CheckpointError, load_checkpoint
+    from etp.loading import CheckpointError, load_checkpoint
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from etp.whole_files import whole_file
+from etp.atomic_files import whole_file
 
 from .embed import check_output
 from .errors import UsageError

@@ -1,6 +1,6 @@
 """python -m etp.evaluation.ablations RESULTS.json … --output ablations.md --picture ablations.png
 
-One row for each named run, in the order given: zero-shot, unseen wordings, probe, minutes; over seeds mean ± deviation.
+One row for each named run, in the order given: zero-shot, unseen paraphrases, probe, minutes; over seeds mean ± deviation.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from .command import refusing_bad_input
 from .markdown import EMPTY, markdown
 from .results import check_writable, load_results
 
-GROUPS = ("zero-shot", "known", "unseen", "denial below statement", "linear probe")  # known, unseen: wordings
+GROUPS = ("zero-shot", "known", "unseen", "negation below statement", "linear probe")  # known, unseen: paraphrases
 Column = tuple[str, str]  # group, task
 
 
@@ -23,19 +23,19 @@ class Row:
     """Runs of one name, which differ by seed only: what every one of them reached.
 
     Attributes:
-        figures: Column -> weights -> share.
+        metrics: Column -> weights -> share.
         intervals: Column -> 95% interval of the last run read.
         minutes: Weights -> minutes of training, where they are logged.
     """
 
     name: str
-    figures: dict[Column, dict[str, float]] = field(default_factory=dict)
+    metrics: dict[Column, dict[str, float]] = field(default_factory=dict)
     intervals: dict[Column, list[float]] = field(default_factory=dict)
     minutes: dict[str, float] = field(default_factory=dict)
     weights: set[str] = field(default_factory=set)
 
     def mean(self, column: Column) -> float | None:
-        values = self.figures.get(column)
+        values = self.metrics.get(column)
         return statistics.fmean(values.values()) if values else None
 
 
@@ -54,7 +54,7 @@ def collect(results: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[list[Col
         row.weights.add(weights)
         if (seconds := result.get("training_seconds")) is not None:
             row.minutes[weights] = seconds / 60
-        for column, value, interval in _figures(result):
+        for column, value, interval in _metrics(result):
             protocol = {name: result[name] for name in ("dataset", "config", "split", "data_sha256", "conditions")}
             first, expected = protocols.setdefault(column, (path, protocol))
             if differing := [name for name in protocol if protocol[name] != expected[name]]:
@@ -68,13 +68,13 @@ def collect(results: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[list[Col
                     f"{twice} and {path} both give {', '.join(column)} of {row.name}, weights {weights[:12]}. Give one of "
                     "them, or name the runs apart (--name of the evaluation commands)."
                 )
-            row.figures.setdefault(column, {})[weights] = value
+            row.metrics.setdefault(column, {})[weights] = value
             if interval and None not in interval:
                 row.intervals[column] = list(interval)
     return sorted(protocols, key=lambda column: GROUPS.index(column[0])), list(rows.values())
 
 
-def _figures(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[float] | None]]:
+def _metrics(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[float] | None]]:
     """Column, share and interval of every figure of a result that the table shows."""
     found = []
     for task, report in result["tasks"].items():
@@ -82,10 +82,10 @@ def _figures(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[fl
         if result["kind"] == "linear_probe":
             column = ("linear probe", task)
         elif result["kind"] == "open_vocabulary" and task == "negation":
-            column, name = ("denial below statement", "all"), "denied_below_stated"
+            column, name = ("negation below statement", "all"), "negated_below_stated"
         elif result["kind"] == "open_vocabulary" and task.startswith(("known_", "unseen_")):
-            wordings, _, task_name = task.partition("_")
-            column = (wordings, task_name)
+            paraphrases, _, task_name = task.partition("_")
+            column = (paraphrases, task_name)
         elif result["kind"] != "zero_shot":
             continue
         if report.get(name) is not None:
@@ -114,7 +114,7 @@ def _cell(row: Row, first: Row, column: Column) -> str:
     if value is None:
         return EMPTY
     cell = f"{100 * value:.1f}"
-    runs = [*row.figures[column].values()]
+    runs = [*row.metrics[column].values()]
     if len(runs) > 1:
         cell += f" ± {100 * statistics.stdev(runs):.1f}"
     elif column in row.intervals:
@@ -138,7 +138,7 @@ def draw_ablations(columns: Sequence[Column], rows: Sequence[Row], path: Path) -
         for number, column in enumerate(column for column in columns if column[0] == group):
             color = COLORS[number % len(COLORS)]
             for y, row in enumerate(rows):
-                values = [100 * value for value in row.figures.get(column, {}).values()]
+                values = [100 * value for value in row.metrics.get(column, {}).values()]
                 if not values:
                     continue
                 seen = axes.get_legend_handles_labels()[1]
@@ -146,7 +146,7 @@ def draw_ablations(columns: Sequence[Column], rows: Sequence[Row], path: Path) -
                 axes.plot(values, [y] * len(values), "o", color=color, alpha=0.6, markersize=4, label=label)
                 axes.plot(statistics.fmean(values), y, "|", color=color, markersize=16, markeredgewidth=2)
         axes.set_title(group, fontsize=10)
-        axes.set_xlabel("percent" if group == "denial below statement" else "macro AUROC (%)")
+        axes.set_xlabel("percent" if group == "negation below statement" else "macro AUROC (%)")
         axes.grid(axis="y", linewidth=0.4)
         axes.legend(fontsize=7, loc="best")
     axes.set_yticks(range(len(rows)), [row.name for row in rows])

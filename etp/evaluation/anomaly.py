@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .reports import TaskRecords
+from .task_metrics import TaskRecords
 
 NORMAL = "NORM"
 TASK_OF = {"ptb_xl": "superclass", "cpsc2018": "cpsc2018"}  # the task whose labels tell normal from abnormal
@@ -20,7 +20,7 @@ def anomaly_records(records: TaskRecords) -> TaskRecords:
         records.targets[:, abnormal].sum(axis=1, keepdims=True) > 0,
         records.evaluated,
         records.validation,
-        records.cluster,
+        records.patient,
     )
 
 

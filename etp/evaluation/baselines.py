@@ -25,28 +25,28 @@ SUPERVISED = {
 
 
 def constant_baselines(targets: np.ndarray) -> dict[str, dict[str, float]]:
-    """Expected figures of scores that know nothing, and of calling every label present.
+    """Expected metrics of scores that know nothing, and of calling every label present.
 
     Chance ranks at random and, for F1 and accuracy, guesses each label as often as it occurs.
 
     Args:
-        targets: Boolean, of the judged records, `(records, labels)`.
+        targets: Boolean, of the evaluated records, `(records, labels)`.
     """
-    share = targets.mean(axis=0)
-    share = share[(share > 0) & (share < 1)]
+    fraction = targets.mean(axis=0)
+    fraction = fraction[(fraction > 0) & (fraction < 1)]
     chance = {
         "macro_auroc": 0.5,
-        "macro_average_precision": float(macro(share)),
+        "macro_average_precision": float(macro(fraction)),
         f"macro_{SENSITIVITY}": 1 - SPECIFICITY,
-        "macro_f1": float(macro(share)),
-        "macro_accuracy": float(macro(share**2 + (1 - share) ** 2)),
+        "macro_f1": float(macro(fraction)),
+        "macro_accuracy": float(macro(fraction**2 + (1 - fraction) ** 2)),
     }
     all_positive = {
         "macro_auroc": 0.5,
-        "macro_average_precision": float(macro(share)),
+        "macro_average_precision": float(macro(fraction)),
         f"macro_{SENSITIVITY}": 0.0,  # nobody is called negative, so no threshold reaches the specificity
-        "macro_f1": float(macro(2 * share / (1 + share))),
-        "macro_accuracy": float(macro(share)),
+        "macro_f1": float(macro(2 * fraction / (1 + fraction))),
+        "macro_accuracy": float(macro(fraction)),
     }
     return {"chance": chance, "all_positive": all_positive}
 

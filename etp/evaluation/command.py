@@ -13,10 +13,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import HfArgumentParser
 
+from etp.loading import Checkpoint, load_checkpoint
 from etp.run_files import training_seconds
 
 from .baselines import random_ecg_side
-from .checkpoints import Checkpoint, load_checkpoint
 from .embedding import Conditions, EcgEmbeddings, Embedder
 from .results import ResultsFile, check_writable
 from .splits import EvaluationRecords, content_sha256, open_splits
@@ -32,7 +32,7 @@ class DataArguments:
     )
     config: str | None = field(default=None, metadata={"help": "Form of the archive, e.g. 500hz for PTB-XL."})
     split: Literal["train", "validation", "test", "all"] = field(
-        default="test", metadata={"help": "Records that are judged; thresholds come from validation in any case."}
+        default="test", metadata={"help": "Records that are evaluated; thresholds come from validation in any case."}
     )
     cache_dir: Path | None = field(default=None, metadata={"help": "Where prepared archives are kept."})
     leads: list[str] | None = field(
@@ -128,7 +128,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
 
     Args:
         kind: "zero_shot", "linear_probe" or "retrieval".
-        options: What else decides the figures; JSON values.
+        options: What else decides the metrics; JSON values.
     """
     conditions = Conditions(tuple(data.leads) if data.leads else None, data.seconds, data.windows)
     check_writable(run.output)
@@ -148,7 +148,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
         "options": {"num_resamples": run.num_resamples, **options},
     }
     results = ResultsFile(run.output, kind=kind, identity=identity, seed=run.seed)
-    # Beside the figures and no part of what they hang on, so that tables can say what a model cost.
+    # Beside the metrics and no part of what they hang on, so that tables can say what a model cost.
     results.content["training_seconds"] = training_seconds(checkpoint.folder)
     embedder = Embedder(
         checkpoint.processor.feature_extractor, conditions, run.batch_size, run.bf16, run.embedding_cache

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from etp.arrow_batches import read_signals, to_millivolts
-from etp.whole_files import NotWrittenError, whole_file, writing
+from etp.atomic_files import NotWrittenError, whole_file, writing
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
 from modeling_etp.ecg_windows_etp import window_starts
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor

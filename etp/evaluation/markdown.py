@@ -25,11 +25,11 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
-def cell(figures: dict[str, Any] | None, name: str) -> str:
+def cell(metrics: dict[str, Any] | None, name: str) -> str:
     """A figure of a report as percent, with its interval where it has one."""
-    if figures is None:
+    if metrics is None:
         return EMPTY
-    return percent(figures.get(name), figures.get("intervals_95", {}).get(name))
+    return percent(metrics.get(name), metrics.get("intervals_95", {}).get(name))
 
 
 def named(result: dict[str, Any]) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from etp.whole_files import whole_file
+from etp.atomic_files import whole_file
 
 TITLES = {"zero_shot": "zero-shot", "linear_probe": "linear probe"}
 COLORS = (

@@ -51,8 +51,8 @@ def fit_probe(
     weight = (
         torch.zeros(inputs.shape[1], goals.shape[1], dtype=features.dtype) if start is None else start.weight.clone()
     )
-    share = ((goals.sum(dim=0) + 0.5) / (len(goals) + 1)).logit()
-    bias = share if start is None else start.bias.clone()
+    fraction = ((goals.sum(dim=0) + 0.5) / (len(goals) + 1)).logit()
+    bias = fraction if start is None else start.bias.clone()
     weight.requires_grad_(True), bias.requires_grad_(True)
     optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=max_steps, history_size=20, tolerance_grad=1e-6, line_search_fn="strong_wolfe"
@@ -90,22 +90,22 @@ def choose_probe(
     return probe, strength
 
 
-def stratified_share(targets: np.ndarray, share: float, *, seed: int) -> np.ndarray:
-    """Draw a share of the records so that every label keeps its share of positives, and at least one.
+def stratified_fraction(targets: np.ndarray, fraction: float, *, seed: int) -> np.ndarray:
+    """Draw a fraction of the records so that every label keeps its fraction of positives, and at least one.
 
     Labels are served from the rarest to the commonest, as in iterative stratification (Sechidis et al. 2011); the rest
     is drawn from the records that are left.
 
     Args:
         targets: Boolean, `(records, labels)`.
-        share: Above 0 and up to 1.
+        fraction: Above 0 and up to 1.
 
     Returns:
-        Sorted rows. More than the share only where single positives of rare labels need it.
+        Sorted rows. More than the fraction only where single positives of rare labels need it.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"A share of labels is above 0 and at most 1, got {share}.")
-    if share == 1:
+    if not 0 < fraction <= 1:
+        raise ValueError(f"A fraction of labels is above 0 and at most 1, got {fraction}.")
+    if fraction == 1:
         return np.arange(len(targets))
     random = np.random.default_rng(seed)
     order = random.permutation(len(targets))
@@ -113,9 +113,9 @@ def stratified_share(targets: np.ndarray, share: float, *, seed: int) -> np.ndar
     counts = targets.sum(axis=0)
     for label in np.argsort(counts, kind="stable"):
         positives = order[targets[order, label]]
-        wanted = max(1, round(share * len(positives))) if len(positives) else 0
+        wanted = max(1, round(fraction * len(positives))) if len(positives) else 0
         missing = wanted - int(chosen[positives].sum())
         chosen[positives[~chosen[positives]][: max(0, missing)]] = True
-    missing = round(share * len(targets)) - int(chosen.sum())
+    missing = round(fraction * len(targets)) - int(chosen.sum())
     chosen[order[~chosen[order]][: max(0, missing)]] = True
     return np.flatnonzero(chosen)

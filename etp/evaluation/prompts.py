@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_absent_phrases, load_label_set
+from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set, load_negated_phrases
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.pipeline_etp import NEUTRAL_PHRASES
 from modeling_etp.zero_shot_etp import (
@@ -20,7 +20,7 @@ from modeling_etp.zero_shot_etp import (
 )
 
 DEFAULT_TASKS = {"ptb_xl": ("superclass", "subclass", "form", "rhythm"), "cpsc2018": ("cpsc2018",)}
-CONTRASTS = ("none", "neutral", "denied")
+CONTRASTS = ("none", "neutral", "negated")
 OVER_89 = 90  # how the builders write an age that the archive gives as "over 89"
 _ROWS_AT_ONCE = 2048
 
@@ -31,14 +31,14 @@ class LabelPrompts:
 
     Attributes:
         column: Label column of the data set.
-        denials: Label -> phrases that deny it, where asked for.
+        negations: Label -> phrases that negate it, where asked for.
         source: What is written beside the results: versions of the label set, or the file given.
     """
 
     task: str
     column: str
     phrases: dict[str, tuple[str, ...]]
-    denials: dict[str, tuple[str, ...]] | None
+    negations: dict[str, tuple[str, ...]] | None
     source: dict[str, str]
 
     @property
@@ -54,7 +54,7 @@ class PromptOptions:
         templates: Sentences around each phrase; a phrase is the normalised mean over them.
         pooling: "logsumexp", "mean" or "max" over the phrases of a label.
         contrast: What is taken off a label's logit: "none", the logit of "neutral" phrases that suit any ECG, or that
-            of the phrases by which the label is "denied".
+            of the phrases by which the label is "negated".
     """
 
     templates: Sequence[str] = ("{}",)
@@ -91,7 +91,7 @@ def label_columns(dataset: str, tasks: Sequence[str] | None = None) -> dict[str,
     """
     if dataset not in DEFAULT_TASKS:
         raise ValueError(
-            f"--dataset {dataset}: no label set is known for its labels. evaluate_retrieval.py judges a model by reports."
+            f"--dataset {dataset}: no label set is known for its labels. evaluate_retrieval.py evaluates a model by reports."
         )
     tasks = DEFAULT_TASKS[dataset] if tasks is None else tasks
     available = [task for task, (owner, _) in LABEL_TASKS.items() if owner == dataset]
@@ -110,13 +110,13 @@ def _prompts_of(task: str, own: dict | None, file: Path | None, contrast: str) -
         phrases, source = check_labels(load_label_set(task)), label_set_versions(task)
     else:
         phrases, source = check_labels(own[task]), {"file": str(file)}
-    denials = None
-    if contrast == "denied":
-        denied = load_absent_phrases(task)
-        if missing := [label for label in phrases if not denied.get(label)]:
-            raise ValueError(f"--contrast denied: no phrase denies {', '.join(missing)} of task {task!r}.")
-        denials = check_labels({label: denied[label] for label in phrases})
-    return LabelPrompts(task, column, phrases, denials, source)
+    negations = None
+    if contrast == "negated":
+        negated = load_negated_phrases(task)
+        if missing := [label for label in phrases if not negated.get(label)]:
+            raise ValueError(f"--contrast negated: no phrase negates {', '.join(missing)} of task {task!r}.")
+        negations = check_labels({label: negated[label] for label in phrases})
+    return LabelPrompts(task, column, phrases, negations, source)
 
 
 def _read_prompts(file: Path) -> dict[str, dict[str, list[str]]]:
@@ -189,6 +189,6 @@ def _scores(model: ETPModel, tokenizer, prompts: LabelPrompts, ecg_embeds: Tenso
     scores = logits(embed(prompts.phrases))
     if options.contrast == "neutral":
         scores = scores - logits(embed({"neutral": NEUTRAL_PHRASES}))
-    elif options.contrast == "denied":
-        scores = scores - logits(embed(prompts.denials))
+    elif options.contrast == "negated":
+        scores = scores - logits(embed(prompts.negations))
     return scores.float().cpu()

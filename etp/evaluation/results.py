@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etp.whole_files import whole_file
+from etp.atomic_files import whole_file
 
 from .provenance import identity_sha256, provenance
 

@@ -1,4 +1,4 @@
-"""The records an evaluation reads: those it judges, and those of the validation split that set thresholds."""
+"""The records an evaluation reads: those it evaluates, and those of the validation split that set thresholds."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
 
-from .intervals import clusters
-from .reports import TaskRecords
+from .intervals import patient_numbers
+from .task_metrics import TaskRecords
 
 SPLITS = ("train", "validation", "test", "all")
 
@@ -22,16 +22,16 @@ class EvaluationRecords:
 
     Attributes:
         dataset: Every record once.
-        evaluated: Which records are judged, boolean `(records,)`.
+        evaluated: Which records are evaluated, boolean `(records,)`.
         validation: Which records thresholds and calibration may be fitted on, boolean `(records,)`; they can be
-            evaluated ones too, and are then judged by what was fitted on the others (see `decisions`).
-        cluster: Patient number of each record, `(records,)`.
+            evaluated ones too, and are then evaluated by what was fitted on the others (see `decisions`).
+        patient: Patient number of each record, `(records,)`.
     """
 
     dataset: Dataset
     evaluated: np.ndarray
     validation: np.ndarray
-    cluster: np.ndarray
+    patient: np.ndarray
 
     @classmethod
     def select(cls, splits: DatasetDict, split: str) -> "EvaluationRecords":
@@ -51,13 +51,15 @@ class EvaluationRecords:
             raise ValueError("The validation split holds no record, and thresholds are chosen there, never on test.")
         dataset = concatenate_datasets([splits[name] for name in names if sizes[name]])
         origin = np.repeat(names, [sizes[name] for name in names])
-        return cls(dataset, np.isin(origin, evaluated), origin == "validation", clusters(dataset["patient_id"][:]))
+        return cls(
+            dataset, np.isin(origin, evaluated), origin == "validation", patient_numbers(dataset["patient_id"][:])
+        )
 
     def of_task(self, column: str, labels: list[str]) -> tuple[np.ndarray, TaskRecords]:
         """Which records carry a label of the task, boolean `(records,)`, and what is known about those.
 
         Raises:
-            ValueError: If no judged record or no validation record carries one.
+            ValueError: If no evaluated record or no validation record carries one.
         """
         targets, labelled = label_targets(self.dataset, column, labels)
         for rows, what in ((self.evaluated, "evaluated"), (self.validation, "validation")):
@@ -65,7 +67,7 @@ class EvaluationRecords:
                 raise ValueError(
                     f"No {what} record carries a label of {column!r}; leave that task out, or choose another --split."
                 )
-        records = TaskRecords(labels, targets, self.evaluated, self.validation, self.cluster)
+        records = TaskRecords(labels, targets, self.evaluated, self.validation, self.patient)
         return labelled, records.keep(labelled)
 
 

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from etp.atomic_files import whole_file
 from etp.retrieval import RECALL_AT
-from etp.whole_files import whole_file
 
 from .command import refusing_bad_input
 from .markdown import cell, markdown, named, percent
 from .metrics import SENSITIVITY
-from .open_vocabulary_tables import negation_class_table, negation_table, open_vocabulary_table, wording_table
+from .open_vocabulary_tables import negation_class_table, negation_table, open_vocabulary_table, paraphrase_table
 from .provenance import identity_sha256
-from .reports import ON_TEST
 from .results import check_writable, load_results
+from .task_metrics import ON_TEST
 
 Result = dict[str, Any]
 BASELINES = {"random_encoder": "random encoder", "chance": "chance", "all_positive": "all positive"}
@@ -46,8 +46,8 @@ def detail_table(result: Result) -> str:
     for task, report in result["tasks"].items():
         rows.append([task, str(report["num_records"]), result["name"], *(cell(report, name) for name in COLUMNS)])
         for name, title in BASELINES.items():
-            if figures := report["baselines"].get(name):
-                rows.append([task, "", title, *(percent(figures.get(column)) for column in COLUMNS)])
+            if metrics := report["baselines"].get(name):
+                rows.append([task, "", title, *(percent(metrics.get(column)) for column in COLUMNS)])
         if reference := report.get("supervised_reference"):
             rows.append([task, "", SUPERVISED_TITLE, *(percent(reference.get(column)) for column in COLUMNS)])
     return markdown(["task", "records", "model", *COLUMNS.values()], rows)
@@ -57,8 +57,8 @@ def class_table(report: dict[str, Any]) -> str:
     """AUROC, average precision and F1 of every class of a task, in percent."""
     names = ("auroc", "average_precision", SENSITIVITY, "f1")
     rows = [
-        [label, str(figures["num_positive"]), *(cell(figures, name) for name in names)]
-        for label, figures in report["per_class"].items()
+        [label, str(metrics["num_positive"]), *(cell(metrics, name) for name in names)]
+        for label, metrics in report["per_class"].items()
     ]
     return markdown(["class", "positive", "AUROC", "average precision", "sensitivity at 90% specificity", "F1"], rows)
 
@@ -69,7 +69,7 @@ def overview_table(results: Sequence[Result]) -> str:
     rows = [
         [*named(result), *(cell(result["tasks"].get(task), "macro_auroc") for task in tasks)] for result in results
     ]
-    # The tasks of one kind on the same records share their baselines, but for the random encoder: that of the first run.
+    # The tasks of one kind on the same records fraction their baselines, but for the random encoder: that of the first run.
     reports = [next(result["tasks"][task] for result in results if task in result["tasks"]) for task in tasks]
     for name, title in BASELINES.items():
         rows.append(
@@ -97,21 +97,23 @@ def leads_table(results: Sequence[Result]) -> str:
     return markdown(["model", "weights", "leads", *tasks], rows)
 
 
-def label_share_table(results: Sequence[Result]) -> str:
-    """Linear probe: macro AUROC by the share of training labels, mean and standard deviation over seeds."""
+def label_fraction_table(results: Sequence[Result]) -> str:
+    """Linear probe: macro AUROC by the fraction of training labels, mean and standard deviation over seeds."""
     tasks = _tasks(results)
-    shares = list(dict.fromkeys(share for r in results for t in r["tasks"].values() for share in t["label_shares"]))
+    fractions = list(
+        dict.fromkeys(fraction for r in results for t in r["tasks"].values() for fraction in t["label_fractions"])
+    )
     rows = []
     for result in results:
-        for share in shares:
+        for fraction in fractions:
             cells = []
             for task in tasks:
-                figures = result["tasks"].get(task, {}).get("label_shares", {}).get(share)
+                metrics = result["tasks"].get(task, {}).get("label_fractions", {}).get(fraction)
                 spread = (
-                    f" ± {100 * figures['macro_auroc_deviation']:.1f}" if figures and figures["num_runs"] > 1 else ""
+                    f" ± {100 * metrics['macro_auroc_deviation']:.1f}" if metrics and metrics["num_runs"] > 1 else ""
                 )
-                cells.append(percent(figures and figures["macro_auroc"]) + spread)
-            rows.append([*named(result), f"{float(share):.0%}", *cells])
+                cells.append(percent(metrics and metrics["macro_auroc"]) + spread)
+            rows.append([*named(result), f"{float(fraction):.0%}", *cells])
     return markdown(["model", "weights", "labels", *tasks], rows)
 
 
@@ -121,11 +123,11 @@ def retrieval_table(results: Sequence[Result]) -> str:
     for result in results:
         for text, report in result["tasks"].items():
             for direction, heading in (("ecg_to_text", "ECG to text"), ("text_to_ecg", "text to ECG")):
-                for name, figures in ((None, report), *report["baselines"].items()):
-                    recalls = [cell(figures, f"{direction}_recall_at_{k}") for k in RECALL_AT]
+                for name, metrics in ((None, report), *report["baselines"].items()):
+                    recalls = [cell(metrics, f"{direction}_recall_at_{k}") for k in RECALL_AT]
                     model = named(result) if name is None else (BASELINES[name], "")
                     counts = f"{report['num_ecgs']} / {report['num_texts']}"
-                    rows.append([*model, text, counts, heading, *recalls, f"{figures[f'{direction}_median_rank']:g}"])
+                    rows.append([*model, text, counts, heading, *recalls, f"{metrics[f'{direction}_median_rank']:g}"])
     recalls = [f"R@{k}" for k in RECALL_AT]
     return markdown(["model", "weights", "text", "ECGs / texts", "direction", *recalls, "median rank"], rows)
 
@@ -149,7 +151,7 @@ def provenance_table(results: Sequence[Result]) -> str:
 
 def results_page(results: Sequence[Result]) -> str:
     """All tables of all runs as one markdown page."""
-    parts = ["# Results", "All shares in percent; brackets: 95% interval over resampled patients."]
+    parts = ["# Results", "All fractions in percent; brackets: 95% interval over resampled patients."]
     for (kind, dataset, split), group in _grouped(results, "kind", "dataset", "split").items():
         heading = f"{KINDS[kind]}, {dataset}, {split} split"
         if kind == "retrieval":
@@ -161,7 +163,7 @@ def results_page(results: Sequence[Result]) -> str:
         whole = [result for result in group if result["conditions"]["leads"] is None] or group
         parts += [f"## {heading}: macro AUROC", overview_table(whole)]
         if kind == "linear_probe":
-            parts += [f"### {heading}: by share of labels", label_share_table(group)]
+            parts += [f"### {heading}: by fraction of labels", label_fraction_table(group)]
         if len({leads_of(result) for result in group}) > 1:
             parts += [f"### {heading}: by leads", leads_table(group)]
         for result in group:
@@ -173,12 +175,12 @@ def results_page(results: Sequence[Result]) -> str:
 
 
 def open_vocabulary_parts(results: Sequence[Result]) -> list[str]:
-    """Tables of all runs on wordings, with every wording and every denied label folded away."""
+    """Tables of all runs on paraphrases, with every paraphrase and every negated label folded away."""
     parts = [open_vocabulary_table(results), negation_table(results)]
     for result in results:
         for task, report in result["tasks"].items():
             summary = f"<details><summary>{task.replace('_', ' ', 1)} by class, {result['name']}</summary>"
-            table = negation_class_table(report) if task == "negation" else wording_table(report)
+            table = negation_class_table(report) if task == "negation" else paraphrase_table(report)
             parts += [summary, table, "</details>"]
     return parts
 

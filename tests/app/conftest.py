@@ -4,7 +4,7 @@ import pytest
 
 from etp.app.interface import Handlers
 from etp.app.scorer import EcgScorer
-from etp.evaluation.checkpoints import Checkpoint, load_checkpoint
+from etp.loading import Checkpoint, load_checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-import app
+from etp.app import main as app
 from etp.search import SearchIndex
 
 

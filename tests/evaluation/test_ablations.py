@@ -31,7 +31,7 @@ def write(tmp_path):
             },
         }
         if "negation" in tasks:
-            content["tasks"]["negation"] = {"denied_below_stated": tasks["negation"], "intervals_95": {}}
+            content["tasks"]["negation"] = {"negated_below_stated": tasks["negation"], "intervals_95": {}}
         path = tmp_path / f"{file}.json"
         path.write_text(json.dumps(content))
         return str(path)
@@ -70,7 +70,7 @@ def test_kinds_stand_in_groups_and_what_is_missing_is_a_dash(write, capsys):
         "zero-shot: form",
         "known: form",
         "unseen: form",
-        "denial below statement: all",
+        "negation below statement: all",
         "linear probe: form",
     ]
     assert base[3:6] == ["80.0 [79.0, 81.0]", "80.0 [79.0, 81.0]", "70.0 [69.0, 71.0]"]

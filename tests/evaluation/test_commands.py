@@ -1,45 +1,33 @@
 """The three commands and the tables, from a checkpoint and an archive on disk to files of results."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from etp.evaluation import command, tables
-from etp.evaluation.reports import ON_TEST
+from etp.evaluation import command, linear, open_vocabulary, retrieval, tables, zero_shot
+from etp.evaluation.task_metrics import ON_TEST
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load_script(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 ARGUMENTS = {
-    "evaluate_zeroshot": "ZeroShotArguments",
-    "evaluate_linear": "LinearArguments",
-    "evaluate_retrieval": "RetrievalArguments",
-    "evaluate_open_vocabulary": "OpenVocabularyArguments",
+    zero_shot: "ZeroShotArguments",
+    linear: "LinearArguments",
+    retrieval: "RetrievalArguments",
+    open_vocabulary: "OpenVocabularyArguments",
 }
 
 
 @pytest.fixture(scope="module")
 def run(checkpoint_dir, archive_dir, arrow_cache):
     """Run a command as its shell would, and read what it wrote."""
-    scripts = {name: load_script(name) for name in ARGUMENTS}
 
-    def run(name, output, *extra, model=checkpoint_dir, data_dir=archive_dir):
-        script = scripts[name]
+    def run(script, output, *extra, model=checkpoint_dir, data_dir=archive_dir):
         paths = {"--model": model, "--data_dir": data_dir, "--cache_dir": arrow_cache, "--output": output}
         argv = [str(part) for pair in paths.items() for part in pair] + ["--num_resamples", "50", *extra]
         data = getattr(script, "ChosenOnArguments", command.DataArguments)
-        groups = [data, command.RunArguments, getattr(script, ARGUMENTS[name])]
+        groups = [data, command.RunArguments, getattr(script, ARGUMENTS[script])]
         script.main(*command.parse_arguments(groups, description=script.__doc__, argv=argv))
         return json.loads(Path(output).read_text())
 
@@ -51,10 +39,10 @@ def files(run, tmp_path_factory):
     """One file of each kind of result, of the same model under the name "model A"."""
     folder = tmp_path_factory.mktemp("results")
     name, one_task = ["--name", "model A"], ["--tasks", "superclass"]
-    run("evaluate_zeroshot", folder / "zero.json", "--anomaly", *name)
-    run("evaluate_zeroshot", folder / "lead.json", "--leads", "I", *one_task, *name)
-    run("evaluate_linear", folder / "linear.json", "--label_shares", "0.1", "1", "--num_seeds", "2", *one_task, *name)
-    run("evaluate_retrieval", folder / "retrieval.json", "--texts", "statements", "report", *name)
+    run(zero_shot, folder / "zero.json", "--anomaly", *name)
+    run(zero_shot, folder / "lead.json", "--leads", "I", *one_task, *name)
+    run(linear, folder / "linear.json", "--label_fractions", "0.1", "1", "--num_seeds", "2", *one_task, *name)
+    run(retrieval, folder / "retrieval.json", "--texts", "statements", "report", *name)
     return folder
 
 
@@ -87,39 +75,37 @@ def test_zero_shot_reports_every_task_beside_its_baselines(files):
 
 def test_an_interrupted_run_computes_only_what_is_missing(run, tmp_path, monkeypatch):
     output = tmp_path / "r.json"
-    whole = run("evaluate_zeroshot", output, "--tasks", "superclass", "rhythm")
+    whole = run(zero_shot, output, "--tasks", "superclass", "rhythm")
     left = json.loads(output.read_text())
     left["tasks"].pop("rhythm")
     left["tasks"]["superclass"]["kept"] = True
     output.write_text(json.dumps(left))
-    again = run("evaluate_zeroshot", output, "--tasks", "superclass", "rhythm")
+    again = run(zero_shot, output, "--tasks", "superclass", "rhythm")
     assert again["tasks"]["rhythm"] == whole["tasks"]["rhythm"]
     assert again["tasks"]["superclass"]["kept"]  # read from the file, not computed again
     monkeypatch.setattr(command.Evaluation, "embed", lambda *_, **__: pytest.fail("nothing was left to compute"))
-    assert run("evaluate_zeroshot", output, "--tasks", "superclass", "rhythm") == again
+    assert run(zero_shot, output, "--tasks", "superclass", "rhythm") == again
 
 
 def test_options_change_figures_and_are_written_down(run, tmp_path):
-    plain = run("evaluate_zeroshot", tmp_path / "plain.json", "--tasks", "rhythm")
-    one_lead = run("evaluate_zeroshot", tmp_path / "lead.json", "--tasks", "rhythm", "--leads", "II")
+    plain = run(zero_shot, tmp_path / "plain.json", "--tasks", "rhythm")
+    one_lead = run(zero_shot, tmp_path / "lead.json", "--tasks", "rhythm", "--leads", "II")
     assert one_lead["conditions"]["leads"] == ["II"]
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps({"rhythm": {"AFIB": ["irregular rhythm"], "SR": ["regular rhythm"]}}))
-    own = run(
-        "evaluate_zeroshot", tmp_path / "own.json", "--prompts", str(prompts), "--describe_patient", "--pooling", "max"
-    )
+    own = run(zero_shot, tmp_path / "own.json", "--prompts", str(prompts), "--describe_patient", "--pooling", "max")
     assert own["options"]["pooling"] == "max"
     assert list(own["tasks"]["rhythm"]["per_class"]) == ["AFIB", "SR"]
-    figures = [result["tasks"]["rhythm"]["per_class"]["AFIB"]["threshold"] for result in (plain, one_lead, own)]
-    assert len(set(figures)) == 3
-    # Leaving labels out of a prompts file leaves the records as they are, so figures stay comparable.
+    metrics = [result["tasks"]["rhythm"]["per_class"]["AFIB"]["threshold"] for result in (plain, one_lead, own)]
+    assert len(set(metrics)) == 3
+    # Leaving labels out of a prompts file leaves the records as they are, so metrics stay comparable.
     assert own["tasks"]["rhythm"]["num_records"] == plain["tasks"]["rhythm"]["num_records"]
 
 
 def test_linear_probe_reports_every_share_of_labels(files):
     report = read(files / "linear.json")["tasks"]["superclass"]
-    assert report["label_shares"]["1.0"]["macro_auroc"] == report["macro_auroc"]
-    assert [figures["seed"] for figures in report["label_shares"]["0.1"]["runs"]] == [0, 1]
+    assert report["label_fractions"]["1.0"]["macro_auroc"] == report["macro_auroc"]
+    assert [metrics["seed"] for metrics in report["label_fractions"]["0.1"]["runs"]] == [0, 1]
 
 
 def test_retrieval_counts_distinct_texts_once(files):
@@ -132,46 +118,48 @@ def test_retrieval_counts_distinct_texts_once(files):
 
 def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path, capsys):
     output = tmp_path / "open.json"
-    result = run("evaluate_open_vocabulary", output, "--tasks", "rhythm")
+    result = run(open_vocabulary, output, "--tasks", "rhythm")
     assert (result["kind"], result["split"]) == ("open_vocabulary", "validation")
     assert list(result["tasks"]) == ["known_rhythm", "unseen_rhythm", "negation"]
     known, unseen, negation = result["tasks"].values()
     assert known["num_records"] == unseen["num_records"] == negation["num_records"] > 0
     assert known["macro_auroc"] != unseen["macro_auroc"]
-    assert list(known["per_class"]) == list(unseen["per_class"]) == list(unseen["single_wordings"]["per_phrase"])
+    assert list(known["per_class"]) == list(unseen["per_class"]) == list(unseen["single_paraphrases"]["per_phrase"])
     assert 0 < negation["num_pairs"] < 60
     tables.main([str(output)])
     page = capsys.readouterr().out
-    for figure in (unseen["macro_auroc"], unseen["single_wordings"]["macro_auroc"], negation["denied_below_stated"]):
+    for figure in (
+        unseen["macro_auroc"],
+        unseen["single_paraphrases"]["macro_auroc"],
+        negation["negated_below_stated"],
+    ):
         assert f"{100 * figure:.1f} [" in page
     assert "every second beat comes early" in page
 
     content = json.loads(output.read_text())
     content["tasks"].pop("unseen_rhythm")
     output.write_text(json.dumps(content))
-    assert run("evaluate_open_vocabulary", output, "--tasks", "rhythm")["tasks"]["unseen_rhythm"] == unseen
+    assert run(open_vocabulary, output, "--tasks", "rhythm")["tasks"]["unseen_rhythm"] == unseen
 
 
 def test_wordings_that_training_texts_have_are_no_test(run, tmp_path, capsys):
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps({"rhythm": {"SR": ["Rhythm: sinus", "of the natural pacemaker"]}}))
     with pytest.raises(SystemExit):
-        run("evaluate_open_vocabulary", tmp_path / "r.json", "--tasks", "rhythm", "--unseen", str(prompts))
-    assert "1 wordings are no test, training texts have them: Rhythm: sinus." in capsys.readouterr().err
+        run(open_vocabulary, tmp_path / "r.json", "--tasks", "rhythm", "--unseen", str(prompts))
+    assert "1 paraphrases are no test, training texts have them: Rhythm: sinus." in capsys.readouterr().err
 
 
 def test_the_probe_is_fitted_on_training_and_chosen_on_validation_records(run, tmp_path, monkeypatch):
     seen = []
-    probe = sys.modules["evaluate_linear"].choose_probe
+    probe = linear.choose_probe
 
     def remember(*given):
         seen.append(given)
         return probe(*given)
 
-    monkeypatch.setattr(sys.modules["evaluate_linear"], "choose_probe", remember)
-    result = run(
-        "evaluate_linear", tmp_path / "l.json", "--tasks", "rhythm", "--label_shares", "1", "--num_resamples", "0"
-    )
+    monkeypatch.setattr(linear, "choose_probe", remember)
+    result = run(linear, tmp_path / "l.json", "--tasks", "rhythm", "--label_fractions", "1", "--num_resamples", "0")
     features, targets, validation_features, validation_targets = seen[0]
     assert features.shape[1] == 8
     assert len(features) == len(targets) == result["tasks"]["rhythm"]["num_training_records"]
@@ -204,16 +192,16 @@ def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "extra", "message"),
     [
-        ("evaluate_zeroshot", ["--tasks", "cpsc2018"], "ptb_xl has no task 'cpsc2018'"),
-        ("evaluate_zeroshot", ["--leads", "V9"], "--leads takes distinct leads"),
-        ("evaluate_zeroshot", ["--split", "all", "--anomaly"], "--split all holds those"),
-        ("evaluate_zeroshot", ["--model", "/nowhere/model"], "no checkpoint '/nowhere/model'"),
-        ("evaluate_zeroshot", ["--data_dir", "/nowhere/data"], "--data_dir /nowhere/data is no folder"),
-        ("evaluate_zeroshot", ["--output", "/proc/nowhere/r.json"], "--output /proc/nowhere/r.json can't be written"),
-        ("evaluate_zeroshot", ["--prompts", "/nowhere.json"], "--prompts /nowhere.json can't be read"),
-        ("evaluate_zeroshot", ["--batch_size", "0"], "--batch_size 1 or more"),
-        ("evaluate_linear", ["--split", "all"], "records that the probe is trained on"),
-        ("evaluate_linear", ["--label_shares", "2"], "above 0 and at most 1"),
+        (zero_shot, ["--tasks", "cpsc2018"], "ptb_xl has no task 'cpsc2018'"),
+        (zero_shot, ["--leads", "V9"], "--leads takes distinct leads"),
+        (zero_shot, ["--split", "all", "--anomaly"], "--split all holds those"),
+        (zero_shot, ["--model", "/nowhere/model"], "no checkpoint '/nowhere/model'"),
+        (zero_shot, ["--data_dir", "/nowhere/data"], "--data_dir /nowhere/data is no folder"),
+        (zero_shot, ["--output", "/proc/nowhere/r.json"], "--output /proc/nowhere/r.json can't be written"),
+        (zero_shot, ["--prompts", "/nowhere.json"], "--prompts /nowhere.json can't be read"),
+        (zero_shot, ["--batch_size", "0"], "--batch_size 1 or more"),
+        (linear, ["--split", "all"], "records that the probe is trained on"),
+        (linear, ["--label_fractions", "2"], "above 0 and at most 1"),
     ],
 )
 def test_bad_input_is_said_in_one_line_before_anything_is_computed(
@@ -229,7 +217,7 @@ def test_bad_input_is_said_in_one_line_before_anything_is_computed(
 
 def test_an_archive_that_is_another_is_said(run, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        run("evaluate_zeroshot", tmp_path / "r.json", data_dir=tmp_path)
+        run(zero_shot, tmp_path / "r.json", data_dir=tmp_path)
     assert "ptbxl_database.csv" in capsys.readouterr().err
 
 

@@ -6,8 +6,8 @@ import torch
 from datasets import Dataset, Features, List, Value
 
 from etp.evaluation.baselines import random_ecg_side
-from etp.evaluation.checkpoints import load_checkpoint
 from etp.evaluation.embedding import Conditions, Embedder, embed_ecgs
+from etp.loading import load_checkpoint
 from modeling_etp.leads_etp import STANDARD_LEADS
 
 

@@ -25,7 +25,7 @@ def evaluate(checkpoint_dir, archive_dir, arrow_cache):
     def evaluate(output: Path, *options: str) -> subprocess.CompletedProcess:
         paths = {"--model": checkpoint_dir, "--ptb_xl": archive_dir, "--cache_dir": arrow_cache, "--output": output}
         argv = [str(word) for pair in paths.items() for word in pair]
-        command = [sys.executable, str(ROOT / "evaluate_all.py"), *argv, "--num_resamples", "20", "--num_seeds", "1"]
+        command = [sys.executable, "-m", "etp.evaluation.all", *argv, "--num_resamples", "20", "--num_seeds", "1"]
         return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
 
     return evaluate
@@ -40,7 +40,7 @@ def test_every_command_runs_goes_on_and_ends_in_one_page(evaluate, tmp_path):
     kinds = {path.stem: json.loads(path.read_text())["kind"] for path in output.glob("*.json")}
     assert kinds == FILES
     text = page.read_text()
-    for heading in ("by leads", "by share of labels", "Retrieval", "Open vocabulary, ptb_xl, validation split"):
+    for heading in ("by leads", "by fraction of labels", "Retrieval", "Open vocabulary, ptb_xl, validation split"):
         assert heading in text
     assert page.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
@@ -58,7 +58,7 @@ def test_the_commands_can_be_read_without_running_any(evaluate, archive_dir, tmp
     assert len(lines) == len(FILES) + 2
     assert "--dataset cpsc2018" in lines[-2]
     assert "--split test" in lines[0]
-    assert "--split" not in lines[7]  # wordings are judged on the validation split
+    assert "--split" not in lines[7]  # paraphrases are evaluated on the validation split
     assert all(f"{name}.json" in lines[-1] for name in FILES)
     assert not list(tmp_path.glob("results/*.json"))
 

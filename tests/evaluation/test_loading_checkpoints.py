@@ -1,4 +1,4 @@
-"""A checkpoint is opened whole or not at all, and named by what decides its figures."""
+"""A checkpoint is opened whole or not at all, and named by what decides its metrics."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import shutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from etp.evaluation.checkpoints import CheckpointError, load_checkpoint
+from etp.loading import CheckpointError, load_checkpoint
 
 
 @pytest.fixture

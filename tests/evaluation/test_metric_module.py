@@ -1,4 +1,4 @@
-"""The `evaluate` module, loaded in every way it can be, against scikit-learn and against the evaluation's own figures."""
+"""The `evaluate` module, loaded in every way it can be, against scikit-learn and against the evaluation's own metrics."""
 
 import importlib.util
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from etp.evaluation.decisions import best_f1_thresholds
 from etp.evaluation.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
+from etp.evaluation.thresholds import best_f1_thresholds
 
 evaluate = pytest.importorskip("evaluate")
 FOLDER = Path(__file__).resolve().parents[2] / "metrics" / "ecg_zero_shot"

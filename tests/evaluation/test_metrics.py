@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score, roc_curve
 
-from etp.evaluation.intervals import bootstrap_weights, clusters, percentile_interval
+from etp.evaluation.intervals import bootstrap_weights, patient_numbers, percentile_interval
 from etp.evaluation.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
 
 
@@ -75,9 +75,9 @@ def test_a_label_without_positives_is_undefined_and_left_out_of_the_macro_figure
 
 
 def test_records_of_one_patient_are_drawn_together():
-    cluster = clusters(["a", "b", "a", None, None])
-    assert cluster.tolist() == [0, 1, 0, 2, 3]
-    weights = bootstrap_weights(cluster, num_resamples=200)
+    patient = patient_numbers(["a", "b", "a", None, None])
+    assert patient.tolist() == [0, 1, 0, 2, 3]
+    weights = bootstrap_weights(patient, num_resamples=200)
     np.testing.assert_array_equal(weights[0], weights[2])
     assert (weights[[0, 1, 3, 4]].sum(axis=0) == 4).all()
     assert not (weights[3] == weights[4]).all()

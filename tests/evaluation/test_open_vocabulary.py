@@ -1,4 +1,4 @@
-"""Wordings that no training text has, and how denials and contradictions are judged."""
+"""Paraphrases that no training text has, and how negations and contradictions are evaluated."""
 
 import json
 
@@ -9,23 +9,23 @@ import torch
 from datasets_scripts.label_sets import load_label_set
 from datasets_scripts.report_glossary import own_phrases, phrases
 from etp.archives import open_archive
-from etp.evaluation import open_vocabulary
-from etp.evaluation.checkpoints import load_checkpoint
+from etp.evaluation import paraphrase_metrics
 from etp.evaluation.metrics import macro, ranking_metrics
-from etp.evaluation.open_vocabulary import (
+from etp.evaluation.paraphrase_metrics import (
     NEGATIONS,
     UNSEEN,
     Negation,
-    known_wordings,
+    known_paraphrases,
     load_negations,
+    paraphrase_key,
     report_negations,
-    report_single_wordings,
+    single_paraphrase_metrics,
     states,
-    wording_key,
 )
 from etp.evaluation.prompts import DEFAULT_TASKS, PromptOptions, load_prompts, score_labels
-from etp.evaluation.reports import TaskRecords
-from etp.pretraining.training_texts import training_texts
+from etp.evaluation.task_metrics import TaskRecords
+from etp.loading import load_checkpoint
+from etp.texts.training_texts import training_texts
 
 UNSEEN_LABELS = json.loads(UNSEEN.read_text(encoding="utf-8"))
 TASKS = [(dataset, task) for dataset, tasks in DEFAULT_TASKS.items() for task in tasks]
@@ -41,32 +41,32 @@ def test_every_label_has_several_unseen_wordings_of_its_own(dataset, task):
     labels = UNSEEN_LABELS[task]
     assert list(labels) == list(load_label_set(task))
     assert min(map(len, labels.values())) >= 3
-    keys = [wording_key(phrase) for own in labels.values() for phrase in own]
+    keys = [paraphrase_key(phrase) for own in labels.values() for phrase in own]
     assert len(set(keys)) == len(keys)
 
 
 def test_no_unseen_wording_is_one_of_a_report_or_made_of_one(prompts):
     statements = [[phrase] for phrase, of_kind in own_phrases() if of_kind.kind == "finding"]
     written = {source for source, _ in phrases()}
-    assert known_wordings(prompts, written | training_texts(statements)) == []
+    assert known_paraphrases(prompts, written | training_texts(statements)) == []
 
 
 def test_no_unseen_wording_is_a_phrase_of_a_label_set(prompts):
     known = [phrase for _, task in TASKS for own in load_label_set(task).values() for phrase in own]
-    assert known_wordings(prompts, known) == []
+    assert known_paraphrases(prompts, known) == []
 
 
 @pytest.mark.real_data
 def test_no_unseen_wording_is_a_training_text_of_ptb_xl(data_root, tmp_path, prompts):
     training = open_archive("ptb_xl", data_root / "ptb-xl", cache_dir=tmp_path)["train"]
     reports = [sentence for report in training["report"][:] for sentence in (report, *report.split("."))]
-    assert known_wordings(prompts, {*reports, *training_texts(training["statements"][:])}) == []
+    assert known_paraphrases(prompts, {*reports, *training_texts(training["statements"][:])}) == []
 
 
 def test_a_wording_is_known_up_to_case_plural_articles_and_order(prompts):
     texts = {"Flipped T wave.", "The sinoatrial tachycardia", "atrial fibrillation"}
-    assert known_wordings(prompts, texts) == ["flipped T waves", "sinoatrial tachycardia"]
-    assert wording_key("no T wave inversion") != wording_key("T wave inversion")
+    assert known_paraphrases(prompts, texts) == ["flipped T waves", "sinoatrial tachycardia"]
+    assert paraphrase_key("no T wave inversion") != paraphrase_key("T wave inversion")
 
 
 def test_training_texts_hold_what_follows_and_all_other_wordings():
@@ -83,7 +83,7 @@ def test_a_single_wording_is_judged_as_the_only_one_of_its_label(checkpoint_dir)
     everyone = np.ones(60, dtype=bool)
     records = TaskRecords(prompt.labels, random.random((60, 5)) < 0.3, everyone, everyone, np.arange(60))
     towers = checkpoint.model, checkpoint.processor.tokenizer
-    report = report_single_wordings(*towers, prompt, embeds, records, num_resamples=20, seed=0)
+    report = single_paraphrase_metrics(*towers, prompt, embeds, records, num_resamples=20, seed=0)
 
     first = {label: own[:1] for label, own in prompt.phrases.items()}
     alone = type(prompt)(prompt.task, prompt.column, first, None, {})
@@ -98,12 +98,14 @@ def test_a_single_wording_is_judged_as_the_only_one_of_its_label(checkpoint_dir)
 
 
 def judge_negations(monkeypatch, embed) -> dict:
-    """Figures of a model whose texts are embedded by `embed`, for ECGs on a half circle, those above 45 degrees stating X."""
+    """Metrics of a model whose texts are embedded by `embed`, for ECGs on a half circle, those above 45 degrees stating X."""
     angle = np.linspace(0, np.pi / 2, 40)
     ecgs = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)], axis=1)).float()
     has = angle > np.pi / 4
     monkeypatch.setattr(
-        open_vocabulary, "embed_texts", lambda model, tokenizer, texts: torch.tensor([embed(text) for text in texts])
+        paraphrase_metrics,
+        "embed_texts",
+        lambda model, tokenizer, texts: torch.tensor([embed(text) for text in texts]),
     )
     everyone = np.ones(40, dtype=bool)
     records = TaskRecords(["X"], has[:, None], everyone, everyone, np.arange(40))
@@ -123,24 +125,24 @@ def judge_negations(monkeypatch, embed) -> dict:
 
 def test_a_model_that_reads_the_no_ranks_the_denial_the_other_way_round(monkeypatch):
     report = judge_negations(monkeypatch, lambda text: [0.0, 1.0] if text == "x" else [1.0, 0.0])
-    assert report["denied_below_stated"] == report["contradicted_below_stated"] == 1
-    assert (report["macro_auroc_stated"], report["macro_auroc_denied"]) == (1, 0)
+    assert report["negated_below_stated"] == report["contradicted_below_stated"] == 1
+    assert (report["macro_auroc_stated"], report["macro_auroc_negated"]) == (1, 0)
     assert report["num_pairs"] == 20
 
 
 def test_a_model_that_is_deaf_to_the_no_is_found_out(monkeypatch):
     report = judge_negations(monkeypatch, lambda text: [1.0, 0.0] if text == "y" else [0.0, 1.0 + 0.1 * len(text)])
-    assert report["denied_below_stated"] == 0
-    assert report["macro_auroc_denied"] == 1
+    assert report["negated_below_stated"] == 0
+    assert report["macro_auroc_negated"] == 1
     assert (report["contradicted_below_stated"], report["macro_auroc_contradicted"]) == (1, 0)
-    assert report["per_class"]["task/X"]["denied_below_stated"] == 0
+    assert report["per_class"]["task/X"]["negated_below_stated"] == 0
 
 
 def test_of_two_denials_each_counts(monkeypatch):
     vectors = {"x": [0.0, 1.0], "no x": [1.0, 0.0], "without x": [0.0, 2.0], "y": [0.0, 2.0]}
     report = judge_negations(monkeypatch, vectors.__getitem__)
-    assert report["denied_below_stated"] == 0.5
-    assert report["intervals_95"]["denied_below_stated"] == [0.5, 0.5]
+    assert report["negated_below_stated"] == 0.5
+    assert report["intervals_95"]["negated_below_stated"] == [0.5, 0.5]
     assert report["contradicted_below_stated"] == 0
 
 
@@ -158,14 +160,14 @@ def test_denials_speak_of_labels_of_their_task_in_the_words_of_the_statement():
     }
     for own in negations.values():
         for negation in own:
-            assert all(negation.stated in denial for denial in negation.denied)
-            assert len(negation.denied) == len(content["denials"])
+            assert all(negation.stated in text for text in negation.negated)
+            assert len(negation.negated) == len(content["negations"])
             assert negation.stated not in negation.contradicted
     assert [negation.label for negation in load_negations({"rhythm": ["AFIB"]})["rhythm"]] == ["AFIB"]
 
 
 def test_a_malformed_file_of_denials_is_refused(tmp_path):
     file = tmp_path / "negations.json"
-    file.write_text('{"denials": [], "tasks": {"rhythm": {"AFIB": {}}}}')
+    file.write_text('{"negations": [], "tasks": {"rhythm": {"AFIB": {}}}}')
     with pytest.raises(ValueError, match="must hold"):
         load_negations({"rhythm": ["AFIB"]}, file)

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from etp.evaluation.probe import STRENGTHS, choose_probe, fit_probe, stratified_share
+from etp.evaluation.probe import STRENGTHS, choose_probe, fit_probe, stratified_fraction
 
 
 def random_case(*, records=300, features=8, labels=3, seed=0):
@@ -58,26 +58,26 @@ def test_constant_features_and_labels_without_positives_are_no_obstacle():
     assert (scores[:, 1] < 0).all()
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
-def test_every_label_keeps_its_share_and_at_least_one_positive(share):
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5])
+def test_every_label_keeps_its_share_and_at_least_one_positive(fraction):
     generator = np.random.default_rng(0)
     targets = generator.random((2000, 4)) < [0, 0.05, 0.3, 0.6]
     targets[[5, 700], 0] = True
-    rows = stratified_share(targets, share, seed=0)
-    assert len(set(rows)) == len(rows) == pytest.approx(2000 * share, abs=3)
+    rows = stratified_fraction(targets, fraction, seed=0)
+    assert len(set(rows)) == len(rows) == pytest.approx(2000 * fraction, abs=3)
     assert (targets[rows].sum(axis=0) >= 1).all()
-    wanted = share * targets[:, 1:3].sum(axis=0)
+    wanted = fraction * targets[:, 1:3].sum(axis=0)
     assert targets[rows][:, 1:3].sum(axis=0) == pytest.approx(wanted, rel=0.3, abs=4)
 
 
 def test_a_seed_draws_the_same_records_and_another_seed_others():
     targets = np.random.default_rng(0).random((500, 3)) < 0.3
-    first = stratified_share(targets, 0.1, seed=0)
-    np.testing.assert_array_equal(first, stratified_share(targets, 0.1, seed=0))
-    assert set(first) != set(stratified_share(targets, 0.1, seed=1))
-    np.testing.assert_array_equal(stratified_share(targets, 1.0, seed=5), np.arange(500))
+    first = stratified_fraction(targets, 0.1, seed=0)
+    np.testing.assert_array_equal(first, stratified_fraction(targets, 0.1, seed=0))
+    assert set(first) != set(stratified_fraction(targets, 0.1, seed=1))
+    np.testing.assert_array_equal(stratified_fraction(targets, 1.0, seed=5), np.arange(500))
 
 
 def test_a_share_that_is_none_is_refused():
     with pytest.raises(ValueError, match="above 0 and at most 1, got 0"):
-        stratified_share(np.ones((3, 1), dtype=bool), 0, seed=0)
+        stratified_fraction(np.ones((3, 1), dtype=bool), 0, seed=0)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from datasets_scripts.label_sets import load_label_set
-from etp.evaluation.checkpoints import load_checkpoint
 from etp.evaluation.prompts import PromptOptions, describe, load_prompts, score_labels
+from etp.loading import load_checkpoint
 from modeling_etp.zero_shot_etp import embed_texts
 
 
@@ -96,13 +96,13 @@ def test_contrast_takes_off_what_suits_any_ecg_and_keeps_the_order_of_labels(pro
 
 
 def test_a_label_is_contrasted_with_its_own_denial(checkpoint, ecg_embeds):
-    (prompts,) = load_prompts("ptb_xl", ["rhythm"], contrast="denied")
+    (prompts,) = load_prompts("ptb_xl", ["rhythm"], contrast="negated")
     (plain,) = load_prompts("ptb_xl", ["rhythm"])
-    denied = score(checkpoint, prompts, ecg_embeds, contrast="denied")
-    difference = score(checkpoint, plain, ecg_embeds) - denied
+    negated = score(checkpoint, prompts, ecg_embeds, contrast="negated")
+    difference = score(checkpoint, plain, ecg_embeds) - negated
     label = prompts.labels.index("AFIB")
-    denials = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, prompts.denials["AFIB"])
-    logits = checkpoint.model.get_logit_scale().detach() * ecg_embeds @ denials.T
+    negations = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, prompts.negations["AFIB"])
+    logits = checkpoint.model.get_logit_scale().detach() * ecg_embeds @ negations.T
     expected = logits.logsumexp(dim=1) - torch.tensor(float(logits.shape[1])).log()
     torch.testing.assert_close(difference[:, label], expected, atol=1e-4, rtol=1e-4)
 

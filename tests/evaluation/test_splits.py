@@ -1,4 +1,4 @@
-"""Which records are judged, and that labels are found by name."""
+"""Which records are evaluated, and that labels are found by name."""
 
 import numpy as np
 import pytest
@@ -73,8 +73,8 @@ def test_records_of_a_patient_share_a_cluster():
     )
     records = EvaluationRecords.select(splits, "test")
     patients = records.dataset["patient_id"][:]
-    for first, one in zip(patients, records.cluster, strict=True):
-        for second, other in zip(patients, records.cluster, strict=True):
+    for first, one in zip(patients, records.patient, strict=True):
+        for second, other in zip(patients, records.patient, strict=True):
             assert (first == second) == (one == other)
 
 

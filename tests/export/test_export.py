@@ -8,8 +8,8 @@ import torch
 from transformers import AutoTokenizer
 
 from etp import cli, export
-from etp.evaluation.checkpoints import load_checkpoint
 from etp.export import ExportError, export_checkpoint, open_onnx, open_program, towers_of
+from etp.loading import load_checkpoint
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.zero_shot_etp import embed_ecgs, embed_texts
 

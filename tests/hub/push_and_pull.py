@@ -6,7 +6,7 @@ import datasets
 
 from etp.app.calibrations import find_calibrations
 from etp.cli import main
-from etp.evaluation.checkpoints import load_checkpoint
+from etp.loading import load_checkpoint
 
 checkpoint, results, parquet, metric = sys.argv[1:]
 datasets.disable_progress_bars()

@@ -10,16 +10,16 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from etp import cli
 from etp.card import base_model, make_card, training_facts
-from etp.evaluation.checkpoints import load_checkpoint
-from etp.pretraining.arguments import (
+from etp.loading import load_checkpoint
+from etp.run_files import METRICS_FILE
+from etp.training.arguments import (
     Arguments,
     AugmentationArguments,
     DataArguments,
     ModelArguments,
     TrainingArguments,
 )
-from etp.pretraining.logs import CONFIG_FILE, VERSIONS_FILE
-from etp.run_files import METRICS_FILE
+from etp.training.logs import CONFIG_FILE, VERSIONS_FILE
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from hub_stub import HubStub
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-import evaluate_zeroshot
 from etp.archive_export import export_parquet
 from etp.archives import open_archive
 from etp.commands.models import make_classifier, open_checkpoint
-from etp.evaluation.checkpoints import load_checkpoint
+from etp.evaluation import zero_shot
 from etp.evaluation.command import DataArguments, RunArguments, parse_arguments
 from etp.hub import push_folder, push_model, stage_model
+from etp.loading import load_checkpoint
 from etp.saving import save_whole
 
 HERE = Path(__file__).parent
@@ -121,8 +121,8 @@ def test_model_data_set_and_space_go_up_and_run_from_there(
     results = tmp_path / "zero-shot.json"
     evaluate = ["--model", checkpoint_dir, "--data_dir", archive_dir, "--cache_dir", arrow_cache, "--output", results]
     evaluate += "--tasks superclass --num_resamples 5 --name tiny".split()
-    groups = [DataArguments, RunArguments, evaluate_zeroshot.ZeroShotArguments]
-    evaluate_zeroshot.main(*parse_arguments(groups, description="", argv=list(map(str, evaluate))))
+    groups = [DataArguments, RunArguments, zero_shot.ZeroShotArguments]
+    zero_shot.main(*parse_arguments(groups, description="", argv=list(map(str, evaluate))))
     hub.created["user/etp-tiny"] = {"type": "model"}
     urls = clean_process("push_and_pull.py", checkpoint_dir, results, parquet, metric, with_packages=True).split()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import datasets_scripts.label_sets as label_sets
-from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_absent_phrases, load_label_set
+from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set, load_negated_phrases
 from datasets_scripts.ptb_xl_labels import STATEMENTS, TASK_CLASSES
 
 FOLDER = Path(label_sets.__file__).parent
@@ -25,8 +25,8 @@ def test_cpsc2018_has_the_nine_classes_of_the_challenge():
 @pytest.mark.parametrize("task", LABEL_TASKS)
 def test_every_class_has_several_phrases_and_a_denial(task):
     assert all(len(phrases) >= 3 for phrases in load_label_set(task).values())
-    assert all(load_absent_phrases(task).values())
-    assert list(load_absent_phrases(task)) == list(load_label_set(task))
+    assert all(load_negated_phrases(task).values())
+    assert list(load_negated_phrases(task)) == list(load_label_set(task))
 
 
 @pytest.mark.parametrize("task", LABEL_TASKS)
@@ -39,7 +39,7 @@ def test_no_phrase_speaks_for_two_classes_of_a_task(task):
 
 @pytest.mark.parametrize("task", LABEL_TASKS)
 def test_no_class_repeats_a_phrase_or_denies_what_it_states(task):
-    absent = load_absent_phrases(task)
+    absent = load_negated_phrases(task)
     for label, phrases in load_label_set(task).items():
         folded = [phrase.casefold() for phrase in phrases]
         assert len(set(folded)) == len(folded), label

@@ -49,7 +49,7 @@ def main() -> int:
         }
         good, bad = write_tree(folder / "tree", records, args)
         report = classify(folder, args)
-        report |= judge(folder, good, bad, expected, report.pop("status"))
+        report |= evaluate(folder, good, bad, expected, report.pop("status"))
     print(json.dumps(report))
     return 0 if report["right"] else 1
 
@@ -135,7 +135,7 @@ def memory_figures(memory: list[tuple[float, float]]) -> dict[str, float]:
     return {"peak_mb": round(float(sizes.max())), "mb_per_minute": round(float(slope), 2)}
 
 
-def judge(folder: Path, good: set[str], bad: dict[str, str], expected: dict, status: int) -> dict:
+def evaluate(folder: Path, good: set[str], bad: dict[str, str], expected: dict, status: int) -> dict:
     """Compare what was printed with what had to be."""
     lines = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
     errors = (folder / "err").read_text().splitlines()

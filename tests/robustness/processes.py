@@ -17,7 +17,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = ["torch", "datasets", "accelerate", "transformers.models.bert.modeling_bert", "matplotlib.figure", "sklearn.metrics"]  # fmt: skip
-PRELOADED += ["processes", "train", "evaluate_zeroshot", "etp.cli", "etp.export", "datasets_scripts.ptb_xl"]
+PRELOADED += [
+    "processes",
+    "etp.training.main",
+    "etp.evaluation.zero_shot",
+    "etp.cli",
+    "etp.export",
+    "datasets_scripts.ptb_xl",
+]
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 

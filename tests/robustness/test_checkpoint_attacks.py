@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from etp.evaluation.checkpoints import CheckpointError, load_checkpoint
+from etp.loading import CheckpointError, load_checkpoint
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPEcgModel, ETPModel
 

@@ -8,7 +8,7 @@ from archive_server import write_sums
 from processes import Outcome, needs_mounts, on_read_only, on_small_disk, script
 from work import build, download, embed_texts, evaluate, figures, files_in, train, without_free_space_check
 
-from etp.pretraining.checkpoints import newest_checkpoint
+from etp.training.checkpoints import newest_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 FULL, READ_ONLY = "No space left on device", "Read-only file system"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etp.pretraining.options import OptionError, parse_options
+from etp.options import OptionError, parse_options
 from modeling_etp.ecg_files_etp import EcgFileError, read_ecg
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ def test_a_bomb_is_refused_soon_and_in_little_memory(bomb, tmp_path):
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir [PATH]", "!!python/name:os.system", "!!python/object/new:os.mkdir [PATH]"])  # fmt: skip
 def test_options_in_yaml_run_nothing(tag, tmp_path):
-    from etp.pretraining.arguments import GROUPS
+    from etp.training.arguments import GROUPS
 
     (tmp_path / "options.yaml").write_text(f"seed: {tag.replace('PATH', str(tmp_path / 'made'))}\n")
     with pytest.raises(OptionError, match=r"options\.yaml"):

@@ -130,8 +130,8 @@ def test_the_number_of_processes_does_not_matter(folder, embed, ecg):
 
 @pytest.mark.slow
 def test_onnx_embeds_as_the_model_does(folder, model_and_extractor, embed, ecg, tmp_path):
-    from etp.evaluation.checkpoints import load_checkpoint
     from etp.export import export_checkpoint, open_onnx
+    from etp.loading import load_checkpoint
 
     export_checkpoint(load_checkpoint(folder), tmp_path / "onnx", format="onnx")
     extractor = ETPFeatureExtractor.from_pretrained(tmp_path / "onnx")

@@ -42,7 +42,7 @@ from etp import cli
 sys.exit(cli.main(["classify", E, "--model", M, "--labels", "normal ecg"]) or cli.main(["index", E, "--model", M, "-o", O]))
 """,
     "app": """
-import app
+from etp.app import main as app
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
@@ -86,7 +86,7 @@ def test_training_and_evaluation_of_local_data_stay_local(checkpoint_dir, text_f
     train = ["--data_dir", archive_dir, "--text_model", text_folder, "--output_dir", tmp_path / "run", "--cache_dir"]
     train += [tmp_path / "arrow", "--feature_cache", tmp_path / "texts", "--num_epochs", "1", "--batch_size", "32"]
     train += "--ecg_config hidden_sizes=[8,8] depths=[1,1] kernel_sizes=[7,5] --model_config projection_dim=16 --precision fp32".split()
-    code = f"import train; raise SystemExit(train.main({[str(word) for word in train]!r}))"
+    code = f"from etp.training import main as train; raise SystemExit(train.main({[str(word) for word in train]!r}))"
     done = run_blocked(code, home=tmp_path / "home")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "NETWORK" not in done.stderr

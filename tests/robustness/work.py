@@ -36,9 +36,9 @@ def embed_texts(text_model: Path, cache: Path) -> None:
     import torch
     from transformers import AutoTokenizer, BertModel
 
-    from etp.pretraining import text_bank
+    from etp.training.towers import text_cache
 
-    text_bank.TEXTS_PER_FILE = 256
+    text_cache.TEXTS_PER_FILE = 256
     tower, tokenizer = BertModel.from_pretrained(text_model).eval(), AutoTokenizer.from_pretrained(text_model)
 
     @torch.inference_mode()
@@ -48,7 +48,7 @@ def embed_texts(text_model: Path, cache: Path) -> None:
     def lengths(texts: list[str]) -> list[int]:
         return [len(ids) for ids in tokenizer(texts)["input_ids"]]
 
-    bank = text_bank.TextBank(encode, lengths, fingerprint="tower", cache_dir=cache)
+    bank = text_cache.TextFeatures(encode, lengths, fingerprint="tower", cache_dir=cache)
     bank.add(TEXTS)
     print("features", hashlib.sha256(bank.features[bank.rows(TEXTS)].numpy().tobytes()).hexdigest())
 
@@ -82,7 +82,7 @@ def files_in(folder: Path, *patterns: str) -> dict[str, bytes]:
 
 def without_free_space_check(function: Callable, *arguments) -> None:
     """Let a training begin on a disk that is nearly full."""
-    from etp.pretraining import preflight
+    from etp.training import preflight
 
     preflight.FREE_BYTES = 0
     function(*arguments)

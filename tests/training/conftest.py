@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-import train
 from datasets_scripts.synthetic import write_archive
+from etp.training import main as train
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = (

@@ -6,7 +6,7 @@ import sys
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-import train
+from etp.training import main as train
 
 made = []
 prepare, leave = DistributedDataParallel.__init__, dist.destroy_process_group

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from etp.pretraining.arguments import AugmentationArguments
-from etp.pretraining.augmentation import Augmentation
+from etp.training.arguments import AugmentationArguments
+from etp.training.data.augmentation import Augmentation
 
 BATCH, LEADS, SAMPLES, EPOCHS = 40, 12, 200, 5
 ALL = {
-    "first_crop": 0.6,
+    "initial_crop": 0.6,
     "max_shift": 0.2,
     "amplitude_range": 0.3,
     "wander_mv": 0.2,
@@ -37,7 +37,7 @@ def test_nothing_asked_for_changes_nothing(ecg):
 
 
 def test_none_of_the_records_changes_nothing(ecg):
-    assert torch.equal(augment(ecg, **ALL | {"first_crop": 1.0}, augment_share=0.0), ecg)
+    assert torch.equal(augment(ecg, **ALL | {"initial_crop": 1.0}, augment_fraction=0.0), ecg)
 
 
 def test_the_seed_and_the_step_decide(ecg):
@@ -65,15 +65,15 @@ def test_a_shift_moves_all_leads_alike_and_uncovers_zeros(ecg):
 
 
 def test_crops_grow_from_their_first_share_to_the_whole(ecg):
-    lengths = [augment(ecg, first_crop=0.4, epoch=epoch).shape[-1] for epoch in range(EPOCHS)]
+    lengths = [augment(ecg, initial_crop=0.4, epoch=epoch).shape[-1] for epoch in range(EPOCHS)]
     assert lengths == [80, 110, 140, 170, 200]
-    assert torch.equal(augment(ecg, first_crop=0.4, epoch=EPOCHS - 1), ecg)
+    assert torch.equal(augment(ecg, initial_crop=0.4, epoch=EPOCHS - 1), ecg)
 
 
 @pytest.mark.parametrize("max_shift", [0.0, 0.2])
 def test_a_crop_is_a_stretch_of_its_ecg_cut_anywhere(ecg, max_shift):
     position = torch.arange(1, SAMPLES + 1).expand_as(ecg).float()
-    cut = augment(position, first_crop=0.5, max_shift=max_shift)
+    cut = augment(position, initial_crop=0.5, max_shift=max_shift)
     assert torch.equal(cut, cut[:, :1].expand_as(cut))
     inside = (cut[:, 0, 1:] > 0) & (cut[:, 0, :-1] > 0)
     assert (cut[:, 0].diff(dim=-1)[inside] == 1).all()

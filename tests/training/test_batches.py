@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from etp.pretraining.batches import BatchPlan, share
-from etp.pretraining.options import OptionError
+from etp.options import OptionError
+from etp.training.data.batches import BatchPlan, share
 
 
 def batches(plan: BatchPlan, epoch: int) -> list[np.ndarray]:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from etp.pretraining import checkpoints
-from etp.pretraining.checkpoints import (
+from etp.training import checkpoints
+from etp.training.checkpoints import (
     Checkpoint,
     CheckpointError,
     check_weights,

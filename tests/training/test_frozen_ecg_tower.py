@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import load_file
 
 from etp.card import training_facts
-from etp.pretraining.options import OptionError
+from etp.options import OptionError
 from modeling_etp import ETPModel
 
 
 @pytest.fixture(scope="module")
 def trained(common_options, tmp_path_factory):
     """A tiny run whose tower others start from, and the options of such a run."""
-    import train
+    from etp.training import main as train
 
     folder = tmp_path_factory.mktemp("trained") / "run"
     assert train.main([*common_options, "--output_dir", str(folder), "--max_steps", "2"]) == 0
@@ -27,7 +27,7 @@ def trained(common_options, tmp_path_factory):
 def continue_from(trained):
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
-    import train
+    from etp.training import main as train
 
     tower, options = trained
 
@@ -75,7 +75,7 @@ def test_without_freezing_training_goes_on_from_the_tower(trained, continue_from
 
 def test_a_run_on_a_frozen_tower_resumes_where_it_was(continue_from, assert_same_weights, tmp_path):
     frozen = ["--freeze_ecg_model", "true"]
-    objectives = ["--objectives", "bank=1", "denial=0.5"]
+    objectives = ["--objectives", "vocabulary=1", "negation=0.5"]
     assert continue_from(tmp_path / "whole", *frozen, *objectives) == 0
     assert continue_from(tmp_path / "parts", *frozen, *objectives, "--checkpoint_every", "3") == 0
     oldest = min((tmp_path / "parts" / "checkpoints").iterdir())

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from etp.pretraining import loop, preflight
-from etp.pretraining.checkpoints import CheckpointError, newest_checkpoint
-from etp.pretraining.options import OptionError
-from etp.whole_files import NotWrittenError
+from etp.atomic_files import NotWrittenError
+from etp.options import OptionError
+from etp.training import loop, preflight
+from etp.training.checkpoints import CheckpointError, newest_checkpoint
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_disk_that_becomes_full_costs_no_step_that_was_saved(
 
 
 def test_a_full_disk_at_the_very_end_costs_nothing(run, small_disk, assert_same_weights, tmp_path, monkeypatch):
-    import train
+    from etp.training import main as train
 
     monkeypatch.setattr(preflight, "FREE_BYTES", 1 << 20)
     original, others = train.save_model, []

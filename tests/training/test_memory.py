@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # Blocks of 64 kB come from the heap, which shrinks from its end only: the last one keeps all below it.
 CODE = """
-from etp.pretraining.memory import release_freed_memory
+from etp.training.processes.memory import release_freed_memory
 
 def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from etp.pretraining.optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
+from etp.training.optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
 
 
 def rates(num_steps: int, warmup_ratio: float) -> list[float]:

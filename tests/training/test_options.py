@@ -7,10 +7,10 @@ import pytest
 import yaml
 from accelerate.utils import DistributedType
 
-from etp.pretraining.arguments import GROUPS, Arguments
-from etp.pretraining.options import OptionError, parse_options
-from etp.pretraining.preflight import check_before_computing, check_processes
-from etp.pretraining.sharding import enable_sharding, is_sharded
+from etp.options import OptionError, parse_options
+from etp.training.arguments import GROUPS, Arguments
+from etp.training.preflight import check_before_computing, check_processes
+from etp.training.processes.sharding import enable_sharding, is_sharded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,7 +48,7 @@ def test_weights_are_overridden_as_a_whole(preset):
 
 
 def test_a_written_configuration_repeats_the_run(tmp_path):
-    args = parse("--output_dir", "a", "--objectives", "batch=1", "bank=2", "--ecg_config", "depths=[1,1]")
+    args = parse("--output_dir", "a", "--objectives", "batch=1", "vocabulary=2", "--ecg_config", "depths=[1,1]")
     path = tmp_path / "again.yaml"
     path.write_text(yaml.safe_dump(args.to_dict()))
     assert parse(str(path)) == args
@@ -80,13 +80,16 @@ def test_the_paper_preset_holds_the_verified_values():
         (["--output_dir", "a", "--batch_size", "1"], "--batch_size must be at least 2, got 1"),
         (["--output_dir", "a", "--batch_size", "many"], "--batch_size: 'many' is not a whole number"),
         (["--output_dir", "a", "--drop_last", "maybe"], "--drop_last: 'maybe' is not true or false"),
-        (["--output_dir", "a", "--objectives", "bath=1"], "--objectives: unknown 'bath', choose from batch, bank"),
+        (
+            ["--output_dir", "a", "--objectives", "bath=1"],
+            "--objectives: unknown 'bath', choose from batch, vocabulary",
+        ),
         (["--output_dir", "a", "--objectives", "batch=0"], "the weight of batch must be a number above 0, got 0"),
         (["--output_dir", "a", "--objectives", "batch"], "write name=value pairs"),
         (["--output_dir", "a", "--text_source", "scp_codes"], "choose from statements, label_derived"),
         (
-            ["--output_dir", "a", "--bank_size", "9"],
-            "--bank_size, --bank_min_count, --bank_broader, --bank_umbrellas and --bank_rewording need",
+            ["--output_dir", "a", "--vocabulary_size", "9"],
+            "--vocabulary_size, --vocabulary_min_count, --vocabulary_generalisations, --vocabulary_hypernyms and --paraphrase_rate need",
         ),
         (
             ["--output_dir", "a", "--resume", "auto", "--overwrite"],
@@ -94,11 +97,14 @@ def test_the_paper_preset_holds_the_verified_values():
         ),
         (["--output_dir", "a", "--lead_dropout", "1.5"], r"--lead_dropout must be in \[0, 1\), got 1.5"),
         (
-            ["--output_dir", "a", "--unfreeze_text_from", "1", "--objectives", "bank=1"],
-            "--unfreeze_text_from and the objectives bank and denial contradict each other",
+            ["--output_dir", "a", "--unfreeze_text_from", "1", "--objectives", "vocabulary=1"],
+            "--unfreeze_text_from and the objectives vocabulary and negation contradict each other",
         ),
         (["--output_dir", "a", "--text_layer_decay", "0.5"], "add --unfreeze_text_from, or leave them out"),
-        (["--output_dir", "a", "--augment_share", "0.5"], "--augment_share 0.5 without an augmentation: add one of"),
+        (
+            ["--output_dir", "a", "--augment_fraction", "0.5"],
+            "--augment_fraction 0.5 without an augmentation: add one of",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(argv, message):
@@ -112,7 +118,7 @@ def test_an_unknown_key_of_the_file_is_refused_by_name(preset):
 
 
 def test_an_unknown_setting_of_a_tower_is_refused_by_name():
-    from etp.pretraining.towers import make_configs
+    from etp.training.towers.building import make_configs
 
     with pytest.raises(OptionError, match="--ecg_config: ETPEcgConfig has no setting 'depth'"):
         make_configs(parse("--output_dir", "a", "--ecg_config", "depth=[1]").model)

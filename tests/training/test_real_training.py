@@ -1,4 +1,4 @@
-"""The whole line on the real archives: a short training and the shipped weights, judged on the validation fold."""
+"""The whole line on the real archives: a short training and the shipped weights, evaluated on the validation fold."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def cache_dir(tmp_path_factory) -> Path:
 def macro_auroc(data_root, cache_dir, tmp_path):
     """Zero-shot macro AUROC of a checkpoint by task, on PTB-XL's validation fold."""
 
-    def judge(model: Path, *tasks: str) -> dict[str, float]:
+    def evaluate(model: Path, *tasks: str) -> dict[str, float]:
         output = tmp_path / "results.json"
         run(
             *("evaluate_zeroshot.py", "--model", model, "--data_dir", data_root / "ptb-xl", "--split", "validation"),
@@ -36,14 +36,14 @@ def macro_auroc(data_root, cache_dir, tmp_path):
         )
         return {task: report["macro_auroc"] for task, report in json.loads(output.read_text())["tasks"].items()}
 
-    return judge
+    return evaluate
 
 
 def test_a_short_training_learns_to_classify_from_reports_alone(data_root, cache_dir, tmp_path, macro_auroc):
     run(
         *"-m accelerate.commands.launch --num_processes 1 --num_machines 1 --mixed_precision no".split(),
-        *"--dynamo_backend no train.py examples/configs/etp-base.yaml --max_steps 150 --objectives bank=1".split(),
-        *("--ecg_config", "hidden_sizes=[32,64,96,128]", "depths=[1,1,1,1]", "--bank_min_count", 20),
+        *"--dynamo_backend no train.py examples/configs/etp-base.yaml --max_steps 150 --objectives vocabulary=1".split(),
+        *("--ecg_config", "hidden_sizes=[32,64,96,128]", "depths=[1,1,1,1]", "--vocabulary_min_count", 20),
         *("--data_dir", data_root / "ptb-xl", "--cache_dir", cache_dir, "--feature_cache", cache_dir / "texts"),
         *("--output_dir", tmp_path / "run", "--ema_decay", 0),
     )

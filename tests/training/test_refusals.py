@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from etp.pretraining.arguments import GROUPS, Arguments
-from etp.pretraining.options import OptionError, parse_options
-from etp.pretraining.preflight import check_before_computing
+from etp.options import OptionError, parse_options
+from etp.training.arguments import GROUPS, Arguments
+from etp.training.preflight import check_before_computing
 
 
 def contents(folder: Path) -> dict[str, bytes]:

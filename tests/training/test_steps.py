@@ -6,9 +6,9 @@ import torch
 from accelerate import Accelerator
 from transformers import BertConfig
 
-from etp.pretraining.batch_norm import running_statistics_kept
-from etp.pretraining.objectives import ContrastiveModel, TextColumns
-from etp.pretraining.steps import Batch, backward
+from etp.training.objectives import ContrastiveModel, TextColumns
+from etp.training.processes.batch_norm import running_statistics_kept
+from etp.training.steps import Batch, backward
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.modeling_etp import ETPModel
 
@@ -39,7 +39,7 @@ def make(accelerator):
         )
         model = ETPModel(config)
         model.freeze_text_model()
-        module = ContrastiveModel(model, weights={"batch": 1.0, "bank": 0.5}).train()
+        module = ContrastiveModel(model, weights={"batch": 1.0, "vocabulary": 0.5}).train()
         columns = {
             name: TextColumns(torch.randn(TEXTS, 6), (torch.rand(ECGS, TEXTS) < 0.3).float())
             for name in module.weights
@@ -113,4 +113,4 @@ def test_running_statistics_are_kept_inside_and_follow_again_outside():
 def test_weights_of_objectives_scale_their_losses(make, accelerator):
     module, batch = make()
     losses = module(batch.input_values, batch.columns)
-    assert losses["loss"].item() == pytest.approx(losses["batch"].item() + 0.5 * losses["bank"].item(), rel=1e-6)
+    assert losses["loss"].item() == pytest.approx(losses["batch"].item() + 0.5 * losses["vocabulary"].item(), rel=1e-6)

@@ -9,7 +9,7 @@ import joblib
 import pytest
 import torch
 
-from etp.pretraining.threads import use_threads
+from etp.training.processes.threads import use_threads
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHED = {"ACCELERATE_DYNAMO_BACKEND": "NO", "OMP_NUM_THREADS": "1"}

@@ -16,7 +16,7 @@ SHARDED = {"num_processes": 2, "launcher": ["--config_file", "examples/accelerat
 # A last batch of 14 records: with four processes no share is like another.
 # A small learning rate, because Adam divides a gradient by its own size: an entry that is nothing but rounding moves by
 # up to the rate, on one process as on many.
-UNEVEN = "--batch_size 16 --drop_last false --objectives batch=1 bank=1 --learning_rate 1e-4".split()
+UNEVEN = "--batch_size 16 --drop_last false --objectives batch=1 vocabulary=1 --learning_rate 1e-4".split()
 TOWER = "--ecg_config hidden_sizes=[16,16] depths=[1,1] kernel_sizes=[7,5]".split()
 VARIANTS = {
     "infonce": ["--text_views", "report=1"],
@@ -24,9 +24,9 @@ VARIANTS = {
     # A sum over all pairs: its weights bring loss and gradients to the size of the others.
     "siglip": [
         *("--text_views", "statement=1", "--model_config", "projection_dim=16", "loss_type=siglip"),
-        *("--objectives", "batch=0.2", "bank=0.2"),
+        *("--objectives", "batch=0.2", "vocabulary=0.2"),
     ],
-    "denials": ["--objectives", "batch=1", "denial=1"],
+    "negations": ["--objectives", "batch=1", "negation=1"],
     "group norm": [*TOWER, "norm=group"],
     "group norm in chunks": [*TOWER, "norm=group", "--grad_cache_chunk", "3"],
     "batch norm in chunks": [*TOWER, "--grad_cache_chunk", "8"],
@@ -104,7 +104,7 @@ def test_a_whole_run_of_two_processes_equals_that_of_one(launch_train, assert_sa
     )
     assert one[-1]["num_ecgs"] == two[-1]["num_ecgs"] == 11  # every record of the split, none twice
     for first, second in zip(one, two, strict=True):
-        for name in first.keys() - {"pairs_per_second", "data_wait_share", "seconds", "peak_memory_gb"}:
+        for name in first.keys() - {"pairs_per_second", "data_wait_fraction", "seconds", "peak_memory_gb"}:
             assert second[name] == pytest.approx(first[name], abs=1e-4), name
 
 

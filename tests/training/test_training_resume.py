@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from etp.pretraining import loop
-from etp.pretraining.checkpoints import CheckpointError
-from etp.pretraining.options import OptionError
+from etp.options import OptionError
+from etp.training import loop
+from etp.training.checkpoints import CheckpointError
 
 EVERYTHING = (
-    "--objectives batch=1 bank=1 --text_views report=1 statement=1 subset=1 --ema_decay 0.9 --first_crop 0.5 --max_shift 0.1 "
+    "--objectives batch=1 vocabulary=1 --text_views report=1 statement=1 subset=1 --ema_decay 0.9 --initial_crop 0.5 --max_shift 0.1 "
     "--noise_mv 0.02 --wander_mv 0.1 --lead_dropout 0.1 --ecg_config hidden_sizes=[8,8] depths=[1,1] kernel_sizes=[7,5] dropout=0.1"
 ).split()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from etp.pretraining.views import TextViews
+from etp.texts.views import TextViews
 
 RECORDS = [["sinus rhythm", "lbbb"], ["sinus rhythm"], ["lbbb", "sinus rhythm"], ["afib", "lbbb", "sinus rhythm"]]
 

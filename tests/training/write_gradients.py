@@ -8,11 +8,11 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-import train
-from etp.pretraining.arguments import GROUPS, Arguments
-from etp.pretraining.options import parse_options
-from etp.pretraining.sharding import local, whole
-from etp.pretraining.steps import backward
+from etp.options import parse_options
+from etp.training import main as train
+from etp.training.arguments import GROUPS, Arguments
+from etp.training.processes.sharding import local, whole
+from etp.training.steps import backward
 
 NUM_STEPS = 3
 

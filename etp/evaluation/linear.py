@@ -1,0 +1,150 @@
+"""etp evaluate linear --model DIR --dataset ptb_xl --data_dir DIR --split test --output linear.json
+
+Linear probe of the frozen ECG tower: logistic regression with 1%, 10% and 100% of the training labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from etp.evaluation.baselines import constant_baselines, supervised_reference
+from etp.evaluation.command import DataArguments, RunArguments, open_evaluation, parse_arguments, refusing_bad_input
+from etp.evaluation.probe import choose_probe, stratified_fraction
+from etp.evaluation.prompts import label_columns
+from etp.evaluation.splits import label_names, label_targets
+from etp.evaluation.tables import detail_table, label_fraction_table
+
+from .task_metrics import TaskRecords, report_scores, summarise_scores
+
+
+@dataclass
+class LinearArguments:
+    """Which labels, and how many of them are known."""
+
+    tasks: list[str] | None = field(
+        default=None,
+        metadata={"help": "superclass subclass diagnostic form rhythm all, or cpsc2018; the usual ones if omitted."},
+    )
+    label_fractions: list[float] = field(
+        default_factory=lambda: [0.01, 0.1, 1.0],
+        metadata={"help": "Fractions of the training records whose labels are used."},
+    )
+    num_seeds: int = field(default=3, metadata={"help": "Draws of each fraction below 1, and random encoders."})
+
+    def __post_init__(self):
+        if (
+            not self.label_fractions
+            or not all(0 < fraction <= 1 for fraction in self.label_fractions)
+            or self.num_seeds < 1
+        ):
+            raise ValueError(
+                f"--label_fractions are above 0 and at most 1 and --num_seeds 1 or more, got {self.label_fractions} and "
+                f"{self.num_seeds}."
+            )
+
+
+@dataclass(frozen=True)
+class ProbeTask:
+    """Features and labels of one task; the probe is fitted on `training_*` and evaluated on `records`.
+
+    Attributes:
+        fitted: (fraction, seed) -> scores and strength, so that nothing is fitted twice.
+    """
+
+    training_features: Tensor
+    training_targets: np.ndarray
+    features: Tensor
+    records: TaskRecords
+    fitted: dict[tuple[float, int], tuple[np.ndarray, float]] = field(default_factory=dict)
+
+    def scores(self, fraction: float, seed: int) -> tuple[np.ndarray, float]:
+        """Scores of all of `records` after training on a fraction of the labels, and the strength that was chosen."""
+        if (fraction, seed) not in self.fitted:
+            self.fitted[fraction, seed] = self._fit(fraction, seed)
+        return self.fitted[fraction, seed]
+
+    def _fit(self, fraction: float, seed: int) -> tuple[np.ndarray, float]:
+        rows = stratified_fraction(self.training_targets, fraction, seed=seed)
+        validation = self.records.validation
+        probe, strength = choose_probe(
+            self.training_features[rows],
+            self.training_targets[rows],
+            self.features[validation],
+            self.records.targets[validation],
+        )
+        return probe(self.features), strength
+
+
+def main(data: DataArguments, run: RunArguments, args: LinearArguments):
+    with refusing_bad_input():
+        columns = label_columns(data.dataset, args.tasks)
+        if data.split in ("train", "all"):
+            raise ValueError(f"--split {data.split} holds the records that the probe is trained on; take test.")
+        options = {"label_fractions": args.label_fractions, "num_seeds": args.num_seeds}
+        evaluation = open_evaluation("linear_probe", data, run, options)
+        labels = {task: label_names(evaluation.records.dataset, column) for task, column in columns.items()}
+        records = {task: evaluation.records.of_task(columns[task], labels[task]) for task in columns}
+
+    results, training = evaluation.results, evaluation.splits["train"]
+    left = [task for task in columns if task not in results]
+    if left:
+        evaluated, known = evaluation.features(), evaluation.features(training)
+        untrained = evaluation.features(untrained=True), evaluation.features(training, untrained=True)
+    for task in tqdm(left, desc="Evaluating tasks", unit="task"):
+        targets, labelled = label_targets(training, columns[task], labels[task])
+        rows, task_records = records[task]
+        probe = ProbeTask(known[labelled], targets[labelled], evaluated[rows], task_records)
+        baseline = ProbeTask(untrained[1][labelled], targets[labelled], untrained[0][rows], task_records)
+        report = report_task(task, probe, baseline, args, run)
+        with refusing_bad_input():
+            results.add(task, report)
+    print(detail_table(results.content))
+    print(label_fraction_table([results.content]))
+    print(f"Written to {results.path}.")
+
+
+def report_task(
+    task: str, probe: ProbeTask, baseline: ProbeTask, args: LinearArguments, run: RunArguments
+) -> dict[str, Any]:
+    """All metrics at the largest fraction of labels, beside baselines and the smaller fractions."""
+    largest, records = max(args.label_fractions), probe.records
+    scores, strength = probe.scores(largest, run.seed)
+    report = report_scores(scores, records, num_resamples=run.num_resamples, seed=run.seed)
+    untrained, _ = baseline.scores(largest, run.seed)
+    report["baselines"] = {
+        **constant_baselines(records.targets[records.evaluated]),
+        "random_encoder": summarise_scores(untrained, records),
+    }
+    report["supervised_reference"] = supervised_reference(task)
+    report["num_training_records"] = len(probe.training_targets)
+    report["strength"] = strength
+    report["label_fractions"] = {
+        str(fraction): fraction_metrics(probe, fraction, args, run) for fraction in args.label_fractions
+    }
+    return report
+
+
+def fraction_metrics(probe: ProbeTask, fraction: float, args: LinearArguments, run: RunArguments) -> dict[str, Any]:
+    """Macro metrics at one fraction of the labels: mean and deviation over the draws; all labels can be drawn one way."""
+    seeds = [run.seed] if fraction == 1 else range(run.seed, run.seed + args.num_seeds)
+    runs = []
+    for seed in seeds:
+        scores, strength = probe.scores(fraction, seed)
+        runs.append({"seed": seed, "strength": strength, **summarise_scores(scores, probe.records)})
+    names = [name for name in runs[0] if name.startswith("macro_")]
+    means = {name: float(np.mean([metrics[name] for metrics in runs])) for name in names}
+    deviation = float(np.std([metrics["macro_auroc"] for metrics in runs], ddof=1)) if len(runs) > 1 else 0.0
+    return {**means, "macro_auroc_deviation": deviation, "num_runs": len(runs), "runs": runs}
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Evaluate as a command line says."""
+    main(*parse_arguments([DataArguments, RunArguments, LinearArguments], description=__doc__, argv=argv))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,169 @@
+"""etp evaluate zero-shot --model DIR --dataset ptb_xl --data_dir DIR --split test --output results.json
+
+Classify ECGs by phrases alone, without one labelled ECG, and evaluate it: AUROC, average precision, F1, calibration.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from etp.evaluation.anomaly import TASK_OF, anomaly_records, distance_anomaly, only_normal, zero_shot_anomaly
+from etp.evaluation.baselines import constant_baselines, supervised_reference
+from etp.evaluation.command import (
+    DataArguments,
+    Evaluation,
+    RunArguments,
+    open_evaluation,
+    parse_arguments,
+    refusing_bad_input,
+)
+from etp.evaluation.embedding import EcgEmbeddings
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
+from etp.evaluation.splits import label_targets
+from etp.evaluation.tables import detail_table
+
+from .task_metrics import TaskRecords, report_scores, summarise_scores
+
+
+@dataclass
+class ZeroShotArguments:
+    """Which labels, and the phrases that state them."""
+
+    tasks: list[str] | None = field(
+        default=None,
+        metadata={"help": "superclass subclass diagnostic form rhythm all, or cpsc2018; the usual ones if omitted."},
+    )
+    prompts: Path | None = field(
+        default=None, metadata={"help": "JSON file {task: {label: [phrases]}} in place of the built-in label sets."}
+    )
+    templates: list[str] = field(
+        default_factory=lambda: ["{}"], metadata={"help": "Sentences around each phrase, which goes where {} is."}
+    )
+    pooling: Literal["logsumexp", "mean", "max"] = field(
+        default="logsumexp", metadata={"help": "How the phrases of a label become one score."}
+    )
+    contrast: Literal["none", "neutral", "negated"] = field(
+        default="none", metadata={"help": "What a label is compared with: nothing, neutral phrases, or its negation."}
+    )
+    describe_patient: bool = field(
+        default=False, metadata={"help": "Put age and sex before each phrase: '72-year-old woman. …'"}
+    )
+    anomaly: bool = field(
+        default=False, metadata={"help": "Also tell normal from anything else; embeds normal training ECGs too."}
+    )
+
+
+def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
+    with refusing_bad_input():
+        prompts = load_prompts(data.dataset, args.tasks, file=args.prompts, contrast=args.contrast)
+        options = PromptOptions(args.templates, args.pooling, args.contrast)
+        if args.anomaly and data.split in ("train", "all"):
+            raise ValueError(
+                f"--anomaly measures the distance to normal training ECGs, and --split {data.split} holds those."
+            )
+        evaluation = open_evaluation("zero_shot", data, run, options_of(args))
+        records = [evaluation.records.of_task(prompt.column, prompt.labels) for prompt in prompts]
+
+    results = evaluation.results
+    left = [pair for pair in zip(prompts, records, strict=True) if pair[0].task not in results]
+    find_anomalies = args.anomaly and "anomaly_distance" not in results
+    if left or find_anomalies:
+        ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
+    for prompt, (labelled, task_records) in tqdm(left, desc="Evaluating tasks", unit="task"):
+        scores, baseline = score(evaluation, prompt, options, args, (ecgs, untrained))
+        report = report_task(prompt, scores[labelled], baseline[labelled], task_records, run)
+        with refusing_bad_input():
+            results.add(prompt.task, report)
+    if find_anomalies:
+        report_anomalies(evaluation, data, options, args, ecgs, run)
+    print(detail_table(results.content))
+    print(f"Written to {results.path}.")
+
+
+def options_of(args: ZeroShotArguments) -> dict[str, Any]:
+    """The options that decide a figure, a file of prompts by its content."""
+    return {
+        "prompts": str(args.prompts) if args.prompts else None,
+        "prompts_sha256": hashlib.sha256(args.prompts.read_bytes()).hexdigest() if args.prompts else None,
+        "templates": args.templates,
+        "pooling": args.pooling,
+        "contrast": args.contrast,
+        "describe_patient": args.describe_patient,
+    }
+
+
+def score(
+    evaluation: Evaluation,
+    prompt: LabelPrompts,
+    options: PromptOptions,
+    args: ZeroShotArguments,
+    sources: Sequence[EcgEmbeddings],
+) -> list[np.ndarray]:
+    """Zero-shot scores `(records, labels)` of all records by each source of embeddings; every text is embedded once."""
+    descriptions = None
+    if args.describe_patient:
+        ages, sexes = (evaluation.records.dataset[column][:] for column in ("age", "sex"))
+        descriptions = [describe(ages[row], sexes[row]) for source in sources for row in source.record.tolist()]
+    embeds = torch.cat([source.embeds for source in sources])
+    checkpoint = evaluation.checkpoint
+    scores = score_labels(
+        checkpoint.model, checkpoint.processor.tokenizer, prompt, embeds, options, descriptions=descriptions
+    )
+    parts = scores.split([len(source.embeds) for source in sources])
+    windows = evaluation.embedder.conditions.windows
+    return [source.pool_scores(part, windows) for source, part in zip(sources, parts, strict=True)]
+
+
+def report_task(
+    prompt: LabelPrompts, scores: np.ndarray, baseline: np.ndarray, records: TaskRecords, run: RunArguments
+) -> dict[str, Any]:
+    """All metrics of one task beside its baselines."""
+    report = report_scores(scores, records, num_resamples=run.num_resamples, seed=run.seed)
+    report["baselines"] = {
+        **constant_baselines(records.targets[records.evaluated]),
+        "random_encoder": summarise_scores(baseline, records),
+    }
+    report["supervised_reference"] = supervised_reference(prompt.task)
+    report["prompts"] = {"source": prompt.source, "num_phrases": sum(map(len, prompt.phrases.values()))}
+    return report
+
+
+def report_anomalies(
+    evaluation: Evaluation,
+    data: DataArguments,
+    options: PromptOptions,
+    args: ZeroShotArguments,
+    ecgs: EcgEmbeddings,
+    run: RunArguments,
+) -> None:
+    """Add normal against anything else, by phrases and by distance to the normal ECGs of the training split."""
+    (prompt,) = load_prompts(data.dataset, [TASK_OF[data.dataset]], contrast=args.contrast)
+    labelled, task_records = evaluation.records.of_task(prompt.column, prompt.labels)
+    anomaly = anomaly_records(task_records)
+    (scores,) = score(evaluation, prompt, options, args, [ecgs])
+    zero_shot = zero_shot_anomaly(scores, prompt.labels)
+
+    training = evaluation.splits["train"]
+    targets, _ = label_targets(training, prompt.column, prompt.labels)
+    normal = evaluation.embed(training.select(np.flatnonzero(only_normal(targets, prompt.labels))))
+    distance = ecgs.pool_scores(distance_anomaly(ecgs.embeds, normal.embeds), evaluation.embedder.conditions.windows)
+    for name, anomalous in (("anomaly_zero_shot", zero_shot), ("anomaly_distance", distance)):
+        report = report_scores(anomalous[labelled], anomaly, num_resamples=run.num_resamples, seed=run.seed)
+        report["baselines"] = constant_baselines(anomaly.targets[anomaly.evaluated])
+        with refusing_bad_input():
+            evaluation.results.add(name, report)
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Evaluate as a command line says."""
+    main(*parse_arguments([DataArguments, RunArguments, ZeroShotArguments], description=__doc__, argv=argv))
+
+
+if __name__ == "__main__":
+    run()

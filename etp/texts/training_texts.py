@@ -1,0 +1,22 @@
+"""Every text that a training on reports can show a model, whatever its options."""
+
+from collections.abc import Iterable, Sequence
+
+from .paraphrases import find_paraphrases
+from .statement_vocabulary import StatementVocabulary
+
+_ALL = 1_000_000
+
+
+def training_texts(statements: Sequence[Iterable[str]]) -> set[str]:
+    """The statements of the records, what follows from them with less detail, and all paraphrases of both.
+
+    Sentences around paraphrases are left out: sentence templates do not count as new paraphrases.
+    """
+    vocabulary = StatementVocabulary(
+        [list(record) for record in statements], generalise=True, hypernyms=True, paraphrase_rate=1.0, seed=0
+    )
+    return {
+        *vocabulary.paraphrases(),
+        *(text for own in vocabulary.statements for text in find_paraphrases(own, limit=_ALL)),
+    }

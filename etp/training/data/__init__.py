@@ -1,0 +1,1 @@
+"""Records, signals, batches and augmentation of a training run."""

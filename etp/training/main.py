@@ -1,0 +1,249 @@
+"""Align ECGs with reports: `etp train` and `accelerate launch train.py`."""
+
+import gc
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from safetensors.torch import load_file
+
+from etp.atomic_files import NotWrittenError, files_added
+from etp.options import OptionError, parse_options
+from etp.run_files import METRICS_FILE
+from etp.saving import save_whole
+from etp.training.data.records import Split, load_split, open_splits, with_features
+from etp.training.processes.batch_norm import synchronise_batch_norm
+from etp.training.processes.sharding import cut_like, enable_sharding, whole
+from etp.training.processes.threads import use_threads
+from etp.training.towers.building import FrozenTextEncoder, make_configs, make_model, make_processor
+from etp.training.towers.trainable_text import TrainableTextEncoder, unfreeze_text_layers
+from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.processing_etp import ETPProcessor
+
+from .arguments import GROUPS, Arguments
+from .checkpoints import CheckpointError
+from .interruption import Interruption
+from .logs import TRACKER_PROJECT, plot_curves, write_run_files
+from .loop import NonFiniteLossError, Trainer
+from .objectives import ContrastiveModel
+from .preflight import (
+    check_before_computing,
+    check_processes,
+    clear_output,
+    on_one_process_first,
+)
+
+logger = logging.getLogger("train")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = Arguments(*parse_options(GROUPS, sys.argv[1:] if argv is None else argv, description=__doc__))
+    make_configs(args.model)
+    checkpoint = check_before_computing(args)
+    reserve_on_hub(args)
+    accelerator = start_accelerator(args)
+
+    trainer, processor = make_trainer(args, accelerator)
+    if checkpoint is not None:
+        trainer.resume(checkpoint)
+    prepare_output(args, accelerator, resumes=checkpoint is not None)
+    with Interruption() as interruption:
+        finished = trainer.run(interruption)
+
+    if accelerator.is_main_process:
+        plot_curves(args.training.output_dir / METRICS_FILE, args.training.output_dir / "curves.png")
+    if finished:
+        save_model(trainer, processor, args)
+    step = trainer.position.step
+    del trainer
+    end_training(accelerator)
+    if not finished:
+        accelerator.print(f"Stopped by a signal after step {step}; --resume auto continues.")
+        return 128 + interruption.signal_number if interruption.signal_number else 1
+    return 0 if not accelerator.is_main_process or push_to_hub(args) else 1
+
+
+def start_accelerator(args: Arguments) -> Accelerator:
+    # Statistics of BatchNorm are synchronised by the norm itself; a broadcast of rank 0's would be a second opinion.
+    handler = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+    accelerator = Accelerator(
+        mixed_precision=mixed_precision(args.training.precision),
+        log_with=args.training.report_to or None,
+        project_dir=args.training.output_dir,
+        kwargs_handlers=[handler],
+    )
+    check_processes(accelerator)
+    enable_sharding(accelerator)
+    num_threads = use_threads(args.training.num_threads)
+    logger.info("Computing on %s, %d CPU threads a process.", accelerator.device, num_threads)
+    return accelerator
+
+
+def mixed_precision(precision: str) -> str:
+    """What `Accelerator` calls the precision: bf16 where the machine multiplies it natively, unless told otherwise."""
+    if precision != "auto":
+        return {"fp32": "no"}.get(precision, precision)
+    native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if native else "no"
+
+
+def prepare_output(args: Arguments, accelerator: Accelerator, *, resumes: bool) -> None:
+    """Make the output folder this run's, once nothing is left that could refuse the run on any process."""
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        if args.training.overwrite:
+            clear_output(args.training.output_dir)
+        write_run_files(args.training.output_dir, args)
+    if args.training.report_to:
+        accelerator.init_trackers(
+            TRACKER_PROJECT,
+            config={name: str(value) for name, value in args.to_dict().items()},
+            init_kwargs={
+                "trackio": {"name": args.training.output_dir.name, "resume": "allow" if resumes else "never"}
+            },
+        )
+
+
+def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ETPProcessor]:
+    """Everything a run consists of, at its first step."""
+    processor = make_processor(args.model)
+    model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
+    if args.model.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    texts = make_texts(model, processor, args, accelerator)
+    train, validation = load_splits(args, processor, accelerator)
+    if args.model.freeze_ecg_model:
+        train, validation = embed_splits((train, validation), model, accelerator)
+
+    several = accelerator.num_processes > 1
+    contrastive = ContrastiveModel(
+        model,
+        weights=args.training.objectives,
+        across_processes=several,
+        first_text_layer=args.model.unfreeze_text_from or 0,
+        frozen_ecg_model=args.model.freeze_ecg_model,
+    )
+    if several:
+        contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
+    trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
+    trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
+    return trainer, processor
+
+
+def make_texts(
+    model: ETPModel, processor: ETPProcessor, args: Arguments, accelerator: Accelerator
+) -> FrozenTextEncoder | TrainableTextEncoder:
+    """Freeze the text tower, or its lower layers, and keep what the frozen part gives."""
+    first_layer, device = args.model.unfreeze_text_from, accelerator.device
+    if first_layer is None:
+        model.freeze_text_model()
+        return FrozenTextEncoder(model, processor.tokenizer, cache_dir=args.training.feature_cache, device=device)
+    unfreeze_text_layers(model, first_layer=first_layer)
+    dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
+    return TrainableTextEncoder(model, processor.tokenizer, first_layer=first_layer, dtype=dtype, device=device)
+
+
+def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerator) -> tuple[Split, ...]:
+    """Training and validation records, prepared by one process of each machine."""
+    splits = on_one_process_first(accelerator, lambda: open_splits(args.data))
+    return tuple(
+        load_split(
+            split,
+            args.data,
+            processor.feature_extractor,
+            name=name,
+            seed=args.training.seed,
+            device=accelerator.device,
+            progress=accelerator.is_local_main_process,
+        )
+        for name, split in splits.items()
+    )
+
+
+def embed_splits(splits: Sequence[Split], model: ETPModel, accelerator: Accelerator) -> tuple[Split, ...]:
+    """The splits as features of the frozen ECG tower, which training then never runs."""
+    with accelerator.autocast():
+        return tuple(
+            with_features(split, model.ecg_model, progress=accelerator.is_local_main_process) for split in splits
+        )
+
+
+def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> None:
+    """Save the weights that were chosen, with the processor, as a folder that `from_pretrained` takes.
+
+    Every process gives its shards; the main one writes.
+    """
+    output_dir = args.training.output_dir
+    if args.training.select_best != "last":
+        chosen = load_file(output_dir / "best.safetensors")
+        with torch.no_grad():
+            for name, tensor in trainer.trained.items():
+                tensor.copy_(cut_like(chosen[name], tensor))
+    averaged = trainer.average is not None and args.training.select_best == "last"
+    with trainer.average.applied() if averaged else nullcontext():
+        weights = whole(trainer.module.model.state_dict())
+        if not trainer.accelerator.is_main_process:
+            return
+        with files_added(output_dir, last="model*.safetensors") as folder:
+            save_whole(trainer.module.model, processor, folder, state_dict=weights)
+    logger.info("Saved the model and its processor in %s.", output_dir)
+
+
+def end_training(accelerator: Accelerator) -> None:
+    """Close the trackers and leave the process group, which nothing may hold any more.
+
+    `DistributedDataParallel` holds it without letting go of Python's lock when it is the last to do so, and gloo's own
+    thread, which it then waits for, may want that lock: now and then a process never ended.
+    """
+    accelerator.free_memory()
+    gc.collect()
+    accelerator.end_training()
+
+
+def reserve_on_hub(args: Arguments) -> None:
+    """Find out before the training whether its model may be pushed where `--push_to_hub` says."""
+    if args.training.push_to_hub is None:
+        return
+    from etp.hub import reserve_repo
+
+    try:
+        reserve_repo(args.training.push_to_hub)
+    except (ValueError, OSError) as error:
+        raise OptionError(f"--push_to_hub {args.training.push_to_hub}: {' '.join(str(error).split())}") from error
+
+
+def push_to_hub(args: Arguments) -> bool:
+    """Push the saved model where `--push_to_hub` says; False if that fails, and the model is still there to push."""
+    repo, output_dir = args.training.push_to_hub, args.training.output_dir
+    if repo is None:
+        return True
+    from etp.hub import push_model
+    from etp.loading import load_checkpoint
+
+    try:
+        logger.info("Pushed: %s", push_model(load_checkpoint(output_dir), repo))
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        logger.error("Not pushed (%s). Try again: etp push %s %s", reason, output_dir, repo)
+        return False
+    return True
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Train, and turn what a user can cause into one line; returns the exit status."""
+    first_process = int(os.environ.get("RANK", 0)) == 0
+    logging.basicConfig(level=logging.INFO if first_process else logging.ERROR, format="%(message)s")
+    try:
+        return main(argv)
+    except (OptionError, CheckpointError, NonFiniteLossError, NotWrittenError) as error:
+        if first_process:  # every process finds the same fault; one says it
+            print(f"train.py: {error}", file=sys.stderr)
+        return 1 if first_process else 2
+
+
+if __name__ == "__main__":
+    sys.exit(run())

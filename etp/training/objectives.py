@@ -1,0 +1,138 @@
+"""What a step minimises: a weighted sum of contrastive losses between a batch of ECGs and columns of texts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from etp.training.towers.trainable_text import upper_features
+from modeling_etp.loss_etp import gather_with_gradient, pairwise_logits
+from modeling_etp.modeling_etp import ETPModel
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """The texts of one objective, and which of them are true of the ECGs of the batch.
+
+    Attributes:
+        texts: What the text tower gives for this process's texts, `(own texts, text_hidden)`; or, where the tower is
+            trained, what its frozen lower layers give (`TrainableTextEncoder.columns`).
+        positives: Weights of this process's ECGs against the texts of all processes, `(own ECGs, all texts)`; of the
+            objective `negation`, against its pairs, see [`negation_loss`].
+    """
+
+    texts: Tensor | Mapping[str, Tensor]
+    positives: Tensor
+
+
+class ContrastiveModel(nn.Module):
+    """An `ETPModel` with its losses: what the optimizer, `DistributedDataParallel` and the checkpoints hold.
+
+    Args:
+        model: The two towers.
+        weights: Weight of each objective by its name.
+        across_processes: Whether each process holds a part of the batch.
+        first_text_layer: Where the trained part of the text tower begins; unused if it is frozen.
+        frozen_ecg_model: Whether ECGs come as features of the ECG tower, `(ecgs, pooled_size)`.
+    """
+
+    def __init__(
+        self,
+        model: ETPModel,
+        *,
+        weights: Mapping[str, float],
+        across_processes: bool = False,
+        first_text_layer: int = 0,
+        frozen_ecg_model: bool = False,
+    ):
+        super().__init__()
+        self.model = model
+        self.weights = dict(weights)
+        self.across_processes = across_processes
+        self.first_text_layer = first_text_layer
+        self.frozen_ecg_model = frozen_ecg_model
+
+    def forward(
+        self,
+        input_values: Tensor | None = None,
+        columns: Mapping[str, TextColumns] | None = None,
+        *,
+        other_embeds: Tensor | None = None,
+    ) -> Tensor | dict[str, Tensor]:
+        """Embed ECGs and, given texts, compute the losses.
+
+        Args:
+            input_values: mV, `(ecgs, leads, samples)`, or features of a frozen tower; none where `other_embeds` are all
+                ECGs.
+            columns: Texts of each objective; none returns the embeddings of the ECGs.
+            other_embeds: Embeddings of the ECGs that come before these in the batch (GradCache).
+
+        Returns:
+            Embeddings `(ecgs, projection_dim)`; or a dict of scalars in nats: each objective's loss under its name and
+            their weighted sum as `loss`.
+        """
+        parts = [] if other_embeds is None else [other_embeds]
+        if input_values is not None:
+            parts.append(self._embed_ecgs(input_values))
+        ecg_embeds = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if columns is None:
+            return ecg_embeds
+        losses = {name: self._loss(name, ecg_embeds, column) for name, column in columns.items()}
+        total = torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
+        return {"loss": total, **{name: loss.detach() for name, loss in losses.items()}}
+
+    def embed_texts(self, texts: Tensor | Mapping[str, Tensor]) -> Tensor:
+        """Unit vectors of texts, `(texts, projection_dim)`."""
+        if not isinstance(texts, Tensor):
+            texts = upper_features(self.model, texts, first_layer=self.first_text_layer)
+        return self.model.text_projection(texts)
+
+    def _embed_ecgs(self, input_values: Tensor) -> Tensor:
+        if self.frozen_ecg_model:
+            return self.model.ecg_projection(input_values)
+        return self.model.get_ecg_features(input_values).pooler_output
+
+    def _loss(self, name: str, ecg_embeds: Tensor, columns: TextColumns) -> Tensor:
+        text_embeds = self.embed_texts(columns.texts)
+        if name == "negation":
+            scale = self.model.get_logit_scale()
+            return negation_loss(
+                ecg_embeds, text_embeds, scale, columns.positives, across_processes=self.across_processes
+            )
+        return self.model.contrastive_loss(
+            ecg_embeds, text_embeds, columns.positives, across_processes=self.across_processes
+        )
+
+
+def negation_loss(
+    ecg_embeds: Tensor, text_embeds: Tensor, logit_scale: Tensor, weights: Tensor, *, across_processes: bool = False
+) -> Tensor:
+    """Binary cross-entropy of which text of a pair is true of an ECG, a statement or its negation.
+
+    Args:
+        ecg_embeds: L2-normalised, `(ecgs, dim)`.
+        text_embeds: L2-normalised, the negations and then the statements in the same order, `(2 * pairs, dim)`.
+        logit_scale: Inverse temperature.
+        weights: `(ecgs, pairs)`, positive where the negation is true, negative where the statement is; their absolute
+            values sum to one over the global batch.
+        across_processes: As for `info_nce_loss`: each process has its own ECGs and its own part of the texts.
+
+    Returns:
+        Scalar in nats.
+    """
+    if across_processes:
+        text_embeds = gather_with_gradient(text_embeds)
+    negations, statements = text_embeds.chunk(2)
+    margins = pairwise_logits(ecg_embeds, negations, logit_scale) - pairwise_logits(
+        ecg_embeds, statements, logit_scale
+    )
+    loss = (F.softplus(-margins * weights.sign()) * weights.abs()).sum()
+    if not across_processes:
+        return loss
+    total = loss.detach().clone()
+    dist.all_reduce(total)
+    own = loss * dist.get_world_size()  # undoes the mean that `DistributedDataParallel` takes
+    return own + (total - own).detach()

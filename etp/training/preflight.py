@@ -1,0 +1,169 @@
+"""What can be refused before anything is computed: folders, disk, packages, and runs that are in the way."""
+
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import datasets
+import yaml
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, gather_object
+
+from etp.archives import ARCHIVE_NAMES
+from etp.options import OptionError
+from etp.run_files import ECG_MODEL_RUN, METRICS_FILE
+from etp.training.towers.text_cache import DEFAULT_CACHE
+
+from .arguments import Arguments
+from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
+from .logs import CONFIG_FILE, TRACKER_PROJECT
+
+T = TypeVar("T")
+
+KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
+FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
+RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, ECG_MODEL_RUN, "model.safetensors", "best.safetensors")
+# Options that may change between the parts of a run: none has a part in what is computed, threads but in the last bits.
+FREE_OPTIONS = {
+    "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
+    "checkpoint_every", "keep_checkpoints", "push_to_hub", "num_threads",
+}  # fmt: skip
+
+
+def check_before_computing(args: Arguments) -> Path | None:
+    """Refuse what can't work and find the checkpoint to continue from.
+
+    Returns:
+        The checkpoint's folder; none starts anew.
+
+    Raises:
+        OptionError: Names the flag and the cure.
+        CheckpointError: `--resume` has nothing whole to continue from.
+    """
+    for tracker in args.training.report_to:
+        if tracker not in ("tensorboard", "trackio"):
+            raise OptionError(f"--report_to: unknown tracker {tracker!r}, choose from tensorboard, trackio.")
+        if importlib.util.find_spec(tracker) is None:
+            raise OptionError(f"--report_to {tracker}: it is not installed: pip install {tracker}.")
+    if args.data.dataset not in ARCHIVE_NAMES:
+        raise OptionError(f"--dataset: unknown archive {args.data.dataset!r}, choose from {', '.join(ARCHIVE_NAMES)}.")
+    if args.data.data_dir is not None and not args.data.data_dir.is_dir():
+        raise OptionError(f"--data_dir: there is no folder {args.data.data_dir}.")
+    output_dir = args.training.output_dir
+    checkpoint = _find_checkpoint(args)
+    if checkpoint is not None:
+        _check_same_options(args, checkpoint)
+    own = args.training.resume == "auto" or (checkpoint is not None and output_dir in checkpoint.parents)
+    found = [name for name in RUN_FILES if (output_dir / name).exists()]
+    if found and not own and not args.training.overwrite:
+        raise OptionError(
+            f"--output_dir {output_dir} holds another run ({', '.join(found)}): continue it with --resume auto, "
+            "replace it with --overwrite, or set another folder."
+        )
+    _check_writable("output_dir", output_dir, free_bytes=FREE_BYTES)
+    if args.model.unfreeze_text_from is None:
+        _check_writable("feature_cache", (args.training.feature_cache or DEFAULT_CACHE).expanduser())
+    _check_writable("cache_dir", args.data.cache_dir or Path(datasets.config.HF_DATASETS_CACHE))
+    return checkpoint
+
+
+def clear_output(output_dir: Path) -> None:
+    """Remove the files of the run that `--overwrite` replaces, and no others."""
+    for name in (*RUN_FILES, TRACKER_PROJECT):
+        path = output_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _find_checkpoint(args: Arguments) -> Path | None:
+    wanted, output_dir = args.training.resume, args.training.output_dir
+    if wanted is None:
+        return None
+    if wanted != "auto":
+        folder = Path(wanted)
+        fault = find_fault(folder) if folder.is_dir() else "there is no such folder"
+        if fault:
+            raise CheckpointError(
+                f"--resume {folder}: {fault}. Give another checkpoint, or `auto` for the newest whole one."
+            )
+        return folder
+    checkpoint = newest_checkpoint(output_dir)
+    if checkpoint is None and any((output_dir / name).exists() for name in ("model.safetensors", "best.safetensors")):
+        raise CheckpointError(
+            f"--resume auto: {output_dir} holds a run without a whole checkpoint. Start anew with --overwrite."
+        )
+    return checkpoint  # none: the run was killed before its first checkpoint, so it starts anew
+
+
+def _check_same_options(args: Arguments, checkpoint: Path) -> None:
+    stored = json.loads((checkpoint / "state.json").read_text())["options"]
+    current = yaml.safe_load(yaml.safe_dump(args.to_dict()))
+    for name, value in current.items():
+        if name not in FREE_OPTIONS and stored.get(name) != value:
+            raise OptionError(
+                f"--resume {checkpoint}: --{name} is {value!r} here and was {stored.get(name)!r}. A run continues with "
+                f"its own options: leave the flag out and pass the {CONFIG_FILE} of the run, or start anew."
+            )
+
+
+def _check_writable(flag: str, folder: Path, *, free_bytes: int = 0) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"1")
+            file.flush()
+    except OSError as error:
+        raise OptionError(
+            f"--{flag} {folder} can't be written: {error.strerror}. Make room, get permission, or set another folder."
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < free_bytes:
+        raise OptionError(
+            f"--{flag} {folder}: {free >> 20} MB are free on its disk, a run needs {free_bytes >> 20} MB. Make room or "
+            "set another folder."
+        )
+
+
+def on_one_process_first(accelerator: Accelerator, work: Callable[[], T]) -> T:
+    """Do work that fills a cache on one process of each machine, then on the others, which find it there.
+
+    Raises:
+        OptionError: On every process, where the work raises it on one: the others do not wait for it in vain.
+    """
+    first, fault = accelerator.is_local_main_process, None
+    if first:
+        try:
+            result = work()
+        except OptionError as error:
+            fault = error
+    said = next((text for text in gather_object([str(fault) if fault else ""]) if text), None)
+    if said is not None:
+        raise OptionError(said) from fault
+    return result if first else work()
+
+
+def check_processes(accelerator: Accelerator) -> None:
+    """Refuse launches that would not train one model on all processes.
+
+    Raises:
+        OptionError: The processes do not know of each other, so each would train alone and overwrite the others; or
+            they are launched in a way that train.py does not know, such as DeepSpeed.
+    """
+    started = int(os.environ.get("WORLD_SIZE", 1))
+    if accelerator.num_processes != started:
+        raise OptionError(
+            f"{started} processes were started and {accelerator.num_processes} take part. On CPUs launch with "
+            "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N."
+        )
+    if accelerator.distributed_type not in KNOWN_LAUNCHES:
+        raise OptionError(
+            f"distributed_type {accelerator.distributed_type.value} is not known to train.py: take one of "
+            "examples/accelerate/, e.g. fsdp.yaml where weights are to be cut into shards."
+        )

@@ -1,0 +1,1 @@
+"""Several processes, their threads and their memory."""
