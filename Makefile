@@ -92,12 +92,12 @@ app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder of another
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
 	$(BIN)/python -m etp.app.main --model $(or $(MODEL),build/etp-ptb-xl) $(if $(INDEX),--index $(INDEX))
 
-results: $(READY) ## The whole protocol on MODEL with the archives in DATA: docs/results/*.json, page and picture
+results: $(READY) ## The whole protocol on MODEL with the archives in DATA: JSON in build/results, page, picture and rows in docs
 	@test -n "$(DATA)" || { echo "DATA is missing: make results DATA=folder/with/ptb-xl/and/cpsc2018 MODEL=checkpoint"; exit 2; }
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
 	$(BIN)/python -m etp.evaluation.all --model $(or $(MODEL),build/etp-ptb-xl) --ptb_xl $(DATA)/ptb-xl \
 		$(if $(wildcard $(DATA)/cpsc2018),--cpsc2018 $(DATA)/cpsc2018 --cpsc2018_config challenge) --bf16 \
-		--output docs/results --embedding_cache build/embeddings --page docs/results.md
+		--output build/results --embedding_cache build/embeddings --page docs/results.md
 
 bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive
 	for part in tower training pipeline; do $(BIN)/python benchmarks/bench_$$part.py || exit 1; done

@@ -1,4 +1,4 @@
-"""etp evaluate all --model DIR --ptb_xl DIR --cpsc2018 DIR --output docs/results --page docs/results.md
+"""etp evaluate all --model DIR --ptb_xl DIR --cpsc2018 DIR --output build/results --page docs/results.md
 
 Run the whole protocol on one checkpoint, file by file, and build the page and picture of its results. Every command is
 resumable, and so is this: what its file already has is not computed again.
@@ -32,7 +32,9 @@ class Arguments:
     cpsc2018_config: str | None = field(
         default=None, metadata={"help": "Form of CPSC2018, challenge or original; both if omitted."}
     )
-    page: Path | None = field(default=None, metadata={"help": "Markdown page of all tables, its picture beside it."})
+    page: Path | None = field(
+        default=None, metadata={"help": "Markdown page of all tables; beside it its picture and a folder of CSVs."}
+    )
     name: str | None = field(
         default=None, metadata={"help": "What tables call the model; the folder's name if omitted."}
     )
@@ -54,7 +56,7 @@ def main(args: Arguments):
     with refusing_bad_input():
         for name, archive in (("--ptb_xl", args.ptb_xl), ("--cpsc2018", args.cpsc2018)):
             if archive is not None and not archive.is_dir():
-                raise FileNotFoundError(f"{name} {archive} is no folder; it is to hold the unpacked archive.")
+                raise FileNotFoundError(f"{name} {archive} is not a folder; expected the unpacked archive.")
         check_writable(args.output / "zero-shot-ptb-xl.json")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     for number, command in enumerate(planned, start=1):
@@ -94,7 +96,14 @@ def commands(args: Arguments) -> list[Command]:
         planned.append(command("zero_shot", "zero-shot-cpsc2018", *cpsc2018))
     if args.page is not None:
         page = args.page
-        pictured = ["--output", str(page), "--picture", str(page.with_suffix(".png"))]
+        pictured = [
+            "--output",
+            str(page),
+            "--picture",
+            str(page.with_suffix(".png")),
+            "--rows",
+            str(page.with_suffix("")),
+        ]
         planned.append(["-m", "etp.evaluation.tables", *files, *pictured])
     return planned
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .markdown import EMPTY, cell, markdown, named, percent
+from .markdown import EMPTY, cell, markdown, named
 
 Result = dict[str, Any]
 NEGATION = {
@@ -42,20 +42,3 @@ def negation_table(results: Sequence[Result]) -> str:
         pairs = str(report["num_pairs"]) if report else EMPTY
         rows.append([*named(result), pairs, *(cell(report, name) for name in NEGATION)])
     return markdown(["model", "weights", "label and record pairs", *NEGATION.values()], rows)
-
-
-def negation_class_table(report: dict[str, Any]) -> str:
-    """The metrics of every label that is negated."""
-    names = [name.removeprefix("macro_") for name in NEGATION]
-    rows = [[label, *(cell(metrics, name) for name in names)] for label, metrics in report["per_class"].items()]
-    return markdown(["class", *NEGATION.values()], rows)
-
-
-def paraphrase_table(report: dict[str, Any]) -> str:
-    """AUROC of every paraphrase alone, beside that of its label by all of them."""
-    rows = []
-    for label, phrases in report["single_paraphrases"]["per_phrase"].items():
-        metrics = report["per_class"][label]
-        rows.append([label, str(metrics["num_positive"]), "all of them", cell(metrics, "auroc")])
-        rows += [["", "", phrase, percent(value)] for phrase, value in phrases.items()]
-    return markdown(["class", "positive", "paraphrase", "AUROC"], rows)

@@ -16,6 +16,7 @@ COLORS = (
     "#56B4E9",
 )  # Okabe and Ito's, safe for colour blindness
 
+PAGE_INCHES = 9.0  # wide; a page of documentation shows it without scaling letters below 9 points
 FEWEST_IN_BIN = 20  # a frequency among fewer predictions says nothing
 
 
@@ -36,14 +37,14 @@ def draw_results(results: Sequence[dict[str, Any]], path: Path) -> None:
     if not runs:
         raise ValueError("--picture shows zero-shot and linear-probe results, and none of the files holds such.")
     tasks = list(dict.fromkeys((run["dataset"], task) for run in runs for task in run["tasks"]))
-    figure = Figure(figsize=(3.5 + 1.6 * len(tasks) + 4.5, 5), layout="constrained")
+    figure = Figure(figsize=(PAGE_INCHES, 8.5), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=[1.6 * len(tasks) + 2, 4.5])
-    _draw_auroc(left, runs, tasks)
-    _draw_reliability(right, runs)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    upper, lower = figure.subplots(2, 1, height_ratios=[5, 3])
+    _draw_auroc(upper, runs, tasks)
+    _draw_reliability(lower, runs)
+    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     with whole_file(path) as unfinished:
-        figure.savefig(unfinished, format=path.suffix[1:].lower(), dpi=150)
+        figure.savefig(unfinished, format=path.suffix[1:].lower(), dpi=110)
 
 
 def _draw_auroc(axes, runs: Sequence[dict[str, Any]], tasks: Sequence[tuple[str, str]]) -> None:
@@ -70,7 +71,13 @@ def _draw_auroc(axes, runs: Sequence[dict[str, Any]], tasks: Sequence[tuple[str,
                 level = [100 * reference["macro_auroc"]] * 2
                 axes.plot(ends, level, "k--", linewidth=1, label=_label_once(axes, "supervised, literature"))
     axes.axhline(50, color="grey", linewidth=0.8, label="chance")
-    axes.set_xticks(range(len(tasks)), [f"{task}\n{dataset}" for dataset, task in tasks])
+    axes.set_xticks(
+        range(len(tasks)),
+        [f"{task}\n{dataset}" for dataset, task in tasks],
+        rotation=35,
+        ha="right",
+        rotation_mode="anchor",
+    )
     axes.set_ylabel("macro AUROC (%), 95% interval")
     axes.set_ylim(40, 100)
 

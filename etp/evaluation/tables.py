@@ -1,6 +1,6 @@
-"""python -m etp.evaluation.tables RESULTS.json … --output results.md --picture results.png
+"""python -m etp.evaluation.tables RESULTS.json … --output results.md --picture results.png --rows FOLDER
 
-Build all results tables, and a picture of them, from the JSON files of the evaluation commands.
+Build one page of results, a picture of them, and a CSV of every evaluation, from the JSON files of the evaluation commands.
 """
 
 import argparse
@@ -14,9 +14,10 @@ from etp.retrieval import RECALL_AT
 from .command import refusing_bad_input
 from .markdown import cell, markdown, named, percent
 from .metrics import SENSITIVITY
-from .open_vocabulary_tables import negation_class_table, negation_table, open_vocabulary_table, paraphrase_table
+from .open_vocabulary_tables import negation_table, open_vocabulary_table
 from .provenance import identity_sha256
 from .results import check_writable, load_results
+from .rows import write_rows
 from .task_metrics import ON_TEST
 
 Result = dict[str, Any]
@@ -53,23 +54,14 @@ def detail_table(result: Result) -> str:
     return markdown(["task", "records", "model", *COLUMNS.values()], rows)
 
 
-def class_table(report: dict[str, Any]) -> str:
-    """AUROC, average precision and F1 of every class of a task, in percent."""
-    names = ("auroc", "average_precision", SENSITIVITY, "f1")
-    rows = [
-        [label, str(metrics["num_positive"]), *(cell(metrics, name) for name in names)]
-        for label, metrics in report["per_class"].items()
-    ]
-    return markdown(["class", "positive", "AUROC", "average precision", "sensitivity at 90% specificity", "F1"], rows)
-
-
 def overview_table(results: Sequence[Result]) -> str:
     """Macro AUROC in percent of runs on the same records, one row a run, the baselines below."""
     tasks = _tasks(results)
     rows = [
-        [*named(result), *(cell(result["tasks"].get(task), "macro_auroc") for task in tasks)] for result in results
+        [*_with_windows(result), *(cell(result["tasks"].get(task), "macro_auroc") for task in tasks)]
+        for result in results
     ]
-    # The tasks of one kind on the same records fraction their baselines, but for the random encoder: that of the first run.
+    # The tasks of one kind on the same records share their baselines, but for the random encoder: that of the first run.
     reports = [next(result["tasks"][task] for result in results if task in result["tasks"]) for task in tasks]
     for name, title in BASELINES.items():
         rows.append(
@@ -150,15 +142,15 @@ def provenance_table(results: Sequence[Result]) -> str:
 
 
 def results_page(results: Sequence[Result]) -> str:
-    """All tables of all runs as one markdown page."""
-    parts = ["# Results", "All fractions in percent; brackets: 95% interval over resampled patients."]
+    """The macro metrics of all runs as one markdown page; classes are in the rows, see `write_rows`."""
+    parts = ["# Results", "In percent; brackets: 95% interval over resampled patients."]
     for (kind, dataset, split), group in _grouped(results, "kind", "dataset", "split").items():
         heading = f"{KINDS[kind]}, {dataset}, {split} split"
         if kind == "retrieval":
             parts += [f"## {heading}", retrieval_table(group)]
             continue
         if kind == "open_vocabulary":
-            parts += [f"## {heading}", *open_vocabulary_parts(group)]
+            parts += [f"## {heading}", open_vocabulary_table(group), negation_table(group)]
             continue
         whole = [result for result in group if result["conditions"]["leads"] is None] or group
         parts += [f"## {heading}: macro AUROC", overview_table(whole)]
@@ -166,23 +158,14 @@ def results_page(results: Sequence[Result]) -> str:
             parts += [f"### {heading}: by fraction of labels", label_fraction_table(group)]
         if len({leads_of(result) for result in group}) > 1:
             parts += [f"### {heading}: by leads", leads_table(group)]
-        for result in group:
-            parts += [f"### {heading}: {result['name']}, {leads_of(result)}", detail_table(result)]
-            for task, report in result["tasks"].items():
-                summary = f"<details><summary>{task} by class</summary>"
-                parts += [summary, class_table(report), "</details>"]
-    return "\n\n".join([*parts, "## How each figure was made", provenance_table(results)]) + "\n"
+    return "\n\n".join([*parts, "## How each result was made", provenance_table(results)]) + "\n"
 
 
-def open_vocabulary_parts(results: Sequence[Result]) -> list[str]:
-    """Tables of all runs on paraphrases, with every paraphrase and every negated label folded away."""
-    parts = [open_vocabulary_table(results), negation_table(results)]
-    for result in results:
-        for task, report in result["tasks"].items():
-            summary = f"<details><summary>{task.replace('_', ' ', 1)} by class, {result['name']}</summary>"
-            table = negation_class_table(report) if task == "negation" else paraphrase_table(report)
-            parts += [summary, table, "</details>"]
-    return parts
+def _with_windows(result: Result) -> tuple[str, str]:
+    """Name and weights of a run, with how windows are pooled where it scores whole recordings."""
+    name, weights = named(result)
+    windows = result["conditions"]["windows"]
+    return name if windows == "one" else f"{name}, {windows} over windows", weights
 
 
 def leads_of(result: Result) -> str:
@@ -212,10 +195,12 @@ def main(argv: Sequence[str] | None = None):
     parser.add_argument("results", nargs="+", type=Path, help="JSON files of evaluate_*.py")
     parser.add_argument("--output", type=Path, help="markdown file; printed if omitted")
     parser.add_argument("--picture", type=Path, help="picture file, .png, .svg or .pdf")
+    parser.add_argument("--rows", type=Path, metavar="DIR", help="folder that receives a CSV of each file")
     args = parser.parse_args(argv)
     with refusing_bad_input():
         results = [load_results(path) for path in args.results]
-        for path in filter(None, (args.output, args.picture)):
+        rows = [args.rows / f"{path.stem}.csv" for path in args.results] if args.rows else []
+        for path in filter(None, (args.output, args.picture, *rows)):
             check_writable(path)
     page = results_page(results)
     if args.output is None:
@@ -228,6 +213,8 @@ def main(argv: Sequence[str] | None = None):
             from .pictures import draw_results
 
             draw_results(results, args.picture)
+        for result, path in zip(results, rows, strict=False):
+            write_rows(result, path)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The three commands and the tables, from a checkpoint and an archive on disk to files of results."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path,
     assert known["macro_auroc"] != unseen["macro_auroc"]
     assert list(known["per_class"]) == list(unseen["per_class"]) == list(unseen["single_paraphrases"]["per_phrase"])
     assert 0 < negation["num_pairs"] < 60
-    tables.main([str(output)])
+    tables.main([str(output), "--rows", str(tmp_path / "rows")])
     page = capsys.readouterr().out
     for figure in (
         unseen["macro_auroc"],
@@ -134,7 +135,7 @@ def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path,
         negation["negated_below_stated"],
     ):
         assert f"{100 * figure:.1f} [" in page
-    assert "every second beat comes early" in page
+    assert "every second beat comes early" in (tmp_path / "rows" / "open.csv").read_text()
 
     content = json.loads(output.read_text())
     content["tasks"].pop("unseen_rhythm")
@@ -169,7 +170,8 @@ def test_the_probe_is_fitted_on_training_and_chosen_on_validation_records(run, t
 def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
     page, picture = tmp_path / "page.md", tmp_path / "picture.png"
     paths = [str(files / f"{name}.json") for name in ("zero", "lead", "linear", "retrieval")]
-    tables.main([*paths, "--output", str(page), "--picture", str(picture)])
+    rows = tmp_path / "rows"
+    tables.main([*paths, "--output", str(page), "--picture", str(picture), "--rows", str(rows)])
     text, zero_shot, one_lead = page.read_text(), read(files / "zero.json"), read(files / "lead.json")
     auroc = [100 * result["tasks"]["superclass"]["macro_auroc"] for result in (zero_shot, one_lead)]
     assert f"| {auroc[0]:.1f} [" in text
@@ -185,6 +187,15 @@ def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
     assert zero_shot["checkpoint_sha256"][:12] in text
     assert zero_shot["command"] in text
     assert picture.read_bytes().startswith(b"\x89PNG")
+    with (rows / "zero.csv").open() as file:
+        found = {(row["task"], row["row"], row["metric"]): row for row in csv.DictReader(file)}
+    for task, metrics in zero_shot["tasks"].items():
+        row, interval = found[task, "all", "auroc"], metrics["intervals_95"]["macro_auroc"]
+        written = [float(row[name]) for name in ("value", "low", "high")]
+        assert written == pytest.approx([metrics["macro_auroc"], *interval], abs=5e-5)
+        for label, own in metrics["per_class"].items():
+            if own["auroc"] is not None:
+                assert float(found[task, label, "auroc"]["value"]) == pytest.approx(own["auroc"], abs=5e-5)
     tables.main(paths[:1])
     assert "# Results" in capsys.readouterr().out
 

@@ -43,6 +43,8 @@ def test_every_command_runs_goes_on_and_ends_in_one_page(evaluate, tmp_path):
     for heading in ("by leads", "by fraction of labels", "Retrieval", "Open vocabulary, ptb_xl, validation split"):
         assert heading in text
     assert page.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert {path.stem for path in page.with_suffix("").glob("*.csv")} == set(FILES)
+    assert len(text.splitlines()) <= 120
 
     dates = {path.stem: json.loads(path.read_text())["date"] for path in output.glob("*.json")}
     (output / "linear-ptb-xl.json").unlink()
@@ -66,5 +68,5 @@ def test_the_commands_can_be_read_without_running_any(evaluate, archive_dir, tmp
 def test_an_archive_that_is_not_there_is_said_before_anything_runs(evaluate, tmp_path):
     done = evaluate(tmp_path / "results", "--cpsc2018", "/nowhere")
     assert done.returncode == 2
-    assert "--cpsc2018 /nowhere is no folder" in done.stderr
+    assert "--cpsc2018 /nowhere is not a folder" in done.stderr
     assert done.stdout == ""
