@@ -1,4 +1,4 @@
-"""What the archive builders share: a cache that notices changed code and data, complete folders, skipped records."""
+"""Base of the archive builders: cache keys from code and data, complete folders, skipped records."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
             data_dir = Path(data_dir).expanduser().absolute()
             if not data_dir.is_dir():
                 raise ArchiveError(
-                    f"data_dir={str(data_dir)!r} is no folder. Give the folder of the unpacked archive."
+                    f"data_dir={str(data_dir)!r} is not a folder. Give the folder of the unpacked archive."
                 )
         kwargs.setdefault("hash", self._fingerprint(data_dir))
         cache = None if cache_dir is None else str(cache_dir)
@@ -153,7 +153,7 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
         """As `datasets.DatasetBuilder.as_dataset`, from files that are still what the build wrote.
 
         Raises:
-            ArchiveError: If a prepared file is missing or damaged; names it and the cure.
+            ArchiveError: If a prepared file is missing or damaged; names it and how to fix it.
         """
         folder = Path(self._output_dir)
         hashes = folder / HASHES_FILE

@@ -1,4 +1,4 @@
-"""Errors of the archive builders; each names the record or file, what was expected and the cure."""
+"""Errors of the archive builders."""
 
 from datasets.exceptions import DatasetGenerationError
 

@@ -1,4 +1,4 @@
-"""Fetch the files of an archive over HTTP: resumed where it stopped, checked by SHA256, never half there."""
+"""Download the files of an archive over HTTP: resumable, verified by SHA256."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What `ptbxl_database.csv` says about each record of PTB-XL, as Arrow columns of the builder's rows."""
+"""Read `ptbxl_database.csv` as Arrow columns."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""Reads `records.csv`, the table of an archive of one's own: which files there are, and what is known of each."""
+"""Read `records.csv`, the table of a custom archive."""
 
 import csv
 import hashlib
@@ -47,7 +47,7 @@ def read_records_table(path: Path) -> RecordsTable:
 
     Raises:
         ArchiveError: If it is missing, has an unknown column, a cell can't be read, a record is there twice, or a
-            patient is in two splits; names the line and the cure.
+            patient is in two splits; names the line and how to fix it.
     """
     table = _read_cells(path)
     columns = set(table[0])

@@ -1,4 +1,4 @@
-"""Lists of leads in reports: "v2-6", "ii, iii, avf", "v5/v6 samt avl" to leads and to one way of writing them."""
+"""Parse lead lists in reports, such as "v2-6" or "ii, iii, avf"."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Unpack the records of a zip file, checked and never half there."""
+"""Unpack the records of a zip file atomically, with checks."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
 """python -m datasets_scripts.wfdb_folder DIR
 
-Check an archive of one's own: a folder of ECG files with a table `records.csv`, which the builder here makes rows of.
+Check a custom archive, a folder of ECG files with a table `records.csv`; the builder here reads it.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def read_signal(root: Path, row: dict) -> tuple[np.ndarray, int]:
         int16 µV of shape `(12, samples)`, leads as in `STANDARD_LEADS`, and the sampling rate in Hz.
 
     Raises:
-        RecordError: If the record can't be used; the message names the file and the cure.
+        RecordError: If the record can't be used; the message names the file and how to fix it.
     """
     path = root / row["file"]
     try:

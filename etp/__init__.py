@@ -1,1 +1,1 @@
-"""What people use around the model: training, evaluation, pictures, search, export and the command line."""
+"""Training, evaluation, explanation, search, export, the app and the command line."""

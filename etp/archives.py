@@ -26,7 +26,7 @@ def open_archive(
     """Prepare an archive, or find it prepared in the cache, and open its splits.
 
     Args:
-        name: `"ptb_xl"`, `"cpsc2018"`, or `"folder"` for an archive of one's own, see docs/your-own-data.md.
+        name: `"ptb_xl"`, `"cpsc2018"`, or `"folder"` for a custom archive, see docs/your-own-data.md.
         data_dir: The unpacked archive; None fetches it from its publisher.
         config: Of the builder, e.g. `"500hz"`; default that of the builder.
         cache_dir: Where prepared data sets are kept, default that of `datasets`.

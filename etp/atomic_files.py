@@ -1,4 +1,4 @@
-"""Files and folders that have their name once they are whole and on the disk, or not at all."""
+"""Atomic writes of files and folders."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _TORCH = re.compile(r"PytorchStreamWriter failed|inline_container")
 
 
 class NotWrittenError(OSError):
-    """Something can't be written: the disk is full, the folder read-only …; the message names it and the cure."""
+    """Something can't be written: the disk is full, the folder read-only …; the message names it and how to fix it."""
 
 
 @contextmanager

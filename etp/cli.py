@@ -14,7 +14,7 @@ COMMANDS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (classify, embed, index, search, plot, info, card, push, export)
 }
-ALL_RIGHT, FAILED, USAGE, INTERRUPTED, NOBODY_READS = 0, 1, 2, 130, 141
+ALL_RIGHT, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 # Packages that are not needed by every command -> the extra of ours that brings them.
 EXTRAS = {
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(args.command, error, USAGE)
     except BrokenPipeError:  # as of `etp … | head`; nothing may be flushed at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
+        return BROKEN_PIPE
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

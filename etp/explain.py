@@ -1,4 +1,4 @@
-"""What an ECG model looked at: integrated gradients of a label's score, per lead and sample, drawn over the trace."""
+"""Integrated gradients of a label's score, per lead and sample."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Opens the checkpoint that is evaluated, complete or not at all, and names it by hash."""
+"""Open a checkpoint, complete or not at all, and identify it by hash."""
 
 import hashlib
 from collections.abc import Iterator
@@ -121,7 +121,7 @@ def _folder(model: str | Path) -> Path:
         return Path(snapshot_download(str(model)))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise CheckpointError(
-            f"There is no checkpoint {str(model)!r}: neither a folder here nor a model that the Hub gives. Train one "
+            f"there is no checkpoint {str(model)!r}: neither a folder here nor a model that the Hub gives. Train one "
             "with train.py, or join the shipped weights with `make weights`."
         ) from error
 

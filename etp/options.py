@@ -14,7 +14,7 @@ import yaml
 
 
 class OptionError(ValueError):
-    """An option that is unknown, malformed or contradicts another; the message names it and the cure."""
+    """An option that is unknown, malformed or contradicts another; the message names it and how to fix it."""
 
 
 def parse_options(groups: Sequence[type], argv: Sequence[str], *, description: str | None = None) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""How well ECGs find their own texts and texts their own ECGs, each distinct text counted once."""
+"""Retrieval between ECGs and their texts; each distinct text counts once."""
 
 from collections.abc import Sequence
 

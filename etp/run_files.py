@@ -1,4 +1,4 @@
-"""What a training leaves beside its model that others read: the lines of its log, and the time it took."""
+"""Files of a training run that others read: its log and its duration."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Saves a model as a folder that is whole: weights, processor, and the code that runs them without this package."""
+"""Save a model as a complete folder: weights, processor and the code that runs them."""
 
 import os
 from pathlib import Path

@@ -126,7 +126,7 @@ class SearchIndex:
         folder = Path(folder)
         for name in (ENTRIES_FILE, EMBEDS_FILE):
             if not (folder / name).is_file():
-                raise SearchIndexError(f"{folder} is no search index: it lacks {name}. Make one with `etp index`.")
+                raise SearchIndexError(f"{folder} is not a search index: it lacks {name}. Make one with `etp index`.")
         try:
             entries = json.loads((folder / ENTRIES_FILE).read_text(encoding="utf-8"))
             embeds = load_file(folder / EMBEDS_FILE)
@@ -135,7 +135,7 @@ class SearchIndex:
         names = {"format_version", "checkpoint_sha256", "ecgs", "texts", "text_of_ecg"}
         known = isinstance(entries, dict) and entries.keys() == names and embeds.keys() == {"ecgs", "texts"}
         if not known or entries.pop("format_version") != FORMAT_VERSION:
-            raise SearchIndexError(f"{folder} is no search index of format {FORMAT_VERSION}. Make it again.")
+            raise SearchIndexError(f"{folder} is not a search index of format {FORMAT_VERSION}. Make it again.")
         made_with = entries["checkpoint_sha256"]
         if checkpoint_sha256 not in (None, made_with):
             raise SearchIndexError(

@@ -29,7 +29,7 @@ TRAINING = ("training_config.yaml", "metrics.jsonl", "versions.json", "ecg_model
 
 
 class WeightsError(ValueError):
-    """A checkpoint that can't be taken apart or joined; the message names the file and the cure."""
+    """A checkpoint that can't be taken apart or joined; the message names the file and how to fix it."""
 
 
 def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -> Path:

@@ -56,7 +56,7 @@ def find_calibrations(checkpoint: Checkpoint, files: Iterable[Path] | None = Non
         files: Results; `None`: those in the folder `results` of the checkpoint.
 
     Raises:
-        AppError: If a file is no results file, or of another model.
+        AppError: If a file is not a results file, or of another model.
     """
     files = results_beside(checkpoint.folder) if files is None else files
     found = []

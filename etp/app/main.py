@@ -60,7 +60,7 @@ def open_scorer(args: argparse.Namespace) -> EcgScorer:
     """The model with what belongs to it.
 
     Raises:
-        UsageError, AppError, SearchIndexError: If one of them cannot be opened; names the option and the cure.
+        UsageError, AppError, SearchIndexError: If one of them cannot be opened; names the option and how to fix it.
     """
     checkpoint = open_checkpoint(args.model, device=args.device)
     index = None

@@ -1,5 +1,5 @@
-"""What a command line was asked that it cannot be asked."""
+"""Wrong usage of a command line."""
 
 
 class UsageError(ValueError):
-    """An argument that cannot be right; the message names it and the cure. Exit status 2."""
+    """An argument that cannot be right; the message names it and how to fix it. Exit status 2."""

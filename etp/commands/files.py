@@ -39,7 +39,7 @@ def read_recording(path: str, args: argparse.Namespace) -> "EcgRecording":
     """Read one file or URL as the command line says.
 
     Raises:
-        ValueError: If it cannot be used; names the file and the cure.
+        ValueError: If it cannot be used; names the file and how to fix it.
     """
     from modeling_etp.ecg_files_etp import EcgRecording
     from modeling_etp.ecg_inputs_etp import open_ecg

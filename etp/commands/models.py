@@ -1,4 +1,4 @@
-"""Opens the model a command was given."""
+"""Open the model named on a command line."""
 
 import argparse
 from typing import TYPE_CHECKING

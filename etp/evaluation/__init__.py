@@ -1,1 +1,1 @@
-"""What the evaluation scripts are made of."""
+"""Evaluation protocols and the metrics, thresholds and tables they call."""

@@ -1,4 +1,4 @@
-"""What every figure is to be read against: no knowledge, untrained weights, and supervised networks of the literature."""
+"""Reference points of every metric: chance, untrained weights, published supervised networks."""
 
 import copy
 from typing import Any

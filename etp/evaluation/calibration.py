@@ -1,4 +1,4 @@
-"""Scores made into probabilities, one label at a time, and how far to trust them."""
+"""Platt scaling per label, and calibration errors."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""One pass of a model over the ECGs of a data set, under the recording conditions asked for."""
+"""ECG embeddings of a data set under given recording conditions (leads, length, windows)."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a result was made with: code, versions, machine, command."""
+"""Provenance of a result: code, versions, machine, command."""
 
 import hashlib
 import json

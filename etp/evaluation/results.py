@@ -1,4 +1,4 @@
-"""The JSON file of a run: written after every task, so that an interrupted run goes on where it stopped."""
+"""The JSON file of an evaluation, written after every task and resumed after an interruption."""
 
 import json
 import math
@@ -123,7 +123,5 @@ def load_results(path: str | Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} can't be read as a results file: {error}") from error
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION or "tasks" not in content:
-        raise ValueError(
-            f"{path} is no results file of format {FORMAT_VERSION}; the evaluate_*.py scripts write them."
-        )
+        raise ValueError(f"{path} is not a results file of format {FORMAT_VERSION}; `etp evaluate` writes them.")
     return content

@@ -1,4 +1,4 @@
-"""The records an evaluation reads: those it evaluates, and those of the validation split that set thresholds."""
+"""Evaluated records and the validation records that set thresholds."""
 
 import hashlib
 from dataclasses import dataclass
@@ -75,11 +75,11 @@ def open_splits(name: str, data_dir: Path, *, config: str | None = None, cache_d
     """Open an archive that is there.
 
     Raises:
-        FileNotFoundError: If `data_dir` is no folder.
+        FileNotFoundError: If `data_dir` is not a folder.
         ArchiveError: If it does not hold the archive.
     """
     if not Path(data_dir).is_dir():
-        raise FileNotFoundError(f"--data_dir {data_dir} is no folder; it is to hold the unpacked archive {name}.")
+        raise FileNotFoundError(f"--data_dir {data_dir} is not a folder; expected the unpacked archive {name}.")
     return open_archive(name, data_dir, config=config, cache_dir=cache_dir)
 
 

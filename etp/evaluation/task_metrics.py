@@ -1,4 +1,4 @@
-"""Everything that is said about the scores of one task, ready for JSON."""
+"""Metrics of one task as a JSON-ready dict."""
 
 from dataclasses import dataclass
 from typing import Any

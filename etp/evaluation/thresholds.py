@@ -1,4 +1,4 @@
-"""Thresholds and calibrated probabilities, fitted on validation records and never on the records they evaluate."""
+"""Decision thresholds and calibrated probabilities, fitted on validation records only."""
 
 from dataclasses import dataclass
 

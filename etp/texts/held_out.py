@@ -1,4 +1,4 @@
-"""Training texts without a finding, so that a model is evaluated on what it never read of."""
+"""Remove held-out findings from the training texts."""
 
 import logging
 import re
@@ -11,17 +11,17 @@ logger = logging.getLogger(__name__)
 
 
 def check_patterns(patterns: Sequence[str]) -> None:
-    """Refuse what is no regular expression, or would match every text.
+    """Refuse what is not a regular expression, or would match every text.
 
     Raises:
         OptionError: Names the pattern.
     """
     for pattern in patterns:
         try:
-            matches_nothing_at_all = re.search(pattern, "") is not None
+            matches_empty_text = re.search(pattern, "") is not None
         except re.error as error:
-            raise OptionError(f"--held_out_findings: {pattern!r} is no regular expression: {error}.") from error
-        if matches_nothing_at_all:
+            raise OptionError(f"--held_out_findings: {pattern!r} is not a regular expression: {error}.") from error
+        if matches_empty_text:
             raise OptionError(
                 f"--held_out_findings: {pattern!r} matches the empty text, so nothing would be left to train on."
             )

@@ -1,4 +1,4 @@
-"""Negations of statements: "no atrial fibrillation" is true of a record whose report does not state it."""
+"""Negations of statements: "no atrial fibrillation" holds for a record whose report does not state it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The statement vocabulary: every statement of a split as a column of its own, and which records it is true of."""
+"""The statement vocabulary: every statement of a split, its paraphrases, and the records it holds for."""
 
 from collections import Counter
 from collections.abc import Sequence

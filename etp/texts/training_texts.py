@@ -1,4 +1,4 @@
-"""Every text that a training on reports can show a model, whatever its options."""
+"""Every text that training on given reports can show a model."""
 
 from collections.abc import Iterable, Sequence
 

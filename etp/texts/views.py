@@ -1,4 +1,4 @@
-"""The texts of a record: its whole report, one of its statements, or some of them; and which text is true of which record."""
+"""Text views of a record: the whole report, one statement, or some statements."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

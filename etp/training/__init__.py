@@ -1,1 +1,1 @@
-"""What `train.py` is made of."""
+"""Contrastive pre-training: the loop and what it needs."""

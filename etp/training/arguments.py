@@ -1,4 +1,4 @@
-"""The options of `train.py`, in groups, with the contradictions that can be said before anything is computed."""
+"""Options of pre-training, in groups, and the contradictions between them."""
 
 # ruff: noqa: RUF009  (`option` makes a `field`, which ruff can't see)
 

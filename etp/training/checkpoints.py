@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written aside, named last, checked by hash before they are used."""
+"""Training checkpoints: written atomically, verified by hash before use."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be written or continued from; the message names it and the cure."""
+    """A checkpoint that can't be written or continued from; the message names it and how to fix it."""
 
 
 @dataclass(frozen=True)

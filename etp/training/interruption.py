@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish that the loop grants after its step."""
+"""Finish the current step on SIGINT or SIGTERM."""
 
 import signal
 from types import FrameType

@@ -1,4 +1,4 @@
-"""What a run tells: metrics.jsonl, trackers, the picture of its curves, and its exact options and versions."""
+"""Logs of a run: metrics.jsonl, trackers, learning curves, options and versions."""
 
 import importlib.metadata
 import json

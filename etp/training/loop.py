@@ -1,4 +1,4 @@
-"""The training loop: epochs and steps from any position on, with logs, validation and checkpoints on the way."""
+"""The training loop: epochs and steps, with logs, validation and checkpoints."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""What a step minimises: a weighted sum of contrastive losses between a batch of ECGs and columns of texts."""
+"""Training objectives: weighted contrastive losses between ECGs and texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

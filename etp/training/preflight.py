@@ -1,4 +1,4 @@
-"""What can be refused before anything is computed: folders, disk, packages, and runs that are in the way."""
+"""Checks before anything is computed: folders, disk space, packages, other runs."""
 
 import importlib.util
 import json

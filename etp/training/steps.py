@@ -1,4 +1,4 @@
-"""One optimizer step: a batch made from positions, its loss on one process or many, whole or in chunks."""
+"""One optimizer step: batch, loss and backward pass, on one process or several, whole or in chunks."""
 
 import math
 from collections.abc import Sequence

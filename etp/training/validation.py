@@ -1,4 +1,4 @@
-"""How well a model does on the validation split: loss and retrieval in both directions, each record counted once."""
+"""Validation loss and retrieval metrics, each record counted once."""
 
 import numpy as np
 import torch

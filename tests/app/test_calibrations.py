@@ -119,7 +119,7 @@ def test_results_of_other_weights_or_no_results_are_refused(checkpoint, results,
     with pytest.raises(AppError, match="it is of other weights than"):
         find_calibrations(checkpoint, [results(checkpoint_sha256="0" * 64)])
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(AppError, match=r"--results: .*list\.json is no results file of format 1"):
+    with pytest.raises(AppError, match=r"--results: .*list\.json is not a results file of format 1"):
         find_calibrations(checkpoint, [tmp_path / "list.json"])
 
 

@@ -187,7 +187,7 @@ def usage_errors(checkpoint_dir: Path, ecg: Path, tmp_path: Path) -> dict[str, t
     no_json.write_text("{")
     number.write_text("3")
     return {
-        "no model there": (["classify", ecg, "--model", "no/model", *labels], "There is no checkpoint 'no/model'"),
+        "no model there": (["classify", ecg, "--model", "no/model", *labels], "there is no checkpoint 'no/model'"),
         "label twice": (["classify", ecg, *model, "--labels", "a", "a"], "must be distinct"),
         "blank label": (["classify", ecg, *model, "--labels", " "], "not blank"),
         "unknown task": (["classify", ecg, *model, "--task", "colour"], "no label set 'colour'"),
@@ -207,7 +207,7 @@ def usage_errors(checkpoint_dir: Path, ecg: Path, tmp_path: Path) -> dict[str, t
         "nothing to index": (["index", "-o", tmp_path / "i", *model], "say what to index"),
         "both to index": (["index", ecg, "-o", tmp_path / "i", *model, "--archive", "ptb_xl"], "say what to index"),
         "archive nowhere": (["index", "-o", tmp_path / "i", *model, "--archive", "ptb_xl"], "needs --data_dir"),
-        "no index": (["search", tmp_path / "i", "--text", "a", *model], "is no search index"),
+        "no index": (["search", tmp_path / "i", "--text", "a", *model], "is not a search index"),
         "blank text": (["search", tmp_path / "i", "--text", " ", *model], "near to nothing"),
         "how many": (["search", tmp_path / "i", "--text", "a", *model, "-k", 0], "-k must be at least 1"),
         "repository": (["push", checkpoint_dir, "not a name"], "no name of a repository"),

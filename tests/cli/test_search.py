@@ -88,8 +88,11 @@ def test_an_index_of_another_model_is_refused(index, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: shutil.rmtree(folder), "is no search index: it lacks index.json"),
-        (lambda folder: (folder / "embeds.safetensors").unlink(), "is no search index: it lacks embeds.safetensors"),
+        (lambda folder: shutil.rmtree(folder), "is not a search index: it lacks index.json"),
+        (
+            lambda folder: (folder / "embeds.safetensors").unlink(),
+            "is not a search index: it lacks embeds.safetensors",
+        ),
         (lambda folder: (folder / "embeds.safetensors").write_bytes(b"\0" * 99), "can't be read as a search index"),
         (lambda folder: (folder / "index.json").write_text("{"), "can't be read as a search index"),
         (lambda folder: (folder / "index.json").write_text("{}"), "no search index of format 1"),

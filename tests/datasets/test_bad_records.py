@@ -164,7 +164,7 @@ def test_a_folder_without_the_tables_tells_which(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ArchiveError, match=r"data_dir='.*nowhere' is no folder"):
+    with pytest.raises(ArchiveError, match=r"data_dir='.*nowhere' is not a folder"):
         PtbXl(tmp_path / "cache", data_dir=tmp_path / "nowhere")
 
 

@@ -207,7 +207,7 @@ def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
         (zero_shot, ["--leads", "V9"], "--leads takes distinct leads"),
         (zero_shot, ["--split", "all", "--anomaly"], "--split all holds those"),
         (zero_shot, ["--model", "/nowhere/model"], "no checkpoint '/nowhere/model'"),
-        (zero_shot, ["--data_dir", "/nowhere/data"], "--data_dir /nowhere/data is no folder"),
+        (zero_shot, ["--data_dir", "/nowhere/data"], "--data_dir /nowhere/data is not a folder"),
         (zero_shot, ["--output", "/proc/nowhere/r.json"], "--output /proc/nowhere/r.json can't be written"),
         (zero_shot, ["--prompts", "/nowhere.json"], "--prompts /nowhere.json can't be read"),
         (zero_shot, ["--batch_size", "0"], "--batch_size 1 or more"),
@@ -236,4 +236,4 @@ def test_files_that_are_no_results_are_refused_by_the_tables(tmp_path, capsys):
     (tmp_path / "r.json").write_text("{}")
     with pytest.raises(SystemExit):
         tables.main([str(tmp_path / "r.json")])
-    assert "is no results file" in capsys.readouterr().err
+    assert "is not a results file" in capsys.readouterr().err

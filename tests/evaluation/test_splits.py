@@ -111,5 +111,5 @@ def test_the_fingerprint_of_signals_follows_content_and_order_only():
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"--data_dir .*nowhere is no folder"):
+    with pytest.raises(FileNotFoundError, match=r"--data_dir .*nowhere is not a folder"):
         open_splits("ptb_xl", tmp_path / "nowhere")

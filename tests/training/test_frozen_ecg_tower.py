@@ -88,7 +88,7 @@ def test_a_run_on_a_frozen_tower_resumes_where_it_was(continue_from, assert_same
     [
         (["--freeze_ecg_model", "true", "--noise_mv", "0.1"], "--freeze_ecg_model computes .* so --noise_mv can't"),
         (["--ecg_config", "hidden_sizes=[8]"], "--ecg_model brings its own settings: leave --ecg_config out"),
-        (["--ecg_model", "{tmp}/nothing"], "--ecg_model .*nothing is no ECG tower and no ETP checkpoint"),
+        (["--ecg_model", "{tmp}/nothing"], "--ecg_model .*nothing is neither an ECG tower nor an ETP checkpoint"),
     ],
 )
 def test_contradictions_are_named(continue_from, tmp_path, extra, message):

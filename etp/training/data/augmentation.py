@@ -1,4 +1,4 @@
-"""Random changes of a batch of ECGs that keep what its report says true."""
+"""Random augmentation of ECG batches that keeps the report true."""
 
 import math
 from dataclasses import dataclass

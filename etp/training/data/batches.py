@@ -1,4 +1,4 @@
-"""Which records are in which batch: a seeded order per epoch, cut into global batches and each process's share."""
+"""Batches of an epoch: a seeded order of the records, cut into global batches and per-process slices."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Records of a split as training wants them: signals, texts and ids."""
+"""Records of a split for training: signals, texts and ids."""
 
 import logging
 from dataclasses import dataclass, replace

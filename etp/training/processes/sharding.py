@@ -1,4 +1,4 @@
-"""Training with weights, gradients and optimizer cut into shards (FSDP2): what differs from a whole model on each process."""
+"""Training with FSDP2: what differs when weights, gradients and optimizer state are sharded."""
 
 import os
 import warnings

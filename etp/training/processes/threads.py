@@ -1,4 +1,4 @@
-"""How many threads a process of a run computes with on CPUs."""
+"""CPU threads per process."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The model and processor a run starts from, and the texts its text tower turns into features."""
+"""Build the model and processor of a run, and the frozen text encoder."""
 
 import importlib
 from collections.abc import Iterator, Sequence
@@ -83,7 +83,7 @@ def read_ecg_model(name: str) -> ETPEcgModel:
         return ETPEcgModel.from_pretrained(name)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise OptionError(f"--ecg_model {name} is no ECG tower and no ETP checkpoint: {reason}") from error
+        raise OptionError(f"--ecg_model {name} is neither an ECG tower nor an ETP checkpoint: {reason}") from error
 
 
 def make_processor(args: ModelArguments) -> ETPProcessor:

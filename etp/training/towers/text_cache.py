@@ -1,4 +1,4 @@
-"""The frozen text tower's feature of every distinct text, computed once and shared between runs by content."""
+"""Cache of the frozen text encoder's features, keyed by content and shared between runs."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A text tower trained from one of its layers on; the layers below run once per text and their outputs are kept."""
+"""A text encoder trained from one layer on; outputs of the layers below are cached."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
