@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 EMBEDS_FILE, ENTRIES_FILE = "embeds.safetensors", "index.json"
 ROWS_AT_A_TIME = 65_536  # bounds the matrix of scores
+UNIT_TOLERANCE = 0.01  # float32 normalisation is good to 1e-6; what is further off was not made by a model of ours
 
 
 class SearchIndexError(ValueError):
@@ -46,7 +47,7 @@ class SearchIndex:
     """ECGs, texts, or both, as unit vectors; searched by one matrix product, which serves up to a million of each.
 
     Attributes:
-        checkpoint_sha256: Of the model, see `etp.evaluation.checkpoints.Checkpoint.sha256`.
+        checkpoint_sha256: Of the model, see `etp.loading.Checkpoint.sha256`.
         ecgs: Names of the ECGs.
         ecg_embeds: float32 `(ecgs, dim)`.
         texts: Distinct texts.
@@ -63,12 +64,13 @@ class SearchIndex:
 
     def __post_init__(self):
         for what, names, embeds in (("ECGs", self.ecgs, self.ecg_embeds), ("texts", self.texts, self.text_embeds)):
-            if embeds.ndim != 2 or len(embeds) != len(names):
-                raise SearchIndexError(f"{len(names)} {what} need as many embeddings, got shape {embeds.shape}.")
-        if len(self.text_of_ecg) not in (0, len(self.ecgs)):
-            raise SearchIndexError(f"{len(self.ecgs)} ECGs need as many texts or none, got {len(self.text_of_ecg)}.")
+            _check_names(what, names)
+            _check_embeds(what, names, embeds)
+        _check_rows(self.text_of_ecg, len(self.ecgs), len(self.texts))
         if not (len(self.ecgs) or len(self.texts)):
             raise SearchIndexError("there is nothing to search: an index needs ECGs or texts.")
+        if not isinstance(self.checkpoint_sha256, str):
+            raise SearchIndexError(f"the model is named by its sha256, got {self.checkpoint_sha256!r}.")
 
     def nearest_texts(self, queries: np.ndarray, *, k: int = 10) -> list[list[Hit]]:
         """The texts nearest to each of some unit vectors `(queries, dim)`, nearest first.
@@ -130,26 +132,31 @@ class SearchIndex:
         try:
             entries = json.loads((folder / ENTRIES_FILE).read_text(encoding="utf-8"))
             embeds = load_file(folder / EMBEDS_FILE)
-        except (SafetensorError, ValueError, OSError) as error:
+        except (SafetensorError, ValueError, OSError, RecursionError, KeyError, TypeError) as error:
             raise SearchIndexError(f"{folder} can't be read as a search index ({error}). Make it again.") from error
         names = {"format_version", "checkpoint_sha256", "ecgs", "texts", "text_of_ecg"}
         known = isinstance(entries, dict) and entries.keys() == names and embeds.keys() == {"ecgs", "texts"}
         if not known or entries.pop("format_version") != FORMAT_VERSION:
             raise SearchIndexError(f"{folder} is not a search index of format {FORMAT_VERSION}. Make it again.")
         made_with = entries["checkpoint_sha256"]
+        if not isinstance(made_with, str):
+            raise SearchIndexError(f"{folder} is damaged: it names its model {made_with!r}. Make it again.")
         if checkpoint_sha256 not in (None, made_with):
             raise SearchIndexError(
                 f"{folder} was made with the model {made_with[:12]}, it is to be searched with {checkpoint_sha256[:12]}: "
                 "their embeddings have nothing in common. Take the model it was made with, or make it again."
             )
-        return cls(**entries, ecg_embeds=embeds["ecgs"], text_embeds=embeds["texts"])
+        try:
+            return cls(**entries, ecg_embeds=embeds["ecgs"], text_embeds=embeds["texts"])
+        except SearchIndexError as error:
+            raise SearchIndexError(f"{folder} is damaged: {error} Make it again with `etp index`.") from error
 
 
 def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: int = 64) -> SearchIndex:
     """Index the ECGs of a data set and the statements of their reports, each distinct text once.
 
     Args:
-        checkpoint: From `etp.evaluation.checkpoints.load_checkpoint`.
+        checkpoint: From `etp.loading.load_checkpoint`.
         dataset: Rows of an archive, see `etp.archives.open_archive`; read as one window each.
         batch_size: ECGs that are run at a time.
     """
@@ -171,6 +178,33 @@ def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: i
     if rows:
         texts["text_embeds"] = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, list(rows)).cpu().numpy()
     return SearchIndex(checkpoint.sha256, list(dataset["record_id"][:]), embedded.embeds.numpy(), **texts)
+
+
+def _check_names(what: str, names: Any) -> None:
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise SearchIndexError(f"the names of its {what} must be a list of strings.")
+
+
+def _check_embeds(what: str, names: Sequence[str], embeds: np.ndarray) -> None:
+    if embeds.ndim != 2 or len(embeds) != len(names):
+        raise SearchIndexError(f"{len(names)} {what} need as many embeddings, got shape {embeds.shape}.")
+    if embeds.dtype != np.float32:
+        raise SearchIndexError(f"embeddings of {what} are float32, got {embeds.dtype}.")
+    lengths = np.linalg.norm(embeds, axis=1)
+    if len(embeds) and not np.all(np.abs(lengths - 1) < UNIT_TOLERANCE):  # also where a value is NaN
+        row = int(np.argmax(~(np.abs(lengths - 1) < UNIT_TOLERANCE)))
+        raise SearchIndexError(
+            f"embeddings are unit vectors; that of {names[row]!r} has the length {lengths[row]:.3g}."
+        )
+
+
+def _check_rows(rows: Sequence[int], num_ecgs: int, num_texts: int) -> None:
+    """Row of each ECG's text: as many as ECGs or none, each of a text or -1."""
+    if not isinstance(rows, (list, tuple)) or len(rows) not in (0, num_ecgs):
+        raise SearchIndexError(f"{num_ecgs} ECGs need as many rows of texts, or none.")
+    wrong = [row for row in rows if isinstance(row, bool) or not isinstance(row, int) or not -1 <= row < num_texts]
+    if wrong:
+        raise SearchIndexError(f"an ECG names the text in row {wrong[0]!r}; there are {num_texts} texts.")
 
 
 def _nearest(embeds: np.ndarray, queries: np.ndarray, k: int, *, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from etp import search
@@ -95,8 +96,8 @@ def test_an_index_of_another_model_is_refused(index, tmp_path):
         ),
         (lambda folder: (folder / "embeds.safetensors").write_bytes(b"\0" * 99), "can't be read as a search index"),
         (lambda folder: (folder / "index.json").write_text("{"), "can't be read as a search index"),
-        (lambda folder: (folder / "index.json").write_text("{}"), "no search index of format 1"),
-        (lambda folder: (folder / "index.json").write_text("[]"), "no search index of format 1"),
+        (lambda folder: (folder / "index.json").write_text("{}"), "not a search index of format 1"),
+        (lambda folder: (folder / "index.json").write_text("[]"), "not a search index of format 1"),
     ],
 )
 def test_a_damaged_index_is_refused(index, tmp_path, damage, message):
@@ -106,12 +107,43 @@ def test_a_damaged_index_is_refused(index, tmp_path, damage, message):
         SearchIndex.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ecg_embeds": np.full((50, 8), np.nan, np.float32)}, "embeddings are unit vectors; that of 'ecg 0'"),
+        ({"ecg_embeds": unit_vectors(50) * 3}, "has the length 3"),
+        ({"ecg_embeds": unit_vectors(50).astype(np.float64)}, "embeddings of ECGs are float32, got float64"),
+        ({"text_embeds": (unit_vectors(3) * 100).astype(np.int8)}, "embeddings of texts are float32, got int8"),
+        ({"text_of_ecg": [3] * 50}, "names the text in row 3; there are 3 texts"),
+        ({"text_of_ecg": [-2] * 50}, "names the text in row -2"),
+        ({"text_of_ecg": ["0"] * 50}, "names the text in row '0'"),
+        ({"text_of_ecg": [0.0] * 50}, "names the text in row 0.0"),
+        ({"texts": ["a", 1, None]}, "names of its texts must be a list of strings"),
+        ({"ecgs": "x" * 50}, "names of its ECGs must be a list of strings"),
+        ({"checkpoint_sha256": None}, "names its model None"),
+    ],
+)
+def test_an_index_whose_content_cannot_be_right_is_refused_on_loading(index, tmp_path, change, message):
+    folder = index.save(tmp_path / "index")
+    embeds = {"ecgs": index.ecg_embeds, "texts": index.text_embeds}
+    entries = json.loads((folder / "index.json").read_text())
+    for name, value in change.items():
+        if name.endswith("_embeds"):
+            embeds[name.removesuffix("_embeds") + "s"] = value
+        else:
+            entries[name] = value
+    save_arrays(embeds, folder / "embeds.safetensors")
+    (folder / "index.json").write_text(json.dumps(entries))
+    with pytest.raises(SearchIndexError, match=f"is damaged.*{message}"):
+        SearchIndex.load(folder)
+
+
 def test_what_is_no_index_or_no_query_is_refused(index):
     with pytest.raises(SearchIndexError, match="2 ECGs need as many embeddings"):
         SearchIndex("a" * 64, ecgs=["1", "2"], ecg_embeds=unit_vectors(3))
     with pytest.raises(SearchIndexError, match="nothing to search"):
         SearchIndex("a" * 64)
-    with pytest.raises(SearchIndexError, match="2 ECGs need as many texts or none"):
+    with pytest.raises(SearchIndexError, match="2 ECGs need as many rows of texts, or none"):
         SearchIndex("a" * 64, ecgs=["1", "2"], ecg_embeds=unit_vectors(2), text_of_ecg=[0])
     with pytest.raises(SearchIndexError, match="queries have 4 numbers, the index 8"):
         index.nearest_ecgs(unit_vectors(1, dim=4))
