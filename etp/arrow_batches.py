@@ -1,6 +1,9 @@
 """Signals of a prepared data set as NumPy arrays, without a copy per record and without Python objects per sample."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +40,20 @@ def read_signals(dataset: Dataset, indices: Sequence[int] | np.ndarray | slice) 
     if pa.types.is_fixed_size_list(dataset.data.schema.field(SIGNAL_COLUMN).type.value_type):
         return _read_equal(stored, batch_of, rows - offsets[batch_of])
     return _read_ragged(stored, batch_of, rows - offsets[batch_of])
+
+
+def content_key(dataset: Dataset) -> str:
+    """What tells the rows of a data set from any others: its files (names, sizes, times) and the rows taken of them.
+
+    Returns:
+        sha256; of a data set in memory, which has no files, of the fingerprint that `datasets` gives it.
+    """
+    files = [Path(file["filename"]) for file in dataset.cache_files]
+    found = [[path.parent.name, path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    digest = hashlib.sha256(json.dumps([len(dataset), found or dataset._fingerprint]).encode())
+    if dataset._indices is not None:
+        digest.update(np.ascontiguousarray(dataset._indices.column(0).to_numpy()))
+    return digest.hexdigest()
 
 
 def to_millivolts(signals: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Logs of a run: metrics.jsonl, trackers, learning curves, options and versions."""
 
+import csv
 import importlib.metadata
 import json
 import platform
@@ -7,6 +8,7 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from .arguments import Arguments
 CONFIG_FILE = "training_config.yaml"
 TRACKER_PROJECT = "etp"  # TensorBoard's folder below that of the run
 VERSIONS_FILE = "versions.json"
+UNUSABLE_FILE = "unusable_records.csv"
 PACKAGES = ("etp-ecg", "torch", "transformers", "accelerate", "datasets", "numpy", "tokenizers")
 
 
@@ -57,6 +60,25 @@ def process_figures() -> dict[str, float]:
 def _process_start() -> float:
     """When this process started, on the clock that nobody sets."""
     return time.monotonic() - (time.time() - psutil.Process().create_time())
+
+
+def write_unusable(output_dir: Path, splits: Mapping[str, Mapping[str, str]]) -> None:
+    """List the records that are left out in `unusable_records.csv`; no file where there are none.
+
+    Args:
+        splits: Name -> record id -> reason.
+    """
+    if not any(splits.values()):
+        return
+    with (
+        whole_file(output_dir / UNUSABLE_FILE) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["split", "record_id", "reason"])
+        writer.writerows(
+            [name, record_id, reason] for name, own in splits.items() for record_id, reason in own.items()
+        )
 
 
 def write_run_files(output_dir: Path, args: Arguments) -> None:

@@ -208,6 +208,8 @@ class Trainer:
             started = time.perf_counter()
             records = self.plan.batch(order, self.position.step_in_epoch)
             batch = self.batches.make(records, views, epoch=epoch, step=self.position.step_in_epoch)
+            if self.position.step_in_epoch + 1 < self.plan.steps_per_epoch:
+                self.batches.expect(self.plan.batch(order, self.position.step_in_epoch + 1))
             self._meter.data_seconds += time.perf_counter() - started
             self._step(batch)
             ends_epoch = self.position.step_in_epoch == self.plan.steps_per_epoch

@@ -27,7 +27,7 @@ from modeling_etp.processing_etp import ETPProcessor
 from .arguments import GROUPS, Arguments
 from .checkpoints import CheckpointError
 from .interruption import Interruption
-from .logs import TRACKER_PROJECT, plot_curves, write_run_files
+from .logs import TRACKER_PROJECT, plot_curves, write_run_files, write_unusable
 from .loop import NonFiniteLossError, Trainer
 from .objectives import ContrastiveModel
 from .preflight import (
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     trainer, processor = make_trainer(args, accelerator)
     if checkpoint is not None:
         trainer.resume(checkpoint)
-    prepare_output(args, accelerator, resumes=checkpoint is not None)
+    prepare_output(args, accelerator, trainer, resumes=checkpoint is not None)
     with Interruption() as interruption:
         finished = trainer.run(interruption)
 
@@ -91,13 +91,15 @@ def mixed_precision(precision: str) -> str:
     return "bf16" if native else "no"
 
 
-def prepare_output(args: Arguments, accelerator: Accelerator, *, resumes: bool) -> None:
+def prepare_output(args: Arguments, accelerator: Accelerator, trainer: Trainer, *, resumes: bool) -> None:
     """Make the output folder this run's, once nothing is left that could refuse the run on any process."""
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if args.training.overwrite:
             clear_output(args.training.output_dir)
         write_run_files(args.training.output_dir, args)
+        splits = {"train": trainer.train_split, "validation": trainer.validation_split}
+        write_unusable(args.training.output_dir, {name: split.unusable for name, split in splits.items()})
     if args.training.report_to:
         accelerator.init_trackers(
             TRACKER_PROJECT,
@@ -148,7 +150,7 @@ def make_texts(
 
 
 def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerator) -> tuple[Split, ...]:
-    """Training and validation records, prepared by one process of each machine."""
+    """Training and validation records; one process of each machine prepares them, the others wait for it."""
     splits = on_one_process_first(accelerator, lambda: open_splits(args.data))
     return tuple(
         load_split(

@@ -21,13 +21,13 @@ from etp.training.towers.text_cache import DEFAULT_CACHE
 
 from .arguments import Arguments
 from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
-from .logs import CONFIG_FILE, TRACKER_PROJECT
+from .logs import CONFIG_FILE, TRACKER_PROJECT, UNUSABLE_FILE
 
 T = TypeVar("T")
 
 KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
-RUN_FILES = (CONFIG_FILE, METRICS_FILE, FOLDER, ECG_MODEL_RUN, "model.safetensors", "best.safetensors")
+RUN_FILES = (CONFIG_FILE, METRICS_FILE, UNUSABLE_FILE, FOLDER, ECG_MODEL_RUN, "model.safetensors", "best.safetensors")
 # Options that may change between the parts of a run: none has a part in what is computed, threads but in the last bits.
 FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",

@@ -105,6 +105,10 @@ class BatchMaker:
             columns["negation"] = self._columns(self._negations.texts(epoch=epoch, step=step), weights)
         return Batch(records=records, input_values=ecg, columns=columns)
 
+    def expect(self, records: np.ndarray) -> None:
+        """Begin to read this process's ECGs of the next global batch."""
+        self._split.signals.expect(records[self._share(len(records))])
+
     def _columns(self, texts: Sequence[str], positives: np.ndarray) -> TextColumns:
         own_texts = texts[self._share(len(texts))]
         return TextColumns(

@@ -58,7 +58,7 @@ def test_a_pattern_that_leaves_nothing_out_is_refused_where_it_must():
     assert without_finding(RECORDS, ["torsades"], must_match=False) == RECORDS
 
 
-@pytest.mark.parametrize(("pattern", "message"), [("(", "no regular expression"), ("a*", "matches the empty text")])
+@pytest.mark.parametrize(("pattern", "message"), [("(", "not a regular expression"), ("a*", "matches the empty text")])
 def test_bad_patterns_are_refused_before_anything_is_computed(pattern, message):
     with pytest.raises(OptionError, match=message):
         DataArguments(held_out_findings=[pattern])

@@ -11,16 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from datasets_scripts.label_sets import load_label_set
 from etp.archives import open_archive
-from etp.arrow_batches import NO_SAMPLE
 from etp.options import OptionError
 from etp.run_files import read_metrics
 from etp.training import loop
 from etp.training.arguments import DataArguments
 from etp.training.data.records import record_statements
-from etp.training.data.signals import load_signals
 from etp.training.logs import MetricsFile
 from etp.training.validation import validate
-from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
@@ -170,23 +167,6 @@ def test_label_derived_text_is_used_only_when_named(dataset):
     phrases = load_label_set("all")
     names = split.features["all"].feature.names
     assert labels == [[phrases[names[label]][0] for label in row] for row in split["all"]]
-
-
-def test_signals_of_the_models_rate_are_copied_and_others_resampled(dataset):
-    split = dataset["validation"]
-    raw = np.asarray(split.with_format("numpy")["ecg"], dtype=np.int16)
-    assert np.array_equal(load_signals(split, ETPFeatureExtractor()), raw)
-    halved = load_signals(split, ETPFeatureExtractor(sampling_rate=50, num_samples=500))
-    direct = ETPFeatureExtractor(sampling_rate=50, num_samples=500)(raw * 1e-3, sampling_rate=100)["input_values"]
-    assert np.abs(halved / 1e3 - np.asarray(direct)).max() <= 0.0005 + 1e-6  # half a microvolt of rounding
-
-
-def test_a_record_that_can_not_be_used_is_named(dataset):
-    split = dataset["validation"].select([0, 1])
-    gone = [[NO_SAMPLE] * 1000] * 12
-    broken = split.map(lambda row, index: {"ecg": gone if index else row["ecg"]}, with_indices=True)
-    with pytest.raises(ValueError, match=f"Record {split[1]['record_id']} can't be used for training"):
-        load_signals(broken, ETPFeatureExtractor())
 
 
 def test_a_line_that_a_kill_cut_off_and_lines_of_the_future_leave_the_metrics(tmp_path):

@@ -1,8 +1,13 @@
 """Records of a split for training: signals, texts and ids."""
 
 import logging
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import datasets
+import numpy as np
 import torch
 from datasets import Dataset
 from datasets.exceptions import DatasetGenerationError
@@ -15,11 +20,13 @@ from etp.texts.held_out import without_finding
 from etp.texts.views import TextViews
 from etp.training.arguments import DataArguments
 
-from .signals import FeatureStore, SignalStore, compute_features, load_signals
+from .prepared import prepare_signals
+from .signals import FeatureStore, SignalStore, compute_features
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
+MANY_RECORDS = 50_000
 # Label column and label set that label-derived text is made of, by archive.
 LABEL_TEXTS = {"ptb_xl": ("all", "all"), "cpsc2018": ("labels", "cpsc2018")}
 
@@ -33,12 +40,14 @@ class Split:
         signals: At the model's rate and length, or the features of a frozen tower.
         statements: What each record's text is made of.
         views: Texts of the records.
+        unusable: Record id -> why it is left out, with `--on_error skip`.
     """
 
     record_ids: list[str]
     signals: SignalStore | FeatureStore
     statements: list[list[str]]
     views: TextViews
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -53,7 +62,9 @@ def open_splits(args: DataArguments) -> dict[str, Dataset]:
     """
     archive_options = f"--dataset {args.dataset}, --data_dir {args.data_dir}"
     try:
-        archive = open_archive(args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir)
+        archive = open_archive(
+            args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir, on_error=args.on_error
+        )
     except (ValueError, OSError, DatasetGenerationError) as error:
         # `datasets` hides what went wrong in a build, such as a full disk, in the cause of its error.
         reason = error if isinstance(error, ArchiveError) else error.__cause__ or error
@@ -94,15 +105,45 @@ def load_split(
         )
     if len(kept) < len(dataset):
         logger.info("%d of %d %s records have no text and are left out.", len(dataset) - len(kept), len(dataset), name)
-        dataset = dataset.select(kept)
+    prepared = prepare_signals(
+        dataset, feature_extractor, folder=signals_folder(args), num_proc=_num_proc(dataset), progress=progress
+    )
+    record_ids = list(dataset["record_id"])
+    unusable = {record_ids[row]: prepared.unusable[row] for row in kept if row in prepared.unusable}
+    if unusable:
+        _check_unusable(unusable, args, name=name, num_records=len(kept))
+        kept = [row for row in kept if row not in prepared.unusable]
     statements = [statements[row] for row in kept]
-    signals = load_signals(dataset, feature_extractor, progress=progress)
     return Split(
-        record_ids=list(dataset["record_id"]),
-        signals=SignalStore(signals, device=device),
+        record_ids=[record_ids[row] for row in kept],
+        signals=SignalStore(prepared.signals, rows=np.array(kept, dtype=np.int64), device=device),
         statements=statements,
         views=TextViews(statements, weights=args.text_views, seed=seed),
+        unusable=unusable,
     )
+
+
+def signals_folder(args: DataArguments) -> Path:
+    """Where prepared signals are kept: beside the prepared archives."""
+    return Path(args.cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser() / "etp-signals"
+
+
+def _num_proc(dataset: Dataset) -> int:
+    """Starting a process takes seconds: worth it for many records only."""
+    return len(os.sched_getaffinity(0)) if len(dataset) >= MANY_RECORDS else 1
+
+
+def _check_unusable(unusable: Mapping[str, str], args: DataArguments, *, name: str, num_records: int) -> None:
+    """Stop at records that the feature extractor refuses, or say how many are left out."""
+    record_id, reason = next(iter(unusable.items()))
+    found = f"{len(unusable)} of {num_records} {name} records can't be used for training"
+    if args.on_error == "raise":
+        raise OptionError(
+            f"{found}. The first is record {record_id}: {reason} Pass --on_error skip to leave them all out."
+        )
+    if len(unusable) == num_records:
+        raise OptionError(f"None of the {num_records} {name} records can be used. Record {record_id}: {reason}")
+    logger.warning("%s and are left out, such as record %s: %s", found, record_id, reason)
 
 
 def with_features(split: Split, ecg_model, *, progress: bool) -> Split:

@@ -1,41 +1,73 @@
-"""All signals of a split as one int16 array at the model's rate and length, gathered per batch."""
+"""Signals, or features of a frozen tower, of a split, gathered batch by batch."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from etp.arrow_batches import NO_SAMPLE, read_signals, to_millivolts
-from etp.options import OptionError
-
 MICROVOLTS = 1000.0
-ROWS_PER_READ = 512
+ROWS_PER_COPY = 4096
 
 
 class SignalStore:
-    """ECGs in µV, int16 `(records, leads, samples)`; PTB-XL's training split takes 418 MB.
+    """ECGs of a split in µV, int16, gathered batch by batch; PTB-XL's training split is 418 MB.
+
+    On a GPU all signals live there if they take at most half of what is free; otherwise, and on a CPU, they stay where
+    they are, usually a map of a file, and each batch is read from there.
 
     Args:
-        signals: int16 µV, `(records, leads, samples)`.
-        device: Where batches are wanted; on a GPU all signals live there.
+        signals: int16 µV, `(stored records, leads, samples)`.
+        rows: Row of each record of the split in `signals`; all of them in order if omitted.
+        device: Where batches are wanted.
     """
 
-    def __init__(self, signals: np.ndarray, *, device: torch.device | str = "cpu"):
-        self._signals = torch.from_numpy(signals).to(device)
+    def __init__(self, signals: np.ndarray, *, rows: np.ndarray | None = None, device: torch.device | str = "cpu"):
+        self._device = torch.device(device)
+        self._signals = signals
+        self._rows = np.arange(len(signals)) if rows is None else rows
+        self._resident = self._on_device() if self._device.type == "cuda" else None
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="signals") if self._resident is None else None
+        self._expected: tuple[np.ndarray, Future] | None = None
 
     def __len__(self) -> int:
-        return len(self._signals)
+        return len(self._rows)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """`(records, leads, samples)`."""
-        records, leads, samples = self._signals.shape
-        return records, leads, samples
+        return (len(self._rows), *self._signals.shape[1:])
+
+    def expect(self, records: np.ndarray) -> None:
+        """Begin to read the batch that will be asked for next."""
+        if self._reader is not None:
+            self._expected = records, self._reader.submit(self._read, records)
 
     def batch(self, records: np.ndarray) -> Tensor:
         """ECGs of the given records, float32 mV, `(ecgs, leads, samples)`; a new tensor that may be changed."""
-        index = torch.from_numpy(records).to(self._signals.device)
-        return self._signals[index].float().div_(MICROVOLTS)
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(records).to(self._device)].float().div_(MICROVOLTS)
+        expected, self._expected = self._expected, None
+        known = expected is not None and np.array_equal(expected[0], records)
+        raw = expected[1].result() if expected is not None and known else self._read(records)
+        return raw.to(self._device, non_blocking=True).float().div_(MICROVOLTS)
+
+    def _read(self, records: np.ndarray) -> Tensor:
+        raw = torch.from_numpy(self._signals[self._rows[records]])
+        return raw.pin_memory() if self._device.type == "cuda" else raw
+
+    def _on_device(self) -> Tensor | None:
+        """All signals on the GPU, copied in parts; None if they would take more than half of what is free."""
+        records, leads, samples = self.shape
+        free, _ = torch.cuda.mem_get_info(self._device)
+        if 2 * records * leads * samples > free // 2:
+            return None
+        resident = torch.empty(self.shape, dtype=torch.int16, device=self._device)
+        for start in range(0, records, ROWS_PER_COPY):
+            part = self._rows[start : start + ROWS_PER_COPY]
+            resident[start : start + len(part)] = torch.from_numpy(self._signals[part]).to(self._device)
+        return resident
 
 
 class FeatureStore:
@@ -50,6 +82,9 @@ class FeatureStore:
 
     def __len__(self) -> int:
         return len(self._features)
+
+    def expect(self, records: np.ndarray) -> None:
+        """Nothing is to be read: features are in memory."""
 
     def batch(self, records: np.ndarray) -> Tensor:
         """Features of the given records, `(ecgs, pooled_size)`."""
@@ -69,48 +104,3 @@ def compute_features(
             parts.append(ecg_model(signals.batch(records)).pooler_output.float())
             bar.update(len(records))
     return FeatureStore(torch.cat(parts))
-
-
-def load_signals(dataset, feature_extractor, *, progress: bool = False) -> np.ndarray:
-    """Read every record of a split as the model takes it.
-
-    Records of the model's rate and length are copied as they are; others, and those with samples missing, go through the
-    feature extractor once, here, and not at every epoch.
-
-    Args:
-        dataset: Rows with `ecg` (int16 µV) and `sampling_rate`.
-        feature_extractor: An `ETPFeatureExtractor`.
-
-    Returns:
-        int16 µV, `(records, leads, samples)`, zero where a lead is missing.
-
-    Raises:
-        OptionError: A record that the feature extractor can't use; its message names it.
-    """
-    leads, samples = len(feature_extractor.lead_names), feature_extractor.num_samples
-    rates = np.asarray(dataset.with_format("numpy", columns=["sampling_rate"])["sampling_rate"])
-    signals = np.empty((len(dataset), leads, samples), dtype=np.int16)
-    with tqdm(total=len(dataset), desc="Reading ECGs", unit="ECG", disable=not progress) as bar:
-        for start in range(0, len(dataset), ROWS_PER_READ):
-            rows = np.arange(start, min(start + ROWS_PER_READ, len(dataset)))
-            _read_rows(dataset, rows, rates[rows], feature_extractor, out=signals[rows[0] : rows[-1] + 1])
-            bar.update(len(rows))
-    return signals
-
-
-def _read_rows(dataset, rows: np.ndarray, rates: np.ndarray, feature_extractor, *, out: np.ndarray) -> None:
-    for position, (signal, rate) in enumerate(zip(read_signals(dataset, rows), rates, strict=True)):
-        fits = rate == feature_extractor.sampling_rate and signal.shape == out.shape[1:]
-        if fits and signal.min() > NO_SAMPLE:
-            out[position] = signal
-        else:
-            out[position] = _extract(signal, int(rate), feature_extractor, dataset, int(rows[position]))
-
-
-def _extract(signal: np.ndarray, rate: int, feature_extractor, dataset, row: int) -> np.ndarray:
-    try:
-        (values,) = feature_extractor(to_millivolts(signal), sampling_rate=rate)["input_values"]
-    except ValueError as error:
-        raise OptionError(f"Record {dataset[row]['record_id']} can't be used for training: {error}") from error
-    limit = np.iinfo(np.int16).max
-    return np.clip(np.rint(np.asarray(values) * MICROVOLTS), -limit, limit).astype(np.int16)

@@ -91,7 +91,9 @@ def make_processor(args: ModelArguments) -> ETPProcessor:
     with _text_model_named(args):
         tokenizer = AutoTokenizer.from_pretrained(text_model_path(args.text_model))
     tokenizer.model_max_length = min(tokenizer.model_max_length, args.text_max_tokens)
-    extractor = ETPFeatureExtractor(sampling_rate=args.sampling_rate, num_samples=args.num_samples)
+    extractor = ETPFeatureExtractor(
+        sampling_rate=args.sampling_rate, num_samples=args.num_samples, max_gap_seconds=args.max_gap_seconds
+    )
     return ETPProcessor(feature_extractor=extractor, tokenizer=tokenizer)
 
 

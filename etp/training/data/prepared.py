@@ -1,0 +1,222 @@
+"""Signals of a split at the model's rate and length: prepared once, kept on disk, read by all processes of a machine."""
+
+import hashlib
+import inspect
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from etp.arrow_batches import NO_SAMPLE, content_key, read_signals, to_millivolts
+from etp.atomic_files import whole_file, writing
+
+ROWS_PER_CHUNK = 1024
+FORMAT_VERSION = 1
+MICROVOLTS = 1000.0
+# Code that decides the values; a change of it makes the store anew.
+_CODE = ("feature_extraction_etp.py", "ecg_checks_etp.py", "resampling_etp.py", "leads_etp.py")
+
+
+@dataclass(frozen=True)
+class PreparedSignals:
+    """ECGs as the model takes them.
+
+    Attributes:
+        signals: int16 µV, `(records, leads, samples)`, zero where a lead is missing and for unusable records; a map of
+            the file, so that processes share one copy in the system's page cache.
+        unusable: Row -> why the feature extractor refuses the record.
+    """
+
+    signals: np.ndarray
+    unusable: dict[int, str]
+
+
+def prepare_signals(
+    dataset: Dataset, feature_extractor, *, folder: Path, num_proc: int = 1, progress: bool = False
+) -> PreparedSignals:
+    """Find the prepared signals of a data set, or make them.
+
+    The file is named by what it is made of: the data set's files and rows, the feature extractor's settings and its code.
+    An interrupted preparation goes on with the chunks that are missing; a second process waits for the first.
+
+    Args:
+        dataset: Rows with `ecg` (int16 µV) and `sampling_rate`.
+        feature_extractor: An `ETPFeatureExtractor`.
+        folder: Where prepared signals are kept.
+        num_proc: Processes that prepare chunks of records; with 1 it is done here.
+
+    Raises:
+        NotWrittenError: The folder can't be written or its disk is full.
+    """
+    shape = (len(dataset), len(feature_extractor.lead_names), feature_extractor.num_samples)
+    store = _Store(folder / f"signals-{_key(dataset, feature_extractor)}", shape)
+    if not store.is_complete:
+        with writing(f"--cache_dir, prepared signals in {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(store.path(".lock")):
+                if not store.is_complete:
+                    _make(store, dataset, feature_extractor, num_proc=num_proc, progress=progress)
+    return store.read()
+
+
+@dataclass(frozen=True)
+class _Store:
+    """Files of one set of prepared signals, in `base.*`."""
+
+    base: Path
+    shape: tuple[int, int, int]
+
+    def path(self, suffix: str) -> Path:
+        return self.base.with_name(self.base.name + suffix)
+
+    @property
+    def num_chunks(self) -> int:
+        return -(-self.shape[0] // ROWS_PER_CHUNK)
+
+    @property
+    def is_complete(self) -> bool:
+        """The description is written last, when the signals have their name."""
+        data = self.path(".int16")
+        return self.path(".json").is_file() and data.is_file() and data.stat().st_size == 2 * int(np.prod(self.shape))
+
+    def rows(self, chunk: int) -> np.ndarray:
+        return np.arange(chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, self.shape[0]))
+
+    def read(self) -> PreparedSignals:
+        description = json.loads(self.path(".json").read_text(encoding="utf-8"))
+        unusable = {int(row): reason for row, reason in description["unusable"].items()}
+        return PreparedSignals(np.memmap(self.path(".int16"), np.int16, "r", shape=self.shape), unusable)
+
+
+def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, progress: bool) -> None:
+    """Fill the unfinished file chunk by chunk; what is done is noted beside it, so that it is not done again."""
+    unfinished, notes = store.path(".unfinished"), store.path(".chunks")
+    with unfinished.open("ab") as file:
+        file.truncate(2 * int(np.prod(store.shape)))
+    done = dict(_read_notes(notes))
+    left = [chunk for chunk in range(store.num_chunks) if chunk not in done]
+    with (
+        notes.open("a", encoding="utf-8") as log,
+        tqdm(
+            total=store.shape[0],
+            initial=store.shape[0] - sum(len(store.rows(chunk)) for chunk in left),
+            desc="Preparing ECGs",
+            unit="ECG",
+            disable=not progress,
+        ) as bar,
+    ):
+        for chunk, unusable in _prepare_chunks(left, store, dataset, feature_extractor, num_proc):
+            log.write(json.dumps([chunk, unusable]) + "\n")
+            log.flush()
+            os.fsync(log.fileno())
+            done[chunk] = unusable
+            bar.update(len(store.rows(chunk)))
+    unfinished.replace(store.path(".int16"))
+    reasons = {row: reason for chunk in sorted(done) for row, reason in done[chunk].items()}
+    with whole_file(store.path(".json")) as description:
+        content = {"format_version": FORMAT_VERSION, "shape": store.shape, "unusable": reasons}
+        description.write_text(json.dumps(content), encoding="utf-8")
+    notes.unlink()
+
+
+def _read_notes(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Chunks that are on disk, and their unusable rows; a last line that was cut off counts as not written."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            chunk, unusable = json.loads(line)
+            yield chunk, unusable
+
+
+def _prepare_chunks(
+    chunks: list[int], store: _Store, dataset: Dataset, feature_extractor, num_proc: int
+) -> Iterator[tuple[int, dict[str, str]]]:
+    if num_proc <= 1 or len(chunks) < 2 * num_proc:
+        for chunk in chunks:
+            yield chunk, _prepare_chunk(chunk, store, dataset, feature_extractor)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork of a process that computes with threads may hang
+    with ProcessPoolExecutor(num_proc, context, _start_worker, (store, dataset, feature_extractor)) as pool:
+        yield from zip(chunks, pool.map(_work, chunks), strict=True)
+
+
+_worker: tuple = ()  # what a process of the pool works on, given once
+
+
+def _start_worker(*state: Any) -> None:
+    global _worker
+    _worker = state
+
+
+def _work(chunk: int) -> dict[str, str]:
+    return _prepare_chunk(chunk, *_worker)
+
+
+def _prepare_chunk(chunk: int, store: _Store, dataset: Dataset, feature_extractor) -> dict[str, str]:
+    """Prepare the records of one chunk and force them to disk; returns row -> reason of those that can't be used."""
+    rows = store.rows(chunk)
+    record = 2 * store.shape[1] * store.shape[2]
+    out = np.memmap(store.path(".unfinished"), np.int16, "r+", int(rows[0]) * record, (len(rows), *store.shape[1:]))
+    unusable = {
+        str(rows[position]): reason for position, reason in _prepare_rows(dataset, rows, feature_extractor, out)
+    }
+    out.flush()
+    return unusable
+
+
+def _prepare_rows(dataset: Dataset, rows: np.ndarray, feature_extractor, out: np.ndarray) -> Iterator[tuple[int, str]]:
+    """Write records into `out`; yields the position and the fault of each one that can't be used."""
+    rates = np.asarray(dataset.with_format("numpy", columns=["sampling_rate"])[rows]["sampling_rate"])
+    signals = read_signals(dataset, rows)
+    fits = [
+        position
+        for position, (signal, rate) in enumerate(zip(signals, rates, strict=True))
+        if rate == feature_extractor.sampling_rate and signal.shape == out.shape[1:] and signal.min() > NO_SAMPLE
+    ]
+    if fits and _all_usable(np.stack([signals[position] for position in fits]), feature_extractor):
+        for position in fits:
+            out[position] = signals[position]
+        left = np.setdiff1d(np.arange(len(rows)), fits)
+    else:
+        left = np.arange(len(rows))
+    limit = np.iinfo(np.int16).max
+    for position in left.tolist():
+        try:
+            millivolts = to_millivolts(signals[position])
+            (values,) = feature_extractor(millivolts, sampling_rate=float(rates[position]))["input_values"]
+        except ValueError as error:
+            out[position] = 0
+            yield position, str(error).removeprefix("ECG 0: ")
+        else:
+            out[position] = np.clip(np.rint(values * MICROVOLTS), -limit, limit)
+
+
+def _all_usable(signals: np.ndarray, feature_extractor) -> bool:
+    """Whether the feature extractor takes every one of some records of its own rate and length, all at once."""
+    try:
+        feature_extractor(to_millivolts(signals), sampling_rate=feature_extractor.sampling_rate)
+    except ValueError:
+        return False
+    return True
+
+
+def _key(dataset: Dataset, feature_extractor) -> str:
+    """sha256 of what decides the signals."""
+    code = Path(inspect.getfile(type(feature_extractor))).parent
+    parts = {
+        "format": FORMAT_VERSION,
+        "rows": content_key(dataset),
+        "extractor": feature_extractor.to_dict(),
+        "code": [hashlib.sha256((code / name).read_bytes()).hexdigest() for name in _CODE],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
