@@ -52,7 +52,7 @@ def content_key(dataset: Dataset) -> str:
     found = [[path.parent.name, path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     digest = hashlib.sha256(json.dumps([len(dataset), found or dataset._fingerprint]).encode())
     if dataset._indices is not None:
-        digest.update(np.ascontiguousarray(dataset._indices.column(0).to_numpy()))
+        digest.update(dataset._indices.column(0).to_numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import cast
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -130,7 +131,7 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
         frozen_ecg_model=args.model.freeze_ecg_model,
     )
     if several:
-        contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
+        contrastive = cast(ContrastiveModel, synchronise_batch_norm(contrastive, device=accelerator.device))
     trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
     trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
     return trainer, processor
@@ -185,8 +186,8 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
         with torch.no_grad():
             for name, tensor in trainer.trained.items():
                 tensor.copy_(cut_like(chosen[name], tensor))
-    averaged = trainer.average is not None and args.training.select_best == "last"
-    with trainer.average.applied() if averaged else nullcontext():
+    average = trainer.average if args.training.select_best == "last" else None
+    with nullcontext() if average is None else average.applied():
         weights = whole(trainer.module.model.state_dict())
         if not trainer.accelerator.is_main_process:
             return

@@ -134,7 +134,7 @@ class FrozenTextEncoder:
 
         pooling = model.text_pooling
         self.fingerprint = tower_fingerprint(model.text_model, tokenizer, pooling=pooling, max_tokens=max_tokens)
-        self._vocabulary = TextFeatures(
+        self._features = TextFeatures(
             encode, lengths, fingerprint=self.fingerprint, cache_dir=cache_dir or DEFAULT_CACHE
         )
         self._device = device
@@ -142,12 +142,12 @@ class FrozenTextEncoder:
 
     def prepare(self, texts: Sequence[str], *, progress: bool = False) -> None:
         """Embed the texts that are new; call it before `columns` asks for them."""
-        self._vocabulary.add(texts, progress=progress)
-        self._on_device = self._vocabulary.features.to(self._device)
+        self._features.add(texts, progress=progress)
+        self._on_device = self._features.features.to(self._device)
 
     def columns(self, texts: Sequence[str]) -> Tensor:
         """Features `(texts, text_hidden)`."""
-        return self._on_device[self._vocabulary.rows(texts).to(self._device)]
+        return self._on_device[self._features.rows(texts).to(self._device)]
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> BatchEncoding:

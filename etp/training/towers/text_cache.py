@@ -54,7 +54,7 @@ class TextFeatures:
     def features(self) -> Tensor:
         """Features of all texts asked for so far, float32 `(texts, text_hidden)`; `rows` says which is whose."""
         if self._features is None:
-            raise ValueError("The vocabulary holds no text yet: call `add` first.")
+            raise ValueError("The cache holds no text yet: call `add` first.")
         return self._features
 
     def add(self, texts: Iterable[str], *, progress: bool = False) -> None:
