@@ -42,6 +42,11 @@ def read_signals(dataset: Dataset, indices: Sequence[int] | np.ndarray | slice) 
     return _read_ragged(stored, batch_of, rows - offsets[batch_of])
 
 
+def column_values(dataset: Dataset, name: str) -> list:
+    """All values of a column as Python objects; row by row, as `datasets` iterates, takes ten times as long."""
+    return dataset.select_columns([name]).with_format("arrow")[:].column(name).to_pylist()
+
+
 def content_key(dataset: Dataset) -> str:
     """What tells the rows of a data set from any others: its files (names, sizes, times) and the rows taken of them.
 

@@ -73,10 +73,12 @@ def find_paraphrases(statement: str, *, limit: int) -> list[str]:
 
     Every known term in the statement is replaced by each of its synonyms in turn, one at a time.
     """
+    if limit == 0:
+        return []
     found: list[str] = []
     taken: list[tuple[int, int]] = []
-    for term, synonyms in _terms().items():
-        match = re.search(rf"(?<![\w-]){re.escape(term)}(?![\w-])", statement)
+    for term, (pattern, synonyms) in _terms().items():
+        match = pattern.search(statement) if term in statement else None
         # A term inside a longer one says something else: "right bundle branch block" in "incomplete right …".
         if match is None or any(start < match.end() and match.start() < end for start, end in taken):
             continue
@@ -113,10 +115,13 @@ def in_sentences(paraphrases: Sequence[str], *, count: int) -> list[str]:
 
 
 @lru_cache
-def _terms() -> dict[str, list[str]]:
-    """Term as reports use it -> its synonyms; longer terms first."""
+def _terms() -> dict[str, tuple[re.Pattern, list[str]]]:
+    """Term as reports use it -> where it stands as a word, and its synonyms; longer terms first."""
     groups = json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
-    return {term: synonyms for term, *synonyms in sorted(groups, key=lambda group: -len(group[0]))}
+    return {
+        term: (re.compile(rf"(?<![\w-]){re.escape(term)}(?![\w-])"), synonyms)
+        for term, *synonyms in sorted(groups, key=lambda group: -len(group[0]))
+    }
 
 
 @lru_cache

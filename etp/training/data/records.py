@@ -15,6 +15,7 @@ from datasets.exceptions import DatasetGenerationError
 from datasets_scripts.archive_errors import ArchiveError
 from datasets_scripts.label_sets import load_label_set
 from etp.archives import open_archive
+from etp.arrow_batches import column_values
 from etp.options import OptionError
 from etp.texts.held_out import without_finding
 from etp.texts.views import TextViews
@@ -108,7 +109,7 @@ def load_split(
     prepared = prepare_signals(
         dataset, feature_extractor, folder=signals_folder(args), num_proc=_num_proc(dataset), progress=progress
     )
-    record_ids = list(dataset["record_id"])
+    record_ids = column_values(dataset, "record_id")
     unusable = {record_ids[row]: prepared.unusable[row] for row in kept if row in prepared.unusable}
     if unusable:
         _check_unusable(unusable, args, name=name, num_records=len(kept))
@@ -156,7 +157,7 @@ def with_features(split: Split, ecg_model, *, progress: bool) -> Split:
 def record_statements(dataset: Dataset, args: DataArguments) -> list[list[str]]:
     """The statements of every record, from its report or, for the ceiling row, from its labels."""
     if args.text_source == "statements":
-        return [[statement for statement in record if statement.strip()] for record in dataset["statements"]]
+        return [[statement for statement in record if statement.strip()] for record in column_values(dataset, "statements")]
     if args.dataset not in LABEL_TEXTS:
         raise OptionError(
             f"--text_source label_derived is known for {' and '.join(LABEL_TEXTS)}, not for --dataset {args.dataset}: "
@@ -165,4 +166,4 @@ def record_statements(dataset: Dataset, args: DataArguments) -> list[list[str]]:
     column, task = LABEL_TEXTS[args.dataset]
     names = dataset.features[column].feature.names
     phrases = load_label_set(task)
-    return [[phrases[names[label]][0] for label in record] for record in dataset[column]]
+    return [[phrases[names[label]][0] for label in record] for record in column_values(dataset, column)]
