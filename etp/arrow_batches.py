@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
-NO_SAMPLE = -32768  # WFDB's mark in format 16
 SIGNAL_COLUMN = "ecg"
 
 
@@ -37,13 +36,6 @@ def read_signals(dataset: Dataset, indices: Sequence[int] | np.ndarray | slice) 
     if pa.types.is_fixed_size_list(dataset.data.schema.field(SIGNAL_COLUMN).type.value_type):
         return _read_equal(stored, batch_of, rows - offsets[batch_of])
     return _read_ragged(stored, batch_of, rows - offsets[batch_of])
-
-
-def to_millivolts(signals: np.ndarray) -> np.ndarray:
-    """Convert int16 µV of any shape to float32 mV; NaN where there is no sample."""
-    millivolts = signals * np.float32(1e-3)
-    millivolts[signals == NO_SAMPLE] = np.nan
-    return millivolts
 
 
 def _stored_rows(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from datasets_scripts.label_sets import load_label_set
 from etp.archives import open_archive
-from etp.arrow_batches import NO_SAMPLE
 from etp.options import OptionError
 from etp.run_files import read_metrics
 from etp.training import loop
@@ -20,6 +19,7 @@ from etp.training.data.records import record_statements
 from etp.training.data.signals import load_signals
 from etp.training.logs import MetricsFile
 from etp.training.validation import validate
+from modeling_etp.ecg_microvolts_etp import NO_SAMPLE
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor

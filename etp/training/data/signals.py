@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from etp.arrow_batches import NO_SAMPLE, read_signals, to_millivolts
+from etp.arrow_batches import read_signals
 from etp.options import OptionError
+from modeling_etp.ecg_microvolts_etp import NO_SAMPLE, to_millivolts
 
 MICROVOLTS = 1000.0
 ROWS_PER_READ = 512
