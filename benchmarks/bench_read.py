@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from etp.archives import open_archive
-from etp.arrow_batches import read_signals, to_millivolts
+from etp.arrow_batches import read_signals
+from modeling_etp.ecg_microvolts_etp import to_millivolts
 
 
 def records_per_second(read: Callable[[np.ndarray], object], batches: list[np.ndarray], repeats: int) -> float:

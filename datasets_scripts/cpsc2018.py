@@ -1,30 +1,22 @@
 """CPSC2018: 6,877 12-lead ECGs of 6 to 144 s at 500 Hz in nine classes, as a `datasets` builder."""
 
-import csv
 import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Features, List, Value
-from datasets.builder import Key
 from datasets.utils.logging import get_logger
 
-from datasets_scripts.archive_builder import (
-    ArchiveConfig,
-    EcgArchiveBuilder,
-    check_complete,
-    ragged_signal_array,
-    read_ahead,
-    row_ranges,
-)
+from datasets_scripts.archive_builder import ArchiveConfig, check_complete
 from datasets_scripts.archive_errors import ArchiveError, RecordError
+from datasets_scripts.archive_tables import read_columns
 from datasets_scripts.cpsc2018_labels import CLASSES, labels_of_diagnoses, labels_of_reference
 from datasets_scripts.cpsc2018_splits import read_splits
 from datasets_scripts.download import RemoteFile, fetch_files, fetch_listed_files
 from datasets_scripts.ecg_records import read_record, to_microvolts
+from datasets_scripts.record_builder import EcgRecordsBuilder, label_feature, row_features
 from datasets_scripts.unzip import unzip_flat
 from modeling_etp.ecg_files_etp import EcgFileError, read_ecg
 
@@ -38,7 +30,7 @@ ORIGINAL_URLS = (
     *(f"http://hhbucket.oss-cn-hongkong.aliyuncs.com/{name}" for name in _ORIGINAL_NAMES[1:]),
 )
 _SAMPLING_RATE = 500
-_RECORDS_PER_BATCH = 50  # they are up to 144 s long
+_REFERENCE_COLUMNS = ("Recording", "First_label", "Second_label", "Third_label")
 _SEXES = {"male": "male", "female": "female"}
 _CURE = (
     "Fetch training/cpsc_2018 of https://physionet.org/content/challenge-2020/1.0.2/, "
@@ -46,7 +38,7 @@ _CURE = (
 )
 
 
-class Cpsc2018(EcgArchiveBuilder):
+class Cpsc2018(EcgRecordsBuilder):
     """Builder of CPSC2018 (ICBEB); configs `all` (default: records in either form), `challenge` and `original`.
 
     The Challenge 2020 published the records as WFDB (`A0001.hea` + `A0001.mat`), CPSC2018 itself as MATLAB structures
@@ -62,19 +54,19 @@ class Cpsc2018(EcgArchiveBuilder):
     ]
     DEFAULT_CONFIG_NAME = "all"
     TABLE_FILES = ("**/REFERENCE.csv",)
+    RECORDS_PER_BATCH = 50  # they are up to 144 s long
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
             description="CPSC2018: 12-lead ECGs at 500 Hz with up to three of nine classes each.",
-            features=_features(),
+            features=row_features({"labels": label_feature(CLASSES)}),
             homepage="https://physionet.org/content/challenge-2020/1.0.2/",
             license="CC-BY-4.0",
             citation="Liu F et al. An Open Access Database for Evaluating the Algorithms of Electrocardiogram Rhythm and "
             "Morphology Abnormality Detection. J Med Imaging Health Inform 8(7), 1368-1373 (2018).",
         )
 
-    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
-        root = self._archive_folder()
+    def _records(self, root: Path) -> pa.Table:
         files = find_records(root, self.config.name)
         if self.config.on_error == "raise":
             headers = [file for file in files.values() if file.endswith(".hea")]
@@ -88,24 +80,16 @@ class Cpsc2018(EcgArchiveBuilder):
         if len(files) < len(known):
             logger.warning(f"{root} has {len(files):,} of the {len(known):,} records of CPSC2018. {_CURE}")
         reference = read_reference(root)
-        generators = []
-        for split in ("train", "validation", "test"):
-            names = [name for name in sorted(files) if known[name][0] == split]
-            rows = {
+        names = sorted(files)
+        return pa.table(
+            {
                 "record_id": pa.array(names, pa.string()),
                 "file": pa.array([files[name] for name in names], pa.string()),
+                "split": pa.array([known[name][0] for name in names], pa.string()),
                 "strat_fold": pa.array([known[name][1] for name in names], pa.int32()),
                 "reference": pa.array([reference.get(name) for name in names], pa.list_(pa.int64())),
             }
-            arguments = {
-                "ranges": row_ranges(len(names), _RECORDS_PER_BATCH),
-                "table": pa.table(rows),
-                "root": str(root),
-                "split": split,
-            }
-            if names:
-                generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
-        return generators
+        )
 
     def _fetch(self, folder: Path) -> None:
         if self.config.name != "original":
@@ -124,32 +108,11 @@ class Cpsc2018(EcgArchiveBuilder):
         for archive in sorted((folder / "original").glob("*.zip")):
             unzip_flat(archive, archive.with_suffix(""), endings=(".mat",))
 
-    def _generate_tables(
-        self, ranges: list[tuple[int, int]], table: pa.Table, root: str, split: str
-    ) -> Iterator[tuple[Key, pa.Table]]:
-        def read(start: int, stop: int) -> list[dict]:
-            rows = table.slice(start, stop - start)
-            good, errors = [], {}
-            for position, row in enumerate(rows.to_pylist()):
-                try:
-                    good.append(_read_row(Path(root), row))
-                except RecordError as error:
-                    errors[position] = error
-            self._keep_good(rows, errors, split, start)
-            return good
-
-        for index, rows in read_ahead(ranges, read):
-            if rows:
-                yield Key(index, 0), self._to_table(rows)
-
-    def _to_table(self, rows: list[dict]) -> pa.Table:
-        schema = self.info.features.arrow_schema
-        columns = {name: [row[name] for row in rows] for name in schema.names}
-        arrays = {
-            name: ragged_signal_array(values) if name == "ecg" else pa.array(values, schema.field(name).type)
-            for name, values in columns.items()
-        }
-        return pa.table(arrays)
+    def _read(self, root: Path, row: dict[str, Any]) -> dict[str, Any]:
+        path = root / row["file"]
+        read = _read_challenge_record if path.suffix == ".hea" else _read_original_record
+        signal, age, sex, labels = read(path, row["reference"])
+        return {"ecg": signal, "sampling_rate": _SAMPLING_RATE, "age": age, "sex": sex, "labels": labels}
 
 
 def find_records(root: Path, form: str) -> dict[str, str]:
@@ -193,39 +156,23 @@ def read_reference(root: Path) -> dict[str, list[int]]:
     """Read every REFERENCE.csv below a folder: record -> class indices.
 
     Raises:
-        ArchiveError: If a row can't be read, or two files disagree; the message names file and record.
+        ArchiveError: If a row can't be read, or two rows disagree; the message names file, row and record.
     """
     labels: dict[str, list[int]] = {}
     for path in sorted(root.glob("**/REFERENCE.csv")):
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file):
-                try:
-                    record, own = row["Recording"], labels_of_reference(row)
-                except (KeyError, ValueError) as error:
-                    raise ArchiveError(f"{path}: record {row.get('Recording')}: {error}. {_CURE}") from error
-                if labels.setdefault(record, own) != own:
-                    raise ArchiveError(
-                        f"{path}: the labels of record {record} differ from those in another REFERENCE.csv."
-                    )
+        table = read_columns(path, _REFERENCE_COLUMNS, what="CPSC2018's table of labels", cure=_CURE)
+        for number, row in enumerate(table.to_pylist(), start=2):
+            record = row["Recording"]
+            try:
+                own = labels_of_reference(row)
+            except ValueError as error:
+                raise ArchiveError(f"{path}, row {number}: record {record}: {error}. {_CURE}") from error
+            if labels.setdefault(record, own) != own:
+                raise ArchiveError(
+                    f"{path}, row {number}: the labels of record {record} differ from those in another row or another "
+                    "REFERENCE.csv. Keep the right one."
+                )
     return labels
-
-
-def _read_row(root: Path, row: dict) -> dict:
-    path = root / row["file"]
-    read = _read_challenge_record if path.suffix == ".hea" else _read_original_record
-    signal, age, sex, labels = read(path, row["reference"])
-    return {
-        "record_id": row["record_id"],
-        "patient_id": None,
-        "ecg": signal,
-        "sampling_rate": _SAMPLING_RATE,
-        "report": "",
-        "statements": [],
-        "age": age,
-        "sex": sex,
-        "labels": labels,
-        "strat_fold": row["strat_fold"],
-    }
 
 
 def _read_challenge_record(path: Path, _reference) -> tuple[np.ndarray, int | None, str | None, list[int]]:
@@ -269,20 +216,3 @@ def _age(value) -> int | None:
     except (TypeError, ValueError):
         return None
     return int(age) if 0 <= age < 150 else None  # both forms write NaN or -1 where it isn't known
-
-
-def _features() -> Features:
-    return Features(
-        {
-            "record_id": Value("string"),
-            "patient_id": Value("string"),
-            "ecg": List(List(Value("int16")), length=12),
-            "sampling_rate": Value("int32"),
-            "report": Value("string"),
-            "statements": List(Value("string")),
-            "age": Value("int32"),
-            "sex": Value("string"),
-            "labels": List(ClassLabel(names=list(CLASSES))),
-            "strat_fold": Value("int32"),
-        }
-    )

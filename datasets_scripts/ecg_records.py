@@ -14,9 +14,8 @@ from datasets_scripts.plain_wfdb import (
     read_samples_into,
     read_text,
 )
-from modeling_etp.ecg_files_etp import STANDARD_LEADS, read_ecg
+from modeling_etp.ecg_files_etp import NO_SAMPLE, STANDARD_LEADS, read_ecg
 
-NO_SAMPLE = -32768  # WFDB's mark in format 16
 _MAX_MICROVOLTS = 32767
 
 

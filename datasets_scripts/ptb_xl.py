@@ -6,7 +6,7 @@ from pathlib import Path
 
 import datasets
 import pyarrow as pa
-from datasets import ClassLabel, Features, List, Value
+from datasets import List, Value
 from datasets.builder import Key
 
 from datasets_scripts.archive_builder import (
@@ -17,16 +17,17 @@ from datasets_scripts.archive_builder import (
     row_ranges,
     signal_array,
 )
+from datasets_scripts.archive_tables import SPLITS
 from datasets_scripts.download import fetch_listed_files
 from datasets_scripts.ecg_records import read_equal_records
 from datasets_scripts.ptb_xl_labels import TASK_CLASSES
 from datasets_scripts.ptb_xl_reports import report_statements
 from datasets_scripts.ptb_xl_table import CURE, TABLE_FILES, read_table
+from datasets_scripts.record_builder import label_feature, row_features
 
 _VERSION = datasets.Version("1.0.3")  # of the archive; the code's part of the cache key is its hash
 URL = "https://physionet.org/files/ptb-xl/1.0.3/"
 _SECONDS = 10
-_SPLIT_FOLDS = {"train": range(1, 9), "validation": range(9, 10), "test": range(10, 11)}
 
 
 class PtbXl(EcgArchiveBuilder):
@@ -47,7 +48,13 @@ class PtbXl(EcgArchiveBuilder):
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
             description="PTB-XL 1.0.3: 12-lead ECGs with reports, English statements and labels for six tasks.",
-            features=_features(_SECONDS * self.sampling_rate),
+            features=row_features(
+                {
+                    **{task: label_feature(classes) for task, classes in TASK_CLASSES.items()},
+                    "scp_codes": List({"code": Value("string"), "likelihood": Value("float32")}),
+                },
+                num_samples=_SECONDS * self.sampling_rate,
+            ),
             homepage="https://physionet.org/content/ptb-xl/1.0.3/",
             license="CC-BY-4.0",
             citation="Wagner P et al. PTB-XL, a large publicly available electrocardiography dataset. "
@@ -62,8 +69,8 @@ class PtbXl(EcgArchiveBuilder):
             files = table["file"].to_pylist()
             check_complete(root, (f"{file}{end}" for file in files for end in (".hea", ".dat")), cure=CURE)
         generators = []
-        for split, folds in _SPLIT_FOLDS.items():
-            rows = table.filter(pa.compute.is_in(table["strat_fold"], pa.array(folds, pa.int32())))
+        for split in SPLITS:
+            rows = table.filter(pa.compute.equal(table["split"], split))
             arguments = {"ranges": row_ranges(len(rows)), "table": rows, "root": str(root), "split": split}
             if len(rows):  # `datasets` can't open a split without rows, as a part of the archive may have
                 generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
@@ -106,21 +113,3 @@ class PtbXl(EcgArchiveBuilder):
 @lru_cache(maxsize=1 << 14)  # 21,799 records have 9,881 different reports
 def _statements(report: str) -> list[str]:
     return report_statements(report)
-
-
-def _features(num_samples: int) -> Features:
-    return Features(
-        {
-            "record_id": Value("string"),
-            "patient_id": Value("string"),
-            "ecg": List(List(Value("int16"), length=num_samples), length=12),
-            "sampling_rate": Value("int32"),
-            "report": Value("string"),
-            "statements": List(Value("string")),
-            "age": Value("int32"),
-            "sex": Value("string"),
-            **{task: List(ClassLabel(names=list(classes))) for task, classes in TASK_CLASSES.items()},
-            "scp_codes": List({"code": Value("string"), "likelihood": Value("float32")}),
-            "strat_fold": Value("int32"),
-        }
-    )

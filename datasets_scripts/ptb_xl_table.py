@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from datasets_scripts.archive_errors import ArchiveError
+from datasets_scripts.archive_tables import age_of, check_records, read_columns, split_of_fold
 from datasets_scripts.ptb_xl_labels import TASK_CLASSES, check_statements, labels_of, parse_scp_codes
 
 TABLE_FILES = ("ptbxl_database.csv", "scp_statements.csv")
@@ -37,8 +37,8 @@ def read_table(root: Path, file_column: str) -> pa.Table:
         file_column: `filename_lr` or `filename_hr`.
 
     Returns:
-        One row per record: `record_id`, `patient_id`, `report`, `age`, `sex`, `scp_codes`, `strat_fold`, one column of
-        class indices per label task, and `file`, the path of the record relative to `root` without its ending.
+        One row per record: `record_id`, `patient_id`, `report`, `age`, `sex`, `scp_codes`, `strat_fold`, `split`, one
+        column of class indices per label task, and `file`, the path of the record relative to `root` without its ending.
 
     Raises:
         ArchiveError: If a cell can't be read, or a statement counts for other classes; the message names the file and
@@ -46,7 +46,7 @@ def read_table(root: Path, file_column: str) -> pa.Table:
     """
     _check_statements(root / "scp_statements.csv")
     path = root / "ptbxl_database.csv"
-    raw = _read_strings(path, (*_COLUMNS, file_column))
+    raw = read_columns(path, (*_COLUMNS, file_column), what="PTB-XL's table of records", cure=CURE)
     ids, dates = raw["ecg_id"].to_pylist(), raw["recording_date"].to_pylist()
     consensus = _read_consensus()
     codes = [
@@ -69,6 +69,14 @@ def read_table(root: Path, file_column: str) -> pa.Table:
     }
     for task in TASK_CLASSES:
         columns[task] = column("scp_codes", partial(_labels, task), pa.list_(pa.int64()), codes)
+    columns["split"] = pa.array([split_of_fold(fold) for fold in columns["strat_fold"].to_pylist()], pa.string())
+    check_records(
+        path,
+        record_ids=columns["record_id"].to_pylist(),
+        files=columns["file"].to_pylist(),
+        patient_ids=columns["patient_id"].to_pylist(),
+        splits=columns["split"].to_pylist(),
+    )
     return pa.table(columns)
 
 
@@ -86,22 +94,6 @@ def _read_consensus() -> dict[tuple[str, str], str]:
         return {(row["ecg_id"], row["recording_date"]): row["scp_codes"] for row in csv.DictReader(file)}
 
 
-def _read_strings(path: Path, columns: tuple[str, ...]) -> pa.Table:
-    """Read columns of a CSV file as they are written."""
-    try:
-        return pa_csv.read_csv(
-            path,
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise ArchiveError(f"{path} is not PTB-XL's table of records ({error}). {CURE}") from error
-
-
 def _convert(
     path: Path,
     ids: list[str],
@@ -117,17 +109,15 @@ def _convert(
     for index, cell in enumerate(encoded.dictionary.to_pylist()):
         try:
             values.append(convert(cell))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             record = ids[encoded.indices.index(index).as_py()]
-            raise ArchiveError(f"{path}: record {record}, {name}: {error}. {CURE}") from error
+            row = encoded.indices.index(index).as_py() + 2
+            raise ArchiveError(f"{path}, row {row}: record {record}, {name}: {error}. {CURE}") from error
     return pa.array(values, kind).take(encoded.indices)
 
 
 def _age(cell: str) -> int | None:
-    if not cell:
-        return None
-    age = int(float(cell))
-    return 90 if age == _OVER_89 else age
+    return 90 if cell and float(cell) == _OVER_89 else age_of(cell)
 
 
 def _sex(cell: str) -> str | None:

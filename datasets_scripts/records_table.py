@@ -1,7 +1,6 @@
 """Read `records.csv`, the table of a custom archive."""
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Callable, Mapping
@@ -12,15 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_scripts.archive_errors import ArchiveError
+from datasets_scripts.archive_tables import NUM_FOLDS, SPLITS, age_of, check_records, fold_of, read_text, split_of_fold
 
 TABLE_FILE = "records.csv"
-SPLITS = ("train", "validation", "test")
 COLUMNS = (
     "file", "record_id", "patient_id", "report", "statements", "labels", "age", "sex", "split", "strat_fold",
     "sampling_rate", "units", "lead_names",
 )  # fmt: skip
 SEPARATOR = "|"  # between the entries of a cell; commas and semicolons occur in statements
-NUM_FOLDS = 10
 _DELIMITERS = (",", ";", "\t")  # a spreadsheet's, whichever its country
 _SEXES = {"male": "male", "m": "male", "female": "female", "f": "female"}
 # A full stop ends a sentence where a space follows, so that "0.45 s" and "V1.." stay whole.
@@ -57,8 +55,13 @@ def read_records_table(path: Path) -> RecordsTable:
             rows.append(_read_row(cells))
         except ValueError as error:
             raise ArchiveError(f"{path}, record {line - 1} ({cells['file'] or 'without file'}): {error}") from error
-    _check_distinct(path, rows)
-    _check_patients(path, rows)
+    check_records(
+        path,
+        record_ids=[row["record_id"] for row in rows],
+        files=[row["file"] for row in rows],
+        patient_ids=[row["patient_id"] for row in rows],
+        splits=[row["split"] for row in rows],
+    )
     label_names = None
     if "labels" in columns:
         label_names = tuple(sorted({label for row in rows for label in row["labels"]}))
@@ -101,26 +104,11 @@ def split_report(report: str) -> list[str]:
     return list(dict.fromkeys(filter(None, sentences)))
 
 
-def fold_of(name: str) -> int:
-    """Fold 1 to 10 of a patient, the same whatever else is in the archive, so that it may grow."""
-    return 1 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % NUM_FOLDS
-
-
-def split_of_fold(fold: int) -> str:
-    """Folds 1 to 8 are for training, 9 for validation, 10 for test, as in PTB-XL."""
-    return SPLITS[max(fold - 8, 0)]
-
-
 def _read_cells(path: Path) -> list[dict[str, str]]:
     """Rows as they are written, without spaces around cells; blank where a row is short."""
     if not path.is_file():
         raise ArchiveError(f"There is no {path}: a table with the columns file and report, one row per ECG file.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ArchiveError(
-            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}). Save it as CSV UTF-8."
-        ) from error
+    text = read_text(path, cure="A spreadsheet has that as a format of its own.")
     header, _, body = text.replace("\r\n", "\n").partition("\n")
     delimiter = next((mark for mark in _DELIMITERS if "file" in _names(header, mark)), ",")
     names = _names(header, delimiter)
@@ -168,7 +156,7 @@ def _read_row(cells: Mapping[str, str]) -> dict[str, Any]:
         "report": report,
         "statements": _entries(cells["statements"]) if cells.get("statements") else split_report(report),
         "labels": _entries(cells.get("labels", "")),
-        "age": _number(cells, "age", _age),
+        "age": _number(cells, "age", age_of),
         "sex": _one_of(cells, "sex", _SEXES),
         "strat_fold": fold,
         "split": split,
@@ -203,13 +191,6 @@ def _number(cells: Mapping[str, str], name: str, convert: Callable[[str], Any]) 
         raise ValueError(f"{name} must be a number in its range or blank, got {cell!r}.") from error
 
 
-def _age(cell: str) -> int:
-    age = float(cell)
-    if not 0 <= age < 150:
-        raise ValueError
-    return int(age)
-
-
 def _fold(cell: str) -> int:
     fold = float(cell)  # a spreadsheet with blanks writes 3.0
     if fold not in range(1, NUM_FOLDS + 1):
@@ -224,27 +205,6 @@ def _one_of(cells: Mapping[str, str], name: str, values: Mapping[str, str], *, b
     if cell not in values:
         raise ValueError(f"{name} must be one of {', '.join(values)}{' or blank' if blank else ''}, got {cell!r}.")
     return values[cell]
-
-
-def _check_distinct(path: Path, rows: list[dict]) -> None:
-    for name in ("record_id", "file"):
-        seen: set[str] = set()
-        for row in rows:
-            if row[name] in seen:
-                raise ArchiveError(f"{path}: {name} {row[name]} is there twice. Keep one of the rows.")
-            seen.add(row[name])
-
-
-def _check_patients(path: Path, rows: list[dict]) -> None:
-    """A patient in two splits would be known to the model that is tested."""
-    split_of: dict[str, str] = {}
-    for row in rows:
-        patient = row["patient_id"]
-        if patient is not None and split_of.setdefault(patient, row["split"]) != row["split"]:
-            raise ArchiveError(
-                f"{path}: patient {patient} is in {split_of[patient]} and in {row['split']}. Put all records of a "
-                "patient into one split, or leave split and strat_fold out."
-            )
 
 
 def _check_splits(path: Path, rows: list[dict]) -> None:

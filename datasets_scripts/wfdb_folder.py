@@ -5,32 +5,26 @@ Check a custom archive, a folder of ECG files with a table `records.csv`; the bu
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Features, List, Value
-from datasets.builder import Key
 
-from datasets_scripts.archive_builder import (
-    ArchiveConfig,
-    EcgArchiveBuilder,
-    ragged_signal_array,
-    read_ahead,
-    row_ranges,
-)
+from datasets_scripts.archive_builder import ArchiveConfig
 from datasets_scripts.archive_errors import ArchiveError, RecordError
+from datasets_scripts.archive_tables import SPLITS
 from datasets_scripts.ecg_records import to_microvolts
-from datasets_scripts.records_table import SPLITS, TABLE_FILE, RecordsTable, read_records_table
-from modeling_etp.ecg_files_etp import STANDARD_LEADS, read_ecg, with_derived_leads
+from datasets_scripts.record_builder import EcgRecordsBuilder, label_feature, refuse_link_out, row_features
+from datasets_scripts.records_table import TABLE_FILE, RecordsTable, read_records_table
+from modeling_etp.ecg_files_etp import ECG_SUFFIXES, STANDARD_LEADS, read_ecg, with_derived_leads
 
 _VERSION = datasets.Version("1.0.0")  # of the form of the table; the code's part of the cache key is its hash
-_RECORDS_PER_BATCH = 100  # they may be long
 
 
-class WfdbFolder(EcgArchiveBuilder):
+class WfdbFolder(EcgRecordsBuilder):
     """Builder of a folder of WFDB records, or of any ECG files that `read_ecg` reads, described by `records.csv`.
 
     Rows, splits and columns are those of the other archives; `labels` is there if the table has it. Leads are put in the
@@ -40,14 +34,13 @@ class WfdbFolder(EcgArchiveBuilder):
     BUILDER_CONFIGS = [ArchiveConfig(name="default", version=_VERSION, description="records.csv and its files")]
     DEFAULT_CONFIG_NAME = "default"
     TABLE_FILES = (TABLE_FILE,)
-    SIGNAL_ENDINGS = (
-        ".hea", ".mat", ".dat", ".edf", ".bdf", ".dcm", ".npy", ".npz", ".csv", ".tsv", ".txt", ".xml", ".scp",
-    )  # fmt: skip
+    SIGNAL_ENDINGS = ECG_SUFFIXES
 
     def _info(self) -> datasets.DatasetInfo:
+        labels = self._table().label_names
         return datasets.DatasetInfo(
             description="12-lead ECGs with reports, from a folder of ECG files and records.csv.",
-            features=_features(self._table().label_names),
+            features=row_features({} if labels is None else {"labels": label_feature(labels)}),
         )
 
     def _table(self) -> RecordsTable:
@@ -60,41 +53,12 @@ class WfdbFolder(EcgArchiveBuilder):
             )
         return Path(self.config.data_dir)
 
-    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
-        table, root = self._table().rows, self._archive_folder()
-        generators = []
-        for split in SPLITS:
-            rows = table.filter(pa.compute.equal(table["split"], split))
-            ranges = row_ranges(len(rows), _RECORDS_PER_BATCH)
-            arguments = {"ranges": ranges, "table": rows, "root": str(root), "split": split}
-            if len(rows):
-                generators.append(datasets.SplitGenerator(name=split, gen_kwargs=arguments))
-        return generators
+    def _records(self, root: Path) -> pa.Table:
+        return self._table().rows
 
-    def _generate_tables(
-        self, ranges: list[tuple[int, int]], table: pa.Table, root: str, split: str
-    ) -> Iterator[tuple[Key, pa.Table]]:
-        def read(start: int, stop: int) -> pa.Table | None:
-            rows = table.slice(start, stop - start)
-            signals, rates, errors = [], [], {}
-            for position, row in enumerate(rows.to_pylist()):
-                try:
-                    signal, rate = read_signal(Path(root), row)
-                    signals.append(signal)
-                    rates.append(rate)
-                except RecordError as error:
-                    errors[position] = error
-            kept = self._keep_good(rows, errors, split, start)
-            if not signals:
-                return None
-            rows = rows if kept is None else rows.take(kept)
-            rows = rows.append_column("ecg", ragged_signal_array(signals))
-            rows = rows.append_column("sampling_rate", pa.array(rates, pa.int32()))
-            return rows.select(list(self.info.features))
-
-        for index, rows in read_ahead(ranges, read):
-            if rows is not None:
-                yield Key(index, 0), rows
+    def _read(self, root: Path, row: dict[str, Any]) -> dict[str, Any]:
+        signal, rate = read_signal(root, row)
+        return {"ecg": signal, "sampling_rate": rate}
 
 
 def read_signal(root: Path, row: dict) -> tuple[np.ndarray, int]:
@@ -112,6 +76,7 @@ def read_signal(root: Path, row: dict) -> tuple[np.ndarray, int]:
         RecordError: If the record can't be used; the message names the file and how to fix it.
     """
     path = root / row["file"]
+    refuse_link_out(root, row["file"])
     try:
         recording = with_derived_leads(
             read_ecg(
@@ -134,24 +99,6 @@ def read_signal(root: Path, row: dict) -> tuple[np.ndarray, int]:
     rows = [recording.lead_names.index(lead) for lead in present]
     signal[[STANDARD_LEADS.index(lead) for lead in present]] = to_microvolts(recording.signal[rows], path)
     return signal, int(recording.sampling_rate)
-
-
-def _features(label_names: Sequence[str] | None) -> Features:
-    labels = {} if label_names is None else {"labels": List(ClassLabel(names=list(label_names)))}
-    return Features(
-        {
-            "record_id": Value("string"),
-            "patient_id": Value("string"),
-            "ecg": List(List(Value("int16")), length=12),
-            "sampling_rate": Value("int32"),
-            "report": Value("string"),
-            "statements": List(Value("string")),
-            "age": Value("int32"),
-            "sex": Value("string"),
-            **labels,
-            "strat_fold": Value("int32"),
-        }
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,8 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, HfApi
 
 import datasets_scripts
-from etp.archives import ARCHIVE_NAMES, open_archive
+from datasets_scripts.archives import ARCHIVES
+from etp.archives import open_archive
 
 from .atomic_files import whole_file, whole_folder
 
@@ -85,7 +86,7 @@ def _write_split(split: Dataset, folder: Path, name: str) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Export an archive as the command line says."""
     parser = argparse.ArgumentParser(description="Export an ECG archive as Parquet with its dataset card.")
-    parser.add_argument("name", choices=ARCHIVE_NAMES)
+    parser.add_argument("name", choices=tuple(ARCHIVES))
     parser.add_argument("--data_dir", help="the unpacked archive; without it, it is fetched from its publisher")
     parser.add_argument("--config", help="config of the builder, e.g. 500hz")
     parser.add_argument("--num_proc", type=int, help="processes that prepare it")

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
-NO_SAMPLE = -32768  # WFDB's mark in format 16
 SIGNAL_COLUMN = "ecg"
 
 
@@ -59,13 +58,6 @@ def content_key(dataset: Dataset) -> str:
     if dataset._indices is not None:
         digest.update(dataset._indices.column(0).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def to_millivolts(signals: np.ndarray) -> np.ndarray:
-    """Convert int16 µV of any shape to float32 mV; NaN where there is no sample."""
-    millivolts = signals * np.float32(1e-3)
-    millivolts[signals == NO_SAMPLE] = np.nan
-    return millivolts
 
 
 def _stored_rows(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from datasets_scripts.archives import ARCHIVES, title_of
 from etp.loading import Checkpoint
 from etp.run_files import ECG_MODEL_RUN, training_seconds
 
@@ -17,7 +18,6 @@ PAPER = "2309.07145"
 # What the Hub knows: there is no task for signals against texts, the nearest is that for texts against labels.
 PIPELINE_TAG = "zero-shot-classification"
 TAGS = ("etp", "ecg", "electrocardiography", "medical", "contrastive-learning", "zero-shot", f"arxiv:{PAPER}")
-DATASET_TITLES = {"ptb_xl": "PTB-XL", "cpsc2018": "CPSC2018"}
 # Short names of `train.py --text_model` -> where the same weights are on the Hub.
 BASE_MODELS = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 # Kind of result -> the Hub's task and its title.
@@ -133,7 +133,7 @@ def eval_results(results: Sequence[Mapping[str, Any]]) -> Iterator[EvalResult]:
                     task_type=task_type,
                     task_name=task_name,
                     dataset_type=result["dataset"],
-                    dataset_name=f"{DATASET_TITLES.get(result['dataset'], result['dataset'])}, {task}",
+                    dataset_name=f"{title_of(result['dataset'])}, {task}",
                     dataset_config=task if leads is None else f"{task}, leads {' '.join(leads)}",
                     dataset_split=result["split"],
                     metric_type=metric,
@@ -167,6 +167,7 @@ def _body(
         dim=config.projection_dim,
         weights=checkpoint.weights_sha256,
         training=_training_text(run),
+        data_license=_data_license_text(run),
         results=_results_text(results),
         cost=_cost_text(run, co2_grams),
         license=license,
@@ -176,7 +177,6 @@ def _body(
 def _training_text(run: Mapping[str, Any] | None) -> str:
     if run is None:
         return "How this model was trained is not recorded beside it."
-    title = DATASET_TITLES.get(run["dataset"], run["dataset"])
     tower = base_model(run) or "an encoder of the authors"
     frozen = "frozen" if run["unfreeze_text_from"] is None else f"trained from layer {run['unfreeze_text_from']} on"
     source = {
@@ -186,8 +186,23 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
     first = run.get("ecg_model_run")
     before = "" if first is None else f"ECG tower of a run before: {_schedule(first)}. Then projections on it: "
     return (
-        f"Training split of {title} (PTB-XL: folds 1 to 8; fold 9 validates, fold 10 is never trained on). Texts: "
+        f"Training split of {title_of(run['dataset'])}{_splits_text(run['dataset'])}. Texts: "
         f"{source}. Text tower: {tower}, {frozen}. {before}{_schedule(run)}."
+    )
+
+
+def _splits_text(dataset: str) -> str:
+    splits = ARCHIVES[dataset].splits if dataset in ARCHIVES else ""
+    return f" ({splits})" if splits else ""
+
+
+def _data_license_text(run: Mapping[str, Any] | None) -> str:
+    archive = ARCHIVES.get(run["dataset"]) if run else None
+    if archive is None or archive.license is None:
+        return "The licence of the training data is that of whoever gave them: ask before you pass the weights on."
+    return (
+        f"{archive.title} ({archive.citation}) is under {archive.license.upper().replace('CC-BY-', 'CC BY ')}: name it "
+        "when you pass the weights on."
     )
 
 
@@ -206,7 +221,7 @@ def _results_text(results: Sequence[Mapping[str, Any]]) -> str:
 
     parts = ["In percent; brackets: 95% interval over resampled patients. Baselines stand below the model."]
     for result in results:
-        title = DATASET_TITLES.get(result["dataset"], result["dataset"])
+        title = title_of(result["dataset"])
         leads = result["conditions"]["leads"]
         shown = "" if leads is None else f", leads {' '.join(leads)} only"
         parts.append(f"### {TASKS[result['kind']][1]}, {title}, {result['split']} split{shown}")
@@ -276,7 +291,7 @@ Not for diagnosis, triage, monitoring, or any decision about a person; not for i
 
 {training}
 
-PTB-XL (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6) is under CC BY 4.0: name it when you pass the weights on.
+{data_license}
 
 ## Results
 

@@ -177,53 +177,6 @@ def integrated_gradients(
     return gradient * input_values, ends
 
 
-def masking_drops(
-    model: nn.Module,
-    score: Score,
-    input_values: Tensor,
-    values: Tensor,
-    *,
-    share: float = 0.1,
-    segment: int = 10,
-    repeats: int = 20,
-    seed: int = 0,
-) -> tuple[float, np.ndarray]:
-    """How much the score drops when the parts that speak most for it are flattened, and when random parts are.
-
-    An attribution that is worth showing loses more by the first than by the second. The parts are stretches of one
-    lead, for single samples set to zero would be spikes that no ECG has.
-
-    Args:
-        model: What the score runs.
-        score: As for `integrated_gradients`.
-        input_values: One ECG, shape `(1, leads, samples)`.
-        values: Its attribution, same shape.
-        share: Of all parts, how many are flattened.
-        segment: Samples of a part.
-        repeats: Random choices.
-        seed: Of the random choices.
-
-    Returns:
-        The drop of the score by the top parts, and those by random parts, shape `(repeats,)`.
-    """
-    _, leads, samples = input_values.shape
-    per_lead = samples // segment
-    weight = values[0, :, : per_lead * segment].reshape(leads, per_lead, segment).sum(dim=2).flatten()
-    count = max(1, round(share * len(weight)))
-    generator = torch.Generator().manual_seed(seed)
-    choices = [weight.topk(count).indices.cpu()]
-    choices += [torch.randperm(len(weight), generator=generator)[:count] for _ in range(repeats)]
-    keep = torch.ones(len(choices), leads * per_lead)
-    for row, chosen in enumerate(choices):
-        keep[row, chosen] = 0
-    mask = torch.ones(len(choices), leads, samples)
-    mask[..., : per_lead * segment] = keep.view(-1, leads, per_lead, 1).expand(-1, -1, -1, segment).flatten(2)
-    with torch.no_grad(), evaluation_mode(model):
-        whole = score(input_values)
-        drops = (whole - score(input_values * mask.to(input_values))).cpu().numpy()
-    return float(drops[0]), drops[1:]
-
-
 def plot_attribution(
     attribution: Attribution,
     *,

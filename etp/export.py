@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from etp.loading import file_sha256
+from etp.file_hashes import file_sha256
 from modeling_etp.modeling_etp import ETPModel
 
 from .atomic_files import whole_folder

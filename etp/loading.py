@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+from etp.file_hashes import file_sha256
 from modeling_etp.configuration_etp import ETPConfig
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
@@ -129,12 +130,3 @@ def _folder(model: str | Path) -> Path:
 def _hash_files(folder: Path) -> dict[str, str]:
     paths = [*folder.glob(WEIGHT_FILES), *(folder / name for name in NAMED_FILES)]
     return {path.name: file_sha256(path) for path in sorted(paths) if path.is_file()}
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

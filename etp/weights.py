@@ -1,7 +1,6 @@
 """The trained part of a checkpoint, apart from its public text tower: `python -m etp.weights {detach,join} SOURCE DESTINATION`."""
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -19,6 +18,7 @@ from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
 from .atomic_files import NotWrittenError, files_added
+from .file_hashes import file_sha256
 from .options import OptionError
 
 WEIGHTS = "model.safetensors"
@@ -59,14 +59,14 @@ def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -
     }
     named = {
         "text_model": text_model,
-        "sha256": _sha256(Path(text_model_path(text_model)) / WEIGHTS),
+        "sha256": file_sha256(Path(text_model_path(text_model)) / WEIGHTS),
         "max_tokens": AutoTokenizer.from_pretrained(checkpoint).model_max_length,
     }
     with files_added(destination, last="SHA256SUMS") as folder:
         save_file(trained, folder / WEIGHTS, metadata={"format": "pt"})
         _copy(checkpoint, folder, *CONFIGS, *TRAINING)
         (folder / TEXT_TOWER).write_text(json.dumps(named, indent=1) + "\n")
-        (folder / "SHA256SUMS").write_text(f"{_sha256(folder / WEIGHTS)}  {WEIGHTS}\n")
+        (folder / "SHA256SUMS").write_text(f"{file_sha256(folder / WEIGHTS)}  {WEIGHTS}\n")
     return destination
 
 
@@ -82,11 +82,11 @@ def join(detached: Path, destination: Path) -> Path:
                 f"{detached / name} is missing. Pass a folder that `python -m etp.weights detach` made."
             )
     expected = (detached / "SHA256SUMS").read_text().split()[0]
-    if _sha256(detached / WEIGHTS) != expected:
+    if file_sha256(detached / WEIGHTS) != expected:
         raise WeightsError(f"{detached / WEIGHTS} is damaged: its SHA-256 is not {expected}. Check it out again.")
     tower = json.loads((detached / TEXT_TOWER).read_text())
     text_model = Path(text_model_path(tower["text_model"]))
-    if _sha256(text_model / WEIGHTS) != tower["sha256"]:
+    if file_sha256(text_model / WEIGHTS) != tower["sha256"]:
         raise WeightsError(
             f"{text_model / WEIGHTS} is not the text tower that {detached} was trained with (SHA-256 {tower['sha256']}). "
             "Install the version named in constraints.txt."
@@ -107,10 +107,6 @@ def _copy(source: Path, destination: Path, *names: str) -> None:
             shutil.copytree(source / name, destination / name, dirs_exist_ok=True)
         elif (source / name).is_file():
             shutil.copyfile(source / name, destination / name)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:

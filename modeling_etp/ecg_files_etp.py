@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from .ecg_arrays_etp import read_matlab, read_npy, read_npz
 from .ecg_dicom_etp import read_dicom
 from .ecg_edf_etp import read_edf
+from .ecg_microvolts_etp import NO_SAMPLE, to_millivolts
 from .ecg_recording_etp import (
     EcgContentError,
     EcgCorruptError,
@@ -23,7 +24,7 @@ from .ecg_recording_etp import (
 )
 from .ecg_scp_etp import read_scp
 from .ecg_table_etp import read_table
-from .ecg_wfdb_etp import read_wfdb, read_wfdb_int16
+from .ecg_wfdb_etp import read_wfdb
 from .ecg_wfdb_header_etp import WfdbHeader, parse_wfdb_header, read_wfdb_header
 from .ecg_xml_etp import read_xml
 from .leads_etp import STANDARD_LEADS, canonical_lead
@@ -38,6 +39,10 @@ _WFDB_FIRST_LINE = re.compile(rb"(?:#[^\n]*\n|\s)*[\w.-]+(?:/\d+)?[ \t]+\d+([ \t
 _WFDB_SECOND_LINE = re.compile(
     rb"[^\n]*\n\s*(?:[\w.~-]+[ \t]+\d+[x:+\d]*[ \t]+\S*\d[^\n]*|[\w~-]+[ \t]+\d+[ \t\r]*)(?:\n|$)", re.ASCII
 )
+# What is looked for in folders. Content decides what a file is; a file that is named is read whatever its name.
+ECG_SUFFIXES = (
+    ".bdf", ".csv", ".dat", ".dcm", ".edf", ".hea", ".mat", ".npy", ".npz", ".scp", ".tsv", ".txt", ".xml",
+)  # fmt: skip
 _KNOWN = "WFDB, EDF/BDF, DICOM, NumPy, CSV, MATLAB, HL7 aECG, GE MUSE XML and SCP-ECG"
 
 
@@ -221,6 +226,8 @@ def _looks_like_text(head: bytes) -> bool:
 
 
 __all__ = [
+    "ECG_SUFFIXES",
+    "NO_SAMPLE",
     "STANDARD_LEADS",
     "EcgContentError",
     "EcgCorruptError",
@@ -237,6 +244,6 @@ __all__ = [
     "read_ecg",
     "read_wfdb",
     "read_wfdb_header",
-    "read_wfdb_int16",
+    "to_millivolts",
     "with_derived_leads",
 ]

@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
+from .ecg_microvolts_etp import NO_SAMPLE
 from .ecg_urls_etp import is_url, read_ecg_url
 from .leads_etp import STANDARD_LEADS
-
-NO_SAMPLE = -32768  # in the int16 µV of the dataset builders, as in WFDB
 
 
 @dataclass

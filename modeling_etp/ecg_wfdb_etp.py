@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .ecg_microvolts_etp import NO_SAMPLE
 from .ecg_recording_etp import (
     MAX_UNPACKED_VALUES,
     EcgContentError,
@@ -25,8 +26,6 @@ from .ecg_recording_etp import (
     sex_name,
 )
 from .ecg_wfdb_header_etp import WfdbHeader, open_beside, read_wfdb_header
-
-NO_SAMPLE = -32768  # WFDB's "no sample" of format 16
 
 # Long recordings are scaled in parts: float64 numbers of a whole day at 500 Hz would take 4 GB, twice.
 _SAMPLES_AT_A_TIME = 100_000
@@ -67,26 +66,6 @@ def read_wfdb(
         ]
     metadata = {"format": "WFDB", "record_id": header.record_name, **_comment_metadata(header.comments)}
     return make_recording(header_path, channels, rates, names, metadata, lead_names=lead_names)
-
-
-def read_wfdb_int16(header_path: str | os.PathLike, *, verify_checksum: bool = True) -> tuple[np.ndarray, WfdbHeader]:
-    """Read a record in format 16 as it is stored, without scaling: the fast path of the dataset builders.
-
-    Returns:
-        Stored units, int16 of shape `(leads, samples)` with `NO_SAMPLE` where there is none, and the header: mV are
-        `(stored - baseline) / gain`.
-
-    Raises:
-        EcgFormatError: If the record isn't in plain format 16; `read_wfdb` reads it.
-        EcgFileError: Another of its kinds, naming the header.
-    """
-    header = read_wfdb_header(header_path)
-    if header.segments or not _is_plain(header):
-        raise EcgFormatError(
-            header_path,
-            f"expected plain format 16, got {sorted(set(header.formats))}. Use `read_ecg` for this record.",
-        )
-    return _read_plain(header_path, header, verify_checksum), header
 
 
 def _is_plain(header: WfdbHeader) -> bool:

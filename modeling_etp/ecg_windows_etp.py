@@ -31,7 +31,7 @@ def windows_of(ecgs: Sequence[EcgInput], feature_extractor: Any, *, overlap: flo
     """
     windows, names, seconds = [], [], []
     for ecg in ecgs:
-        bounds = _window_bounds(ecg, feature_extractor, overlap)
+        bounds = window_bounds(ecg.signal.shape[1], ecg.sampling_rate, feature_extractor, overlap=overlap)
         own = [(start / ecg.sampling_rate, stop / ecg.sampling_rate) for start, stop in bounds]
         for (start, stop), (begin, end) in zip(bounds, own, strict=True):
             windows.append((ecg, ecg.signal[:, start:stop]))
@@ -40,12 +40,18 @@ def windows_of(ecgs: Sequence[EcgInput], feature_extractor: Any, *, overlap: flo
     return {"input_values": _extract(windows, names, feature_extractor), "seconds": seconds}
 
 
-def _window_bounds(ecg: EcgInput, feature_extractor: Any, overlap: float) -> list[tuple[int, int]]:
-    """First sample of each window and the one after its last."""
-    total, rate = ecg.signal.shape[1], ecg.sampling_rate
-    length = int(-(-feature_extractor.num_samples * rate // feature_extractor.sampling_rate))  # rounded up
-    starts = window_starts(total, length, overlap=overlap, least_rest=int(LEAST_REST_SECONDS * rate))
-    return [(start, min(start + length, total)) for start in starts]
+def window_bounds(
+    num_samples: int,
+    sampling_rate: float,
+    feature_extractor: Any,
+    *,
+    overlap: float,
+    least_rest_seconds: float = LEAST_REST_SECONDS,
+) -> list[tuple[int, int]]:
+    """First sample of each window of the model's length, and the one after its last; arguments as of `window_starts`."""
+    length = int(-(-feature_extractor.num_samples * sampling_rate // feature_extractor.sampling_rate))  # rounded up
+    starts = window_starts(num_samples, length, overlap=overlap, least_rest=int(least_rest_seconds * sampling_rate))
+    return [(start, min(start + length, num_samples)) for start in starts]
 
 
 def window_starts(num_samples: int, window: int, *, overlap: float, least_rest: int) -> list[int]:
@@ -100,4 +106,4 @@ def pool_windows(values: Tensor, counts: Sequence[int], pooling: str) -> Tensor:
     return torch.stack([pool(own, dim=0) for own in values.split(list(counts))])
 
 
-__all__ = ["WINDOWS_AT_A_TIME", "WINDOW_POOLINGS", "pool_windows", "window_starts", "windows_of"]
+__all__ = ["WINDOWS_AT_A_TIME", "WINDOW_POOLINGS", "pool_windows", "window_bounds", "window_starts", "windows_of"]

@@ -124,34 +124,6 @@ def siglip_loss(
     return _value_of_all_gradient_of_own(totals[0] / totals[1], loss / totals[1])
 
 
-def same_text_positives(ecg_text_ids: Tensor, text_ids: Tensor | None = None) -> Tensor:
-    """Positives by content: an ECG matches every text of the batch that says the same as one of its own.
-
-    Without it two records with the report "sinus rhythm." would be pushed apart as each other's negatives.
-
-    Args:
-        ecg_text_ids: One id per distinct text; shape `(num_ecgs,)`, or `(num_ecgs, k)` where ECGs have several texts,
-            filled up with -1.
-        text_ids: Ids of the texts of the batch, shape `(num_texts,)`; `ecg_text_ids` itself if omitted. Across
-            processes: `gather_with_gradient(text_ids)`.
-
-    Returns:
-        Boolean matrix `(num_ecgs, num_texts)`.
-
-    Raises:
-        ValueError: If ECGs have several texts and `text_ids` is missing.
-    """
-    if text_ids is None:
-        if ecg_text_ids.ndim != 1:
-            raise ValueError(
-                f"`text_ids` is required when ECGs have several texts, got `ecg_text_ids` of shape "
-                f"{tuple(ecg_text_ids.shape)} alone."
-            )
-        text_ids = ecg_text_ids
-    own_ids = ecg_text_ids.reshape(len(ecg_text_ids), -1, 1)  # (num_ecgs, k, 1)
-    return ((own_ids == text_ids) & (own_ids >= 0)).any(dim=1)
-
-
 def gather_with_gradient(tensor: Tensor) -> Tensor:
     """Concatenate the rows of every process in the order of their ranks; row counts may differ.
 
@@ -229,4 +201,4 @@ def _positive_weights(positives: Tensor | None, logits: Tensor, num_texts: int, 
     return positives.to(logits.device, logits.dtype)
 
 
-__all__ = ["gather_with_gradient", "info_nce_loss", "pairwise_logits", "same_text_positives", "siglip_loss"]
+__all__ = ["gather_with_gradient", "info_nce_loss", "pairwise_logits", "siglip_loss"]

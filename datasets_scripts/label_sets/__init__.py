@@ -6,18 +6,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from datasets_scripts.archives import ARCHIVES
 from datasets_scripts.ptb_xl_labels import STATEMENTS, TASK_CLASSES
 
-# Task -> (dataset, label column). Each task is the file of its name in this folder.
+_FOLDER = Path(__file__).parent
+# Task with phrases of its own -> (archive, label column). Each task is the file of its name in this folder.
 LABEL_TASKS = MappingProxyType(
     {
-        "superclass": ("ptb_xl", "superclass"),
-        "subclass": ("ptb_xl", "subclass"),
-        "diagnostic": ("ptb_xl", "diagnostic"),
-        "form": ("ptb_xl", "form"),
-        "rhythm": ("ptb_xl", "rhythm"),
-        "all": ("ptb_xl", "all"),
-        "cpsc2018": ("cpsc2018", "labels"),
+        task: (archive.name, column)
+        for archive in ARCHIVES.values()
+        for task, column in archive.tasks.items()
+        if (_FOLDER / f"{task}.json").is_file()
     }
 )
 
@@ -77,4 +76,4 @@ def _phrases(codes: list[str], kind: str) -> list[str]:
 def _read(name: str) -> dict[str, Any]:
     if name != "statements" and name not in LABEL_TASKS:
         raise ValueError(f"There is no label set {name!r}; there are {', '.join(LABEL_TASKS)}.")
-    return json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))

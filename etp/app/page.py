@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from datasets_scripts.archives import title_of
 from etp.explain import Attribution
 from etp.search import Hit
 
@@ -33,8 +34,6 @@ PRIVACY = f"""<p class="etp-small">WFDB, EDF, DICOM, SCP-ECG, HL7 aECG, GE MUSE,
 files in one go. Files are deleted from the server as soon as they are read; their content stays in memory for
 this visit, half an hour at most. Upload nothing that names a patient. Up to {MAX_UPLOAD_BYTES / 1e6:g} MB and
 {MAX_MINUTES} minutes.</p>"""
-
-DATASET_NAMES = {"ptb_xl": "PTB-XL", "cpsc2018": "CPSC2018"}
 
 # Kind of score -> column heading and what it means.
 SCORE_WORDS = {
@@ -78,7 +77,7 @@ def score_table(scores: Scores) -> str:
     """Labels with bars, highest first, and what their scores mean."""
     heading, meaning = SCORE_WORDS[scores.kind]
     if scores.calibration is not None:
-        meaning = meaning.format(dataset=DATASET_NAMES[scores.calibration.dataset])
+        meaning = meaning.format(dataset=title_of(scores.calibration.dataset))
     rows = "".join(
         f'<tr><th scope="row">{escape(label)}</th>'
         f'<td class="etp-bar" aria-hidden="true"><span style="width:{100 * score:.1f}%"></span></td>'

@@ -13,10 +13,6 @@ from .errors import UsageError
 if TYPE_CHECKING:
     from modeling_etp.ecg_files_etp import EcgRecording
 
-# What is looked for in folders. Content decides what a file is; a file that is named is read whatever its name.
-ECG_SUFFIXES = {
-    ".csv", ".dat", ".dcm", ".edf", ".hea", ".mat", ".npy", ".npz", ".scp", ".tsv", ".txt", ".xml",
-}  # fmt: skip
 WFDB_SIGNALS = {".dat", ".mat"}  # belong to the header of their name, if there is one
 
 
@@ -56,6 +52,8 @@ def find_ecgs(arguments: Sequence[str]) -> list[str]:
     Raises:
         UsageError: If a folder or a glob holds none.
     """
+    from modeling_etp.ecg_files_etp import ECG_SUFFIXES
+
     found: dict[str, None] = {}
     for argument in arguments:
         if Path(argument).is_dir():

@@ -64,11 +64,12 @@ def read_texts(path: Path) -> list[str]:
 
 
 def _of_archive(checkpoint: "Checkpoint", args: argparse.Namespace) -> "SearchIndex":
-    from etp.archives import ARCHIVE_NAMES, open_archive
+    from datasets_scripts.archives import ARCHIVES
+    from etp.archives import open_archive
     from etp.search import index_archive
 
-    if args.archive not in ARCHIVE_NAMES:
-        raise UsageError(f"--archive {args.archive}: unknown, choose from {', '.join(ARCHIVE_NAMES)}.")
+    if args.archive not in ARCHIVES:
+        raise UsageError(f"--archive {args.archive}: unknown, choose from {', '.join(ARCHIVES)}.")
     splits = open_archive(args.archive, args.data_dir, config=args.config, cache_dir=args.cache_dir)
     if args.split not in splits:
         raise UsageError(f"--split {args.split}: unknown, choose from {', '.join(splits)}.")

@@ -11,11 +11,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets_scripts.archives import PTB_XL
 from etp.evaluation.command import parse_arguments, refusing_bad_input
 from etp.evaluation.results import check_writable
 
 ROOT = Path(__file__).resolve().parents[2]
-TASKS = ["superclass", "subclass", "diagnostic", "form", "rhythm", "all"]
+TASKS = list(PTB_XL.tasks)
 # Beside all twelve: limb leads, three leads of a small monitor, and one as from a watch.
 LEADS = {"limb": ["I", "II", "III", "aVR", "aVL", "aVF"], "I-II-V2": ["I", "II", "V2"], "II": ["II"], "I": ["I"]}
 Command = list[str]

@@ -4,17 +4,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets_scripts.archives import find_archive
+
 from .task_metrics import TaskRecords
 
-NORMAL = "NORM"
-TASK_OF = {"ptb_xl": "superclass", "cpsc2018": "cpsc2018"}  # the task whose labels tell normal from abnormal
 NEIGHBOURS = 10
 _ROWS_AT_ONCE = 1024
 
 
-def anomaly_records(records: TaskRecords) -> TaskRecords:
-    """The one label "anomaly": any label of the task but normal."""
-    abnormal = [index for index, label in enumerate(records.labels) if label != NORMAL]
+def normal_class(dataset: str) -> tuple[str, str]:
+    """The task and the label of it that tell normal ECGs of a data set from all others.
+
+    Raises:
+        ValueError: If no label of the data set does.
+    """
+    normal = find_archive(dataset).normal
+    if normal is None:
+        raise ValueError(f"--anomaly: no label of {dataset} is known to mean a normal ECG. Leave --anomaly out.")
+    return normal
+
+
+def anomaly_records(records: TaskRecords, normal: str) -> TaskRecords:
+    """The one label "anomaly": any label of the task but `normal`."""
+    abnormal = [index for index, label in enumerate(records.labels) if label != normal]
     return TaskRecords(
         ["anomaly"],
         records.targets[:, abnormal].sum(axis=1, keepdims=True) > 0,
@@ -24,15 +36,15 @@ def anomaly_records(records: TaskRecords) -> TaskRecords:
     )
 
 
-def only_normal(targets: np.ndarray, labels: list[str]) -> np.ndarray:
-    """Records that are called normal and nothing else; `(records, labels)` -> boolean `(records,)`."""
-    return targets[:, labels.index(NORMAL)] & (targets.sum(axis=1) == 1)
+def only_normal(targets: np.ndarray, labels: list[str], normal: str) -> np.ndarray:
+    """Records that are called `normal` and nothing else; `(records, labels)` -> boolean `(records,)`."""
+    return targets[:, labels.index(normal)] & (targets.sum(axis=1) == 1)
 
 
-def zero_shot_anomaly(scores: np.ndarray, labels: list[str]) -> np.ndarray:
-    """How much better the most likely abnormal label fits than normal; `(records, labels)` -> `(records, 1)`."""
-    normal = labels.index(NORMAL)
-    return (np.delete(scores, normal, axis=1).max(axis=1) - scores[:, normal])[:, None]
+def zero_shot_anomaly(scores: np.ndarray, labels: list[str], normal: str) -> np.ndarray:
+    """How much better the most likely abnormal label fits than `normal`; `(records, labels)` -> `(records, 1)`."""
+    column = labels.index(normal)
+    return (np.delete(scores, column, axis=1).max(axis=1) - scores[:, column])[:, None]
 
 
 def distance_anomaly(ecg_embeds: Tensor, normal_embeds: Tensor) -> Tensor:

@@ -6,22 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from datasets_scripts.archives import find_archive
 from modeling_etp.modeling_etp import ETPModel
 
 from .metrics import SENSITIVITY, SPECIFICITY, macro
-
-_STRODTHOFF = "Strodthoff et al., IEEE JBHI 25(5):1519-1528, 2021, doi:10.1109/JBHI.2020.3022989"
-# Best single supervised network per task: macro AUROC on PTB-XL fold 10; for CPSC2018 (there "ICBEB2018") on a split
-# of its 6,877 records, of which an archive may hold only a part.
-SUPERVISED = {
-    "superclass": (0.930, f"resnet1d_wang, {_STRODTHOFF}"),
-    "subclass": (0.930, f"inception1d, {_STRODTHOFF}"),
-    "diagnostic": (0.937, f"xresnet1d101, {_STRODTHOFF}"),
-    "form": (0.899, f"inception1d, {_STRODTHOFF}"),
-    "rhythm": (0.957, f"xresnet1d101, {_STRODTHOFF}"),
-    "all": (0.925, f"inception1d, {_STRODTHOFF}"),
-    "cpsc2018": (0.974, f"xresnet1d101 on all of CPSC2018, {_STRODTHOFF}"),
-}
 
 
 def constant_baselines(targets: np.ndarray) -> dict[str, dict[str, float]]:
@@ -64,9 +52,10 @@ def random_ecg_side(model: ETPModel, *, seed: int) -> ETPModel:
     return untrained.eval().to(next(model.parameters()).device)
 
 
-def supervised_reference(task: str) -> dict[str, Any] | None:
+def supervised_reference(dataset: str, task: str) -> dict[str, Any] | None:
     """Macro AUROC of a supervised network and where it was published; None where none is known."""
-    if task not in SUPERVISED:
+    published = find_archive(dataset).supervised
+    if task not in published:
         return None
-    auroc, source = SUPERVISED[task]
+    auroc, source = published[task]
     return {"macro_auroc": auroc, "source": source}

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import HfArgumentParser
 
+from datasets_scripts.archives import ARCHIVES
 from etp.loading import Checkpoint, load_checkpoint
 from etp.run_files import training_seconds
 
@@ -27,9 +28,7 @@ class DataArguments:
     """What is evaluated on."""
 
     data_dir: Path = field(metadata={"help": "Folder of the unpacked archive, in its publisher's layout."})
-    dataset: Literal["ptb_xl", "cpsc2018", "folder"] = field(
-        default="ptb_xl", metadata={"help": "Which archive that is."}
-    )
+    dataset: str = field(default="ptb_xl", metadata={"help": f"Which archive that is: {', '.join(ARCHIVES)}."})
     config: str | None = field(default=None, metadata={"help": "Form of the archive, e.g. 500hz for PTB-XL."})
     split: Literal["train", "validation", "test", "all"] = field(
         default="test", metadata={"help": "Records that are evaluated; thresholds come from validation in any case."}

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from etp.arrow_batches import read_signals, to_millivolts
+from etp.arrow_batches import read_signals
 from etp.atomic_files import NotWrittenError, whole_file, writing
-from modeling_etp.ecg_files_etp import STANDARD_LEADS
-from modeling_etp.ecg_windows_etp import window_starts
+from modeling_etp.ecg_files_etp import STANDARD_LEADS, to_millivolts
+from modeling_etp.ecg_windows_etp import window_bounds
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 
@@ -212,8 +212,7 @@ def _windows(signal: np.ndarray, rate: float, extractor: ETPFeatureExtractor, co
     """Cut `(leads, samples)` into `(windows, leads, samples of a window)`; the last window ends where the signal does."""
     if conditions.seconds is not None:
         signal = signal[:, : max(1, round(conditions.seconds * rate))]
-    length = round(extractor.num_samples * float(rate) / extractor.sampling_rate)
-    if conditions.windows == "one" or signal.shape[1] <= length:
+    if conditions.windows == "one":
         return signal[None]
-    starts = window_starts(signal.shape[1], length, overlap=0, least_rest=1)
-    return np.stack([signal[:, start : start + length] for start in starts])
+    bounds = window_bounds(signal.shape[1], float(rate), extractor, overlap=0, least_rest_seconds=0)
+    return np.stack([signal[:, start:stop] for start, stop in bounds])

@@ -15,7 +15,7 @@ from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import DataArguments, RunArguments, open_evaluation, parse_arguments, refusing_bad_input
 from etp.evaluation.probe import choose_probe, stratified_fraction
 from etp.evaluation.prompts import label_columns
-from etp.evaluation.splits import label_names, label_targets
+from etp.evaluation.splits import label_targets
 from etp.evaluation.tables import detail_table, label_fraction_table
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
@@ -27,7 +27,7 @@ class LinearArguments:
 
     tasks: list[str] | None = field(
         default=None,
-        metadata={"help": "superclass subclass diagnostic form rhythm all, or cpsc2018; the usual ones if omitted."},
+        metadata={"help": "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."},
     )
     label_fractions: list[float] = field(
         default_factory=lambda: [0.01, 0.1, 1.0],
@@ -86,7 +86,7 @@ def main(data: DataArguments, run: RunArguments, args: LinearArguments):
             raise ValueError(f"--split {data.split} holds the records that the probe is trained on; take test.")
         options = {"label_fractions": args.label_fractions, "num_seeds": args.num_seeds}
         evaluation = open_evaluation("linear_probe", data, run, options)
-        labels = {task: label_names(evaluation.records.dataset, column) for task, column in columns.items()}
+        labels = {task: evaluation.records.labels_of(column) for task, column in columns.items()}
         records = {task: evaluation.records.of_task(columns[task], labels[task]) for task in columns}
 
     results, training = evaluation.results, evaluation.splits["train"]
@@ -99,7 +99,8 @@ def main(data: DataArguments, run: RunArguments, args: LinearArguments):
         rows, task_records = records[task]
         probe = ProbeTask(known[labelled], targets[labelled], evaluated[rows], task_records)
         baseline = ProbeTask(untrained[1][labelled], targets[labelled], untrained[0][rows], task_records)
-        report = report_task(task, probe, baseline, args, run)
+        report = report_task(probe, baseline, args, run)
+        report["supervised_reference"] = supervised_reference(data.dataset, task)
         with refusing_bad_input():
             results.add(task, report)
     print(detail_table(results.content))
@@ -107,9 +108,7 @@ def main(data: DataArguments, run: RunArguments, args: LinearArguments):
     print(f"Written to {results.path}.")
 
 
-def report_task(
-    task: str, probe: ProbeTask, baseline: ProbeTask, args: LinearArguments, run: RunArguments
-) -> dict[str, Any]:
+def report_task(probe: ProbeTask, baseline: ProbeTask, args: LinearArguments, run: RunArguments) -> dict[str, Any]:
     """All metrics at the largest fraction of labels, beside baselines and the smaller fractions."""
     largest, records = max(args.label_fractions), probe.records
     scores, strength = probe.scores(largest, run.seed)
@@ -119,7 +118,6 @@ def report_task(
         **constant_baselines(records.targets[records.evaluated]),
         "random_encoder": summarise_scores(untrained, records),
     }
-    report["supervised_reference"] = supervised_reference(task)
     report["num_training_records"] = len(probe.training_targets)
     report["strength"] = strength
     report["label_fractions"] = {

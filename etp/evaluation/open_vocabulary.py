@@ -3,7 +3,6 @@
 Evaluate a model by paraphrases that occur in no training text, beside the known ones, and by prompts that negate or contradict.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,8 @@ from etp.evaluation.command import (
 )
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
-from etp.evaluation.prompts import DEFAULT_TASKS, LabelPrompts, PromptOptions, load_prompts, score_labels
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts, score_labels
+from etp.file_hashes import file_sha256
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
 
@@ -68,14 +68,16 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
             raise ValueError(
                 "--windows must be one here: a prompt is evaluated by itself, without pooling of windows."
             )
-        tasks = list(DEFAULT_TASKS[data.dataset]) if args.tasks is None else args.tasks
-        unseen = load_prompts(data.dataset, tasks, file=args.unseen)
-        known = [same_labels(*pair) for pair in zip(load_prompts(data.dataset, tasks), unseen, strict=True)]
+        tasks = list(label_columns(data.dataset, args.tasks))
+        unseen = load_unseen(data.dataset, tasks, args.unseen)
         negations = load_negations({prompt.task: prompt.labels for prompt in unseen}, args.negations)
-        files = {
-            name: hashlib.sha256(getattr(args, name).read_bytes()).hexdigest() for name in ("unseen", "negations")
-        }
+        files = {name: file_sha256(getattr(args, name)) for name in ("unseen", "negations")}
         evaluation = open_evaluation("open_vocabulary", data, run, {"tasks": tasks, "files_sha256": files})
+        usual = [
+            prompt.complete(evaluation.records.labels_of(prompt.column))
+            for prompt in load_prompts(data.dataset, tasks)
+        ]
+        known = [same_labels(*pair) for pair in zip(usual, unseen, strict=True)]
         refuse_known(unseen, evaluation, args.unseen)
         records = {prompt.task: evaluation.records.of_task(prompt.column, prompt.labels) for prompt in unseen}
 
@@ -86,14 +88,32 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
         for prompt in of_kind
     ]
     left = [(name, prompt) for name, prompt in named if name not in results]
-    if left or "negation" not in results:
+    negate = any(negations.values()) and "negation" not in results  # a data set of one's own may have none
+    if left or negate:
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
     for name, prompt in tqdm(left, desc="Evaluating paraphrases", unit="task"):
         results.add(name, paraphrase_metrics(evaluation, prompt, ecgs, untrained, *records[prompt.task], run))
-    if "negation" not in results:
+    if negate:
         results.add("negation", report_negation(evaluation, negations, known, ecgs, records, run))
     print(open_vocabulary_table([results.content]), negation_table([results.content]), sep="\n\n")
     print(f"Written to {results.path}.")
+
+
+def load_unseen(dataset: str, tasks: list[str], file: Path) -> list[LabelPrompts]:
+    """Paraphrases of each task that occur in no training text.
+
+    Raises:
+        ValueError: If the file has none of a task; says how to give them.
+    """
+    try:
+        return load_prompts(dataset, tasks, file=file, flag="--unseen")
+    except ValueError as error:
+        if file != UNSEEN:
+            raise
+        raise ValueError(
+            f"--dataset {dataset}: no paraphrases of its labels are shipped. Give your own that no training text has: "
+            "--unseen FILE with {task: {label: [phrases]}}."
+        ) from error
 
 
 def same_labels(known: LabelPrompts, unseen: LabelPrompts) -> LabelPrompts:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from datasets_scripts.archives import ARCHIVES, find_archive
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set, load_negated_phrases
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.pipeline_etp import NEUTRAL_PHRASES
@@ -19,10 +21,10 @@ from modeling_etp.zero_shot_etp import (
     label_logits,
 )
 
-DEFAULT_TASKS = {"ptb_xl": ("superclass", "subclass", "form", "rhythm"), "cpsc2018": ("cpsc2018",)}
 CONTRASTS = ("none", "neutral", "negated")
 OVER_89 = 90  # how the builders write an age that the archive gives as "over 89"
 _ROWS_AT_ONCE = 2048
+Phrases = dict[str, tuple[str, ...]]  # label -> phrases
 
 
 @dataclass(frozen=True)
@@ -31,19 +33,25 @@ class LabelPrompts:
 
     Attributes:
         column: Label column of the data set.
+        phrases: Label -> phrases that state it; empty until [`LabelPrompts.complete`] where the labels are only known
+            from the data.
         negations: Label -> phrases that negate it, where asked for.
         source: What is written beside the results: versions of the label set, or the file given.
     """
 
     task: str
     column: str
-    phrases: dict[str, tuple[str, ...]]
-    negations: dict[str, tuple[str, ...]] | None
+    phrases: Phrases
+    negations: Phrases | None
     source: dict[str, str]
 
     @property
     def labels(self) -> list[str]:
         return list(self.phrases)
+
+    def complete(self, labels: Sequence[str]) -> "LabelPrompts":
+        """With each of the data set's labels as its own phrase, where no phrases are known."""
+        return self if self.phrases else replace(self, phrases=check_labels(labels))
 
 
 @dataclass(frozen=True)
@@ -68,65 +76,113 @@ class PromptOptions:
 
 
 def load_prompts(
-    dataset: str, tasks: Sequence[str] | None = None, *, file: Path | None = None, contrast: str = "none"
+    dataset: str,
+    tasks: Sequence[str] | None = None,
+    *,
+    file: Path | None = None,
+    contrast: str = "none",
+    flag: str = "--prompts",
 ) -> list[LabelPrompts]:
-    """Prompts of every task, built in or from a file `{task: {label: [phrases]}}`.
+    """Prompts of every task: from a file, from the label set of the task, or its labels themselves.
+
+    Args:
+        dataset: Name of the archive.
+        tasks: Of the archive; the usual ones, or those of the file, if omitted.
+        file: `{task: {label: [phrases]}}`, or `{label: [phrases]}` for one task; a label without phrases is its own.
+        contrast: See [`PromptOptions`].
+        flag: What gave the file, for errors.
 
     Raises:
         ValueError: If a task is unknown, of another data set, asked for twice or not in the file; names the tasks.
     """
-    own = _read_prompts(file) if file is not None else None
+    own = _read_prompts(file, flag) if file is not None else None
+    if own is not None and "" in own:  # the labels of one task
+        columns = label_columns(dataset, tasks)
+        if len(columns) > 1:
+            raise ValueError(
+                f"{flag} {file} holds the labels of one task, and {len(columns)} are evaluated: {', '.join(columns)}. "
+                'Name one by --tasks, or write {"task": {"label": ["phrase", …]}}.'
+            )
+        own = dict.fromkeys(columns, own[""])
     if own is not None:
         tasks = list(own) if tasks is None else tasks
         if missing := [task for task in tasks if task not in own]:
-            raise ValueError(f"--prompts {file} has no task {', '.join(missing)}; it has {', '.join(own)}.")
-    return [_prompts_of(task, own, file, contrast) for task in label_columns(dataset, tasks)]
+            raise ValueError(f"{flag} {file} has no task {', '.join(missing)}; it has {', '.join(own)}.")
+    columns = label_columns(dataset, tasks)
+    if own is None:
+        return [_prompts_of(task, column, contrast) for task, column in columns.items()]
+    source = {"file": str(file)}
+    return [
+        LabelPrompts(task, column, own[task], _negations(task, own[task], contrast), source)
+        for task, column in columns.items()
+    ]
 
 
 def label_columns(dataset: str, tasks: Sequence[str] | None = None) -> dict[str, str]:
     """Task -> label column of the data set, for the tasks asked for or the usual ones.
 
     Raises:
-        ValueError: If a task is unknown, of another data set, or asked for twice.
+        ValueError: If a task is unknown, of another data set, or asked for twice, or the data set has no labels.
     """
-    if dataset not in DEFAULT_TASKS:
+    archive = find_archive(dataset)
+    if not archive.tasks:
         raise ValueError(
-            f"--dataset {dataset}: no label set is known for its labels. evaluate_retrieval.py evaluates a model by reports."
+            f"--dataset {dataset}: {archive.title} has no labels. `etp evaluate retrieval` evaluates a model by reports."
         )
-    tasks = DEFAULT_TASKS[dataset] if tasks is None else tasks
-    available = [task for task, (owner, _) in LABEL_TASKS.items() if owner == dataset]
+    tasks = archive.default_tasks if tasks is None else tasks
     for task in tasks:
-        if task not in available:
-            elsewhere = f" It is a task of {LABEL_TASKS[task][0]}." if task in LABEL_TASKS else ""
-            raise ValueError(f"--tasks: {dataset} has no task {task!r}; it has {', '.join(available)}.{elsewhere}")
+        if task not in archive.tasks:
+            owners = [other.name for other in ARCHIVES.values() if task in other.tasks]
+            elsewhere = f" It is a task of {', '.join(owners)}." if owners else ""
+            raise ValueError(f"--tasks: {dataset} has no task {task!r}; it has {', '.join(archive.tasks)}.{elsewhere}")
     if not tasks or len(set(tasks)) < len(tasks):
         raise ValueError(f"--tasks takes each task once, got {' '.join(tasks) or 'none'}.")
-    return {task: LABEL_TASKS[task][1] for task in tasks}
+    return {task: archive.tasks[task] for task in tasks}
 
 
-def _prompts_of(task: str, own: dict | None, file: Path | None, contrast: str) -> LabelPrompts:
-    column = LABEL_TASKS[task][1]
-    if own is None:
+def _prompts_of(task: str, column: str, contrast: str) -> LabelPrompts:
+    """Prompts of a task without a file of one's own."""
+    if task in LABEL_TASKS:
         phrases, source = check_labels(load_label_set(task)), label_set_versions(task)
     else:
-        phrases, source = check_labels(own[task]), {"file": str(file)}
-    negations = None
-    if contrast == "negated":
-        negated = load_negated_phrases(task)
-        if missing := [label for label in phrases if not negated.get(label)]:
-            raise ValueError(f"--contrast negated: no phrase negates {', '.join(missing)} of task {task!r}.")
-        negations = check_labels({label: negated[label] for label in phrases})
-    return LabelPrompts(task, column, phrases, negations, source)
+        phrases, source = {}, {"labels": "each label is its own phrase"}
+    return LabelPrompts(task, column, phrases, _negations(task, phrases, contrast), source)
 
 
-def _read_prompts(file: Path) -> dict[str, dict[str, list[str]]]:
+def _negations(task: str, phrases: Phrases, contrast: str) -> Phrases | None:
+    if contrast != "negated":
+        return None
+    negated = load_negated_phrases(task) if task in LABEL_TASKS else {}
+    if missing := [label for label in phrases or ["the labels"] if not negated.get(label)]:
+        raise ValueError(f"--contrast negated: no phrase negates {', '.join(missing)} of task {task!r}.")
+    return check_labels({label: negated[label] for label in phrases})
+
+
+def _read_prompts(file: Path, flag: str) -> dict[str, Phrases]:
+    """Task -> label -> phrases; the task is blank in a file that names none."""
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"--prompts {file} can't be read as JSON: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()) or not content:
-        raise ValueError(f'--prompts {file} must hold {{"task": {{"label": ["phrase", …]}}}}.')
-    return content
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{flag} {file} can't be read as JSON: {error}") from error
+    by_task = isinstance(content, dict) and content and all(isinstance(value, dict) for value in content.values())
+    try:
+        return {task: _phrases_of(labels) for task, labels in (content if by_task else {"": content}).items()}
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f'{flag} {file} must hold {{"task": {{"label": ["phrase", …]}}}}, or {{"label": ["phrase", …]}} for one task: '
+            f"{error}"
+        ) from error
+
+
+def _phrases_of(labels: Any) -> Phrases:
+    if not isinstance(labels, (dict, list)):
+        raise ValueError(f"got {type(labels).__name__} for the labels.")
+    if isinstance(labels, list):
+        return check_labels(labels)
+    for label, phrases in labels.items():
+        if not isinstance(phrases, list):
+            raise ValueError(f"the phrases of label {label!r} must be a list, got {phrases!r}.")
+    return check_labels({label: phrases or [label] for label, phrases in labels.items()})
 
 
 def describe(age: int | None, sex: str | None) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets
 
+from datasets_scripts.archives import find_archive
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
 
@@ -55,6 +56,10 @@ class EvaluationRecords:
             dataset, np.isin(origin, evaluated), origin == "validation", patient_numbers(dataset["patient_id"][:])
         )
 
+    def labels_of(self, column: str) -> list[str]:
+        """The labels of a column; see [`label_names`]."""
+        return label_names(self.dataset, column)
+
     def of_task(self, column: str, labels: list[str]) -> tuple[np.ndarray, TaskRecords]:
         """Which records carry a label of the task, boolean `(records,)`, and what is known about those.
 
@@ -75,9 +80,11 @@ def open_splits(name: str, data_dir: Path, *, config: str | None = None, cache_d
     """Open an archive that is there.
 
     Raises:
+        ValueError: If there is no archive of that name.
         FileNotFoundError: If `data_dir` is not a folder.
         ArchiveError: If it does not hold the archive.
     """
+    find_archive(name)
     if not Path(data_dir).is_dir():
         raise FileNotFoundError(f"--data_dir {data_dir} is not a folder; expected the unpacked archive {name}.")
     return open_archive(name, data_dir, config=config, cache_dir=cache_dir)
@@ -91,7 +98,10 @@ def label_names(dataset: Dataset, column: str) -> list[str]:
     """
     feature = getattr(dataset.features.get(column), "feature", None)
     if not isinstance(feature, ClassLabel):
-        raise ValueError(f"The data set has no label column {column!r}; it has {', '.join(dataset.column_names)}.")
+        raise ValueError(
+            f"The data set has no label column {column!r}; it has {', '.join(dataset.column_names)}. Give its table one, "
+            "or evaluate by reports: `etp evaluate retrieval`."
+        )
     return list(feature.names)
 
 

@@ -3,7 +3,6 @@
 Classify ECGs by phrases alone, without one labelled ECG, and evaluate it: AUROC, average precision, F1, calibration.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from etp.evaluation.anomaly import TASK_OF, anomaly_records, distance_anomaly, only_normal, zero_shot_anomaly
+from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
 from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import (
     DataArguments,
@@ -27,6 +26,7 @@ from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
 from etp.evaluation.splits import label_targets
 from etp.evaluation.tables import detail_table
+from etp.file_hashes import file_sha256
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
@@ -37,10 +37,13 @@ class ZeroShotArguments:
 
     tasks: list[str] | None = field(
         default=None,
-        metadata={"help": "superclass subclass diagnostic form rhythm all, or cpsc2018; the usual ones if omitted."},
+        metadata={"help": "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."},
     )
     prompts: Path | None = field(
-        default=None, metadata={"help": "JSON file {task: {label: [phrases]}} in place of the built-in label sets."}
+        default=None,
+        metadata={
+            "help": "JSON file {task: {label: [phrases]}}, or {label: [phrases]} for one task, in place of the label sets."
+        },
     )
     templates: list[str] = field(
         default_factory=lambda: ["{}"], metadata={"help": "Sentences around each phrase, which goes where {} is."}
@@ -63,11 +66,13 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     with refusing_bad_input():
         prompts = load_prompts(data.dataset, args.tasks, file=args.prompts, contrast=args.contrast)
         options = PromptOptions(args.templates, args.pooling, args.contrast)
+        normal = normal_class(data.dataset) if args.anomaly else None
         if args.anomaly and data.split in ("train", "all"):
             raise ValueError(
                 f"--anomaly measures the distance to normal training ECGs, and --split {data.split} holds those."
             )
         evaluation = open_evaluation("zero_shot", data, run, options_of(args))
+        prompts = [prompt.complete(evaluation.records.labels_of(prompt.column)) for prompt in prompts]
         records = [evaluation.records.of_task(prompt.column, prompt.labels) for prompt in prompts]
 
     results = evaluation.results
@@ -78,10 +83,11 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     for prompt, (labelled, task_records) in tqdm(left, desc="Evaluating tasks", unit="task"):
         scores, baseline = score(evaluation, prompt, options, args, (ecgs, untrained))
         report = report_task(prompt, scores[labelled], baseline[labelled], task_records, run)
+        report["supervised_reference"] = supervised_reference(data.dataset, prompt.task)
         with refusing_bad_input():
             results.add(prompt.task, report)
-    if find_anomalies:
-        report_anomalies(evaluation, data, options, args, ecgs, run)
+    if normal is not None and find_anomalies:
+        report_anomalies(evaluation, data, normal, options, args, ecgs, run)
     print(detail_table(results.content))
     print(f"Written to {results.path}.")
 
@@ -90,7 +96,7 @@ def options_of(args: ZeroShotArguments) -> dict[str, Any]:
     """The options that decide a figure, a file of prompts by its content."""
     return {
         "prompts": str(args.prompts) if args.prompts else None,
-        "prompts_sha256": hashlib.sha256(args.prompts.read_bytes()).hexdigest() if args.prompts else None,
+        "prompts_sha256": file_sha256(args.prompts) if args.prompts else None,
         "templates": args.templates,
         "pooling": args.pooling,
         "contrast": args.contrast,
@@ -129,7 +135,6 @@ def report_task(
         **constant_baselines(records.targets[records.evaluated]),
         "random_encoder": summarise_scores(baseline, records),
     }
-    report["supervised_reference"] = supervised_reference(prompt.task)
     report["prompts"] = {"source": prompt.source, "num_phrases": sum(map(len, prompt.phrases.values()))}
     return report
 
@@ -137,22 +142,27 @@ def report_task(
 def report_anomalies(
     evaluation: Evaluation,
     data: DataArguments,
+    normal: tuple[str, str],
     options: PromptOptions,
     args: ZeroShotArguments,
     ecgs: EcgEmbeddings,
     run: RunArguments,
 ) -> None:
     """Add normal against anything else, by phrases and by distance to the normal ECGs of the training split."""
-    (prompt,) = load_prompts(data.dataset, [TASK_OF[data.dataset]], contrast=args.contrast)
+    task, label = normal
+    (prompt,) = load_prompts(data.dataset, [task], contrast=args.contrast)
+    prompt = prompt.complete(evaluation.records.labels_of(prompt.column))
     labelled, task_records = evaluation.records.of_task(prompt.column, prompt.labels)
-    anomaly = anomaly_records(task_records)
+    anomaly = anomaly_records(task_records, label)
     (scores,) = score(evaluation, prompt, options, args, [ecgs])
-    zero_shot = zero_shot_anomaly(scores, prompt.labels)
+    zero_shot = zero_shot_anomaly(scores, prompt.labels, label)
 
     training = evaluation.splits["train"]
     targets, _ = label_targets(training, prompt.column, prompt.labels)
-    normal = evaluation.embed(training.select(np.flatnonzero(only_normal(targets, prompt.labels))))
-    distance = ecgs.pool_scores(distance_anomaly(ecgs.embeds, normal.embeds), evaluation.embedder.conditions.windows)
+    normal_ecgs = evaluation.embed(training.select(np.flatnonzero(only_normal(targets, prompt.labels, label))))
+    distance = ecgs.pool_scores(
+        distance_anomaly(ecgs.embeds, normal_ecgs.embeds), evaluation.embedder.conditions.windows
+    )
     for name, anomalous in (("anomaly_zero_shot", zero_shot), ("anomaly_distance", distance)):
         report = report_scores(anomalous[labelled], anomaly, num_resamples=run.num_resamples, seed=run.seed)
         report["baselines"] = constant_baselines(anomaly.targets[anomaly.evaluated])

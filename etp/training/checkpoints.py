@@ -1,6 +1,5 @@
 """Training checkpoints: written atomically, verified by hash before use."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from etp.atomic_files import NotWrittenError, sync, sync_all, writing
+from etp.file_hashes import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def find_fault(folder: Path) -> str | None:
     for name, expected in hashes.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
-        if _hash(folder / name) != expected:
+        if file_sha256(folder / name) != expected:
             return f"{name} does not match its hash"
     return None
 
@@ -146,7 +146,7 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.average:
         save_file(plain(checkpoint.average), folder / "average.safetensors")
     (folder / "state.json").write_text(json.dumps(checkpoint.state, indent=2, default=str) + "\n")
-    hashes = {path.name: _hash(path) for path in sorted(folder.iterdir())}
+    hashes = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
     (folder / MANIFEST).write_text(json.dumps(hashes, indent=2) + "\n")
     sync_all(folder)
 
@@ -154,11 +154,3 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
 def _folders(output_dir: Path) -> list[Path]:
     """Checkpoints, newest first."""
     return sorted((output_dir / FOLDER).glob("step_*"), reverse=True)
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

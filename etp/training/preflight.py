@@ -14,7 +14,7 @@ import yaml
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 
-from etp.archives import ARCHIVE_NAMES
+from datasets_scripts.archives import ARCHIVES
 from etp.options import OptionError
 from etp.run_files import ECG_MODEL_RUN, METRICS_FILE
 from etp.training.towers.text_cache import DEFAULT_CACHE
@@ -50,8 +50,8 @@ def check_before_computing(args: Arguments) -> Path | None:
             raise OptionError(f"--report_to: unknown tracker {tracker!r}, choose from tensorboard, trackio.")
         if importlib.util.find_spec(tracker) is None:
             raise OptionError(f"--report_to {tracker}: it is not installed: pip install {tracker}.")
-    if args.data.dataset not in ARCHIVE_NAMES:
-        raise OptionError(f"--dataset: unknown archive {args.data.dataset!r}, choose from {', '.join(ARCHIVE_NAMES)}.")
+    if args.data.dataset not in ARCHIVES:
+        raise OptionError(f"--dataset: unknown archive {args.data.dataset!r}, choose from {', '.join(ARCHIVES)}.")
     if args.data.data_dir is not None and not args.data.data_dir.is_dir():
         raise OptionError(f"--data_dir: there is no folder {args.data.data_dir}.")
     output_dir = args.training.output_dir

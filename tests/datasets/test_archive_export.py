@@ -9,11 +9,12 @@ import datasets
 import pytest
 from hub_stub import HubStub
 
+from datasets_scripts.archives import ARCHIVES
 from etp.archive_export import export_parquet, main, read_card
-from etp.archives import ARCHIVE_NAMES, open_archive
+from etp.archives import open_archive
 
 
-@pytest.mark.parametrize("name", ARCHIVE_NAMES)
+@pytest.mark.parametrize("name", ARCHIVES)
 def test_an_export_loads_with_the_same_rows_and_features(name, ptb_xl, cpsc2018, ecg_folder, tmp_path):
     root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018, "folder": ecg_folder}[name]
     splits = open_archive(name, root, cache_dir=tmp_path / "cache")
@@ -61,7 +62,7 @@ def test_the_command_needs_somewhere_to_write(capsys):
     assert "give --output, --push_to_hub or both" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ARCHIVE_NAMES)
+@pytest.mark.parametrize("name", ARCHIVES)
 def test_the_card_describes_every_column(name, ptb_xl, cpsc2018, ecg_folder, tmp_path):
     root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018, "folder": ecg_folder}[name]
     splits = open_archive(name, root, cache_dir=tmp_path / "cache")

@@ -1,11 +1,14 @@
-"""`open_archive`: one name, one call, the same rows as the builder."""
+"""The list of archives, and `open_archive`: one name, one call, the same rows as the builder."""
 
 import multiprocessing
 from pathlib import Path
 
 import pytest
 
+from datasets_scripts.archives import ARCHIVES, title_of
+from datasets_scripts.label_sets import LABEL_TASKS
 from datasets_scripts.ptb_xl import PtbXl
+from etp.archive_export import read_card
 from etp.archives import open_archive
 
 
@@ -37,3 +40,23 @@ def test_processes_that_prepare_at_once_all_get_the_whole_archive(ptb_xl, tmp_pa
         results = pool.map(_open, [(ptb_xl, tmp_path / "cache")] * 3, chunksize=1)
     assert results == [["1", "2", "17"]] * 3
     assert not list((tmp_path / "cache").rglob("*.incomplete"))
+
+
+@pytest.mark.parametrize("archive", ARCHIVES.values(), ids=ARCHIVES)
+def test_an_entry_agrees_with_its_builder_and_card(archive):
+    builder = archive.load_builder()
+    configs = [config.name for config in builder.BUILDER_CONFIGS]
+    assert archive.configs[0] == builder.DEFAULT_CONFIG_NAME
+    assert sorted(archive.configs) == sorted(configs)
+    card = read_card(archive.name)
+    assert card.data.license == (archive.license or "unknown")
+    assert archive.title == title_of(archive.name)
+    assert all(task in archive.tasks for task in (*archive.default_tasks, *archive.supervised))
+
+
+def test_every_label_set_is_of_an_archive_that_has_its_column():
+    assert all(ARCHIVES[name].tasks[task] == column for task, (name, column) in LABEL_TASKS.items())
+
+
+def test_what_is_no_archive_is_called_by_its_name():
+    assert title_of("somebody/ecgs") == "somebody/ecgs"

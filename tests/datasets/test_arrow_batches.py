@@ -6,7 +6,8 @@ import pytest
 from datasets import Dataset, Features, List, Value
 
 from datasets_scripts.archive_builder import ragged_signal_array, signal_array
-from etp.arrow_batches import read_signals, to_millivolts
+from etp.arrow_batches import read_signals
+from modeling_etp.ecg_microvolts_etp import to_millivolts
 
 SIGNALS = np.arange(30 * 12 * 7, dtype=np.int16).reshape(30, 12, 7)
 

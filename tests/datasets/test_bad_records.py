@@ -199,7 +199,7 @@ def test_a_missing_sample_stays_missing(ptb_xl, tmp_path):
             lambda root: (root / "REFERENCE.csv").write_text(
                 "Recording,First_label,Second_label,Third_label\nA0025,10,,\n"
             ),
-            r"REFERENCE\.csv: record A0025: expected one to three labels from 1 to 9, got 10",
+            r"REFERENCE\.csv, row 2: record A0025: expected one to three labels from 1 to 9, got 10",
         ),
         (
             lambda root: shutil.copy(root / "original/A0025.mat", root / "original/A9999.mat"),

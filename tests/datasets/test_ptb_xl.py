@@ -186,7 +186,7 @@ def test_records_in_other_wfdb_forms_are_read_too(ptb_xl, tmp_path):
         (",24.0,1,1984-11-09 09:17:34,vorhof", ",24.0,2,1984-11-09 09:17:34,vorhof", r"record 21, sex: expected 0"),
         ("records100/00000/00021_lr", "../../etc/passwd", r"record 21, filename_lr: expected a path"),
         ("{'AFIB': 0.0},9,", "{'AFIB': 0.0},11,", r"record 21, strat_fold: expected a fold from 1 to 10, got '11'"),
-        ("scp_codes,", "codes,", r"is not PTB-XL's table of records"),
+        ("scp_codes,", "codes,", r"row 1: PTB-XL's table of records has the columns .*; scp_codes is missing"),
     ],
 )
 def test_errors_in_the_table_name_the_record_and_the_column(ptb_xl, tmp_path, old, new, message):

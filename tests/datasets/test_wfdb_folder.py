@@ -5,7 +5,8 @@ import pytest
 from small_archives import signal_of
 
 from datasets_scripts.archive_errors import ArchiveError, RecordError
-from datasets_scripts.records_table import fold_of, read_records_table, split_report
+from datasets_scripts.archive_tables import fold_of
+from datasets_scripts.records_table import read_records_table, split_report
 from datasets_scripts.wfdb_folder import WfdbFolder, main
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
@@ -116,7 +117,7 @@ def test_strat_fold_decides_the_split_as_in_ptb_xl(tmp_path):
         ("file,strat_fold\na,\n", "strat_fold must be 1 to 10 in every row"),
         ("file,split\n../a,train\n", r"file must be a path inside the folder, written with /, got '\.\./a'"),
         ("file,split\n/etc/passwd,train\n", "file must be a path inside the folder"),
-        ("file,split\na,train\na,test\n", "record_id a is there twice"),
+        ("file,split\na,train\na,test\n", r"record a is there twice \(rows 2 and 3\)\. Keep one"),
         ("file,patient_id,split\na,p,train\nb,p,test\n", "patient p is in train and in test"),
         ("file,labels,split\na,,train\n", "the column labels is empty in every row"),
         ("file,report,split\na,x,train,more\n", "line 2: more cells than columns"),
@@ -130,7 +131,7 @@ def test_what_is_wrong_with_the_table_is_said(tmp_path, text, message):
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "records.csv").write_bytes("file,report,split\na,Vorhofflimmern für 3 s,train\n".encode("latin-1"))
-    with pytest.raises(ArchiveError, match="is not in UTF-8"):
+    with pytest.raises(ArchiveError, match=r"records\.csv, row 2: .* is not UTF-8\. Save the table as CSV UTF-8"):
         read_records_table(tmp_path / "records.csv")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from datasets_scripts.archives import CPSC2018, PTB_XL
 from datasets_scripts.label_sets import load_label_set
 from datasets_scripts.report_glossary import own_phrases, phrases
 from etp.archives import open_archive
@@ -22,13 +23,13 @@ from etp.evaluation.paraphrase_metrics import (
     single_paraphrase_metrics,
     states,
 )
-from etp.evaluation.prompts import DEFAULT_TASKS, PromptOptions, load_prompts, score_labels
+from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
 from etp.evaluation.task_metrics import TaskRecords
 from etp.loading import load_checkpoint
 from etp.texts.training_texts import training_texts
 
 UNSEEN_LABELS = json.loads(UNSEEN.read_text(encoding="utf-8"))
-TASKS = [(dataset, task) for dataset, tasks in DEFAULT_TASKS.items() for task in tasks]
+TASKS = [(archive.name, task) for archive in (PTB_XL, CPSC2018) for task in archive.default_tasks]
 
 
 @pytest.fixture(scope="module")

@@ -70,8 +70,10 @@ def test_own_phrases_come_from_a_file(prompts_file, checkpoint, ecg_embeds):
     ("content", "message"),
     [
         ("{", "can't be read as JSON"),
-        ('{"rhythm": ["AFIB"]}', "must hold"),
-        ('{"rhythm": {"AFIB": []}}', "phrases of label 'AFIB' must not be empty"),
+        ("3", "must hold"),
+        ('{"rhythm": ["AFIB"]}', "holds the labels of one task, and 4 are evaluated"),
+        ('{"rhythm": {"AFIB": "fibrillation"}}', "phrases of label 'AFIB' must be a list, got 'fibrillation'"),
+        ('{"rhythm": {"AFIB": ["a"]}, "form": ["b"]}', "the phrases of label 'rhythm' must be a list"),
         ('{"beats": {"AFIB": ["a"]}}', "no task 'beats'"),
     ],
 )

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from modeling_etp.loss_etp import info_nce_loss, pairwise_logits, same_text_positives, siglip_loss
+from modeling_etp.loss_etp import info_nce_loss, pairwise_logits, siglip_loss
 
 SCALE = torch.tensor(5.0)
 
@@ -88,7 +88,7 @@ def test_no_positive_at_all_gives_zero_and_no_nan_gradient(ecg_embeds, text_embe
 
 def test_perfect_embeddings_of_repeated_reports_leave_only_the_entropy_of_the_choice_between_them():
     text_embeds = torch.eye(6)[[0, 0, 0, 3, 3]]
-    positives = same_text_positives(torch.tensor([7, 7, 7, 9, 9]))
+    positives = torch.block_diag(torch.ones(3, 3), torch.ones(2, 2))
     loss = info_nce_loss(text_embeds, text_embeds, torch.tensor(100.0), positives)
     assert loss.item() == pytest.approx((3 * math.log(3) + 2 * math.log(2)) / 5, abs=1e-4)
 
@@ -96,39 +96,12 @@ def test_perfect_embeddings_of_repeated_reports_leave_only_the_entropy_of_the_ch
 def test_siglip_pushes_ecgs_of_the_same_report_apart_unless_told_that_it_is_the_same():
     text_embeds, bias = torch.eye(6)[[0, 0]], torch.tensor(0.0)
     pulls = []
-    for positives in (None, same_text_positives(torch.tensor([7, 7]))):
+    for positives in (None, torch.ones(2, 2)):
         ecg_embeds = text_embeds.clone().requires_grad_()
         siglip_loss(ecg_embeds, text_embeds, SCALE, bias, positives).backward()
         pulls.append(-ecg_embeds.grad[0, 0].item())
     by_row, by_content = pulls
     assert by_row < 0 < by_content
-
-
-def test_positives_by_content_compare_texts_not_positions():
-    expected = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1]]).bool()
-    assert torch.equal(same_text_positives(torch.tensor([4, 8, 4])), expected)
-
-
-def test_every_id_from_zero_on_is_a_text():
-    assert torch.equal(
-        same_text_positives(torch.tensor([0, 1, 0])), torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1]]).bool()
-    )
-    assert same_text_positives(torch.tensor([[-1, 0]]), torch.tensor([0, -1])).tolist() == [[True, False]]
-
-
-def test_an_ecg_with_several_statements_matches_each_of_them():
-    ecg_text_ids = torch.tensor([[3, 5], [5, -1], [-1, -1]])
-    expected = torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 0]]).bool()
-    assert torch.equal(same_text_positives(ecg_text_ids, torch.tensor([3, 5, 6])), expected)
-
-
-def test_filling_never_matches_filling():
-    assert not same_text_positives(torch.tensor([-1, -1])).any()
-
-
-def test_several_statements_need_the_ids_of_the_texts():
-    with pytest.raises(ValueError, match=r"`text_ids` is required .* shape \(2, 3\) alone"):
-        same_text_positives(torch.zeros(2, 3, dtype=torch.long))
 
 
 def test_siglip_is_the_sum_of_binary_cross_entropies_per_ecg(ecg_embeds, text_embeds):

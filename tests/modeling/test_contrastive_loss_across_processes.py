@@ -8,10 +8,11 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from text_positives import same_text_positives
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from modeling_etp.loss_etp import gather_with_gradient, info_nce_loss, same_text_positives, siglip_loss
+from modeling_etp.loss_etp import gather_with_gradient, info_nce_loss, siglip_loss
 
 CASES = ("infonce", "same_text", "statements", "siglip", "siglip_same_text")
 LOCAL_BATCHES = {2: (3, 5), 4: (1, 4, 2, 3)}

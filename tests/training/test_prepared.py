@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 
-from etp.arrow_batches import NO_SAMPLE
 from etp.options import OptionError
 from etp.training.arguments import DataArguments
 from etp.training.data import prepared
 from etp.training.data.prepared import prepare_signals
 from etp.training.data.records import load_split
 from etp.training.data.signals import SignalStore
+from modeling_etp.ecg_microvolts_etp import NO_SAMPLE
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 
 FEATURES = Features(

@@ -104,9 +104,9 @@ def test_an_archive_without_reports_is_refused(run, own_archive, tmp_path):
         run(tmp_path / "run", "--dataset", "folder", "--data_dir", str(folder))
 
 
-def test_labels_are_no_text_where_their_phrases_are_unknown(run, own_archive, tmp_path):
+def test_without_labels_there_is_no_label_derived_text(run, own_archive, tmp_path):
     folder = own_archive(splits=["train", "validation"], reports=["Sinus rhythm"])
-    with pytest.raises(OptionError, match="label_derived is known for ptb_xl and cpsc2018, not for --dataset folder"):
+    with pytest.raises(OptionError, match="label_derived: folder has no column of labels to make texts of"):
         run(tmp_path / "run", "--dataset", "folder", "--data_dir", str(folder), "--text_source", "label_derived")
 
 

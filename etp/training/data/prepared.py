@@ -16,14 +16,20 @@ from datasets import Dataset
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from etp.arrow_batches import NO_SAMPLE, content_key, read_signals, to_millivolts
+from etp.arrow_batches import content_key, read_signals
 from etp.atomic_files import whole_file, writing
+from modeling_etp.ecg_microvolts_etp import MICROVOLTS_PER_MILLIVOLT, NO_SAMPLE, to_millivolts
 
 ROWS_PER_CHUNK = 1024
 FORMAT_VERSION = 1
-MICROVOLTS = 1000.0
 # Code that decides the values; a change of it makes the store anew.
-_CODE = ("feature_extraction_etp.py", "ecg_checks_etp.py", "resampling_etp.py", "leads_etp.py")
+_CODE = (
+    "feature_extraction_etp.py",
+    "ecg_checks_etp.py",
+    "resampling_etp.py",
+    "leads_etp.py",
+    "ecg_microvolts_etp.py",
+)
 
 
 @dataclass(frozen=True)
@@ -198,7 +204,7 @@ def _prepare_rows(dataset: Dataset, rows: np.ndarray, feature_extractor, out: np
             out[position] = 0
             yield position, str(error).removeprefix("ECG 0: ")
         else:
-            out[position] = np.clip(np.rint(values * MICROVOLTS), -limit, limit)
+            out[position] = np.clip(np.rint(values * MICROVOLTS_PER_MILLIVOLT), -limit, limit)
 
 
 def _all_usable(signals: np.ndarray, feature_extractor) -> bool:

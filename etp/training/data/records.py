@@ -13,7 +13,8 @@ from datasets import Dataset
 from datasets.exceptions import DatasetGenerationError
 
 from datasets_scripts.archive_errors import ArchiveError
-from datasets_scripts.label_sets import load_label_set
+from datasets_scripts.archives import find_archive
+from datasets_scripts.label_sets import LABEL_TASKS, load_label_set
 from etp.archives import open_archive
 from etp.arrow_batches import column_values
 from etp.options import OptionError
@@ -28,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
 MANY_RECORDS = 50_000
-# Label column and label set that label-derived text is made of, by archive.
-LABEL_TEXTS = {"ptb_xl": ("all", "all"), "cpsc2018": ("labels", "cpsc2018")}
 
 
 @dataclass(frozen=True)
@@ -157,13 +156,17 @@ def with_features(split: Split, ecg_model, *, progress: bool) -> Split:
 def record_statements(dataset: Dataset, args: DataArguments) -> list[list[str]]:
     """The statements of every record, from its report or, for the ceiling row, from its labels."""
     if args.text_source == "statements":
-        return [[statement for statement in record if statement.strip()] for record in column_values(dataset, "statements")]
-    if args.dataset not in LABEL_TEXTS:
+        return [
+            [statement for statement in record if statement.strip()] for record in column_values(dataset, "statements")
+        ]
+    archive = find_archive(args.dataset)
+    task = archive.label_text
+    if task is None or archive.tasks[task] not in dataset.features:
         raise OptionError(
-            f"--text_source label_derived is known for {' and '.join(LABEL_TEXTS)}, not for --dataset {args.dataset}: "
-            "leave it out to train on the reports."
+            f"--text_source label_derived: {args.dataset} has no column of labels to make texts of. Leave it out to train "
+            "on the reports."
         )
-    column, task = LABEL_TEXTS[args.dataset]
+    column = archive.tasks[task]
     names = dataset.features[column].feature.names
-    phrases = load_label_set(task)
+    phrases = load_label_set(task) if task in LABEL_TASKS else {name: [name] for name in names}
     return [[phrases[names[label]][0] for label in record] for record in column_values(dataset, column)]

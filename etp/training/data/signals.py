@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-MICROVOLTS = 1000.0
+from modeling_etp.ecg_microvolts_etp import MICROVOLTS_PER_MILLIVOLT
+
 ROWS_PER_COPY = 4096
 
 
@@ -47,11 +48,11 @@ class SignalStore:
     def batch(self, records: np.ndarray) -> Tensor:
         """ECGs of the given records, float32 mV, `(ecgs, leads, samples)`; a new tensor that may be changed."""
         if self._resident is not None:
-            return self._resident[torch.from_numpy(records).to(self._device)].float().div_(MICROVOLTS)
+            return self._resident[torch.from_numpy(records).to(self._device)].float().div_(MICROVOLTS_PER_MILLIVOLT)
         expected, self._expected = self._expected, None
         known = expected is not None and np.array_equal(expected[0], records)
         raw = expected[1].result() if expected is not None and known else self._read(records)
-        return raw.to(self._device, non_blocking=True).float().div_(MICROVOLTS)
+        return raw.to(self._device, non_blocking=True).float().div_(MICROVOLTS_PER_MILLIVOLT)
 
     def _read(self, records: np.ndarray) -> Tensor:
         raw = torch.from_numpy(self._signals[self._rows[records]])
