@@ -2,8 +2,10 @@
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datasets import DatasetDict
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 # Name -> (module, class). Modules are imported when asked for; each brings its readers and tables along.
 _BUILDERS = {
@@ -22,7 +24,7 @@ def open_archive(
     cache_dir: str | Path | None = None,
     num_proc: int | None = None,
     on_error: str = "raise",
-) -> DatasetDict:
+) -> "DatasetDict":
     """Prepare an archive, or find it prepared in the cache, and open its splits.
 
     Args:
