@@ -65,6 +65,8 @@ COMMANDS: dict[str, dict[str, Command]] = {
             "open_vocabulary", "OPEN_VOCABULARY", "evaluate by paraphrases that no training text has, and by negations"
         ),
         "evaluate all": _evaluate("all", "ALL", "run all of these, and write the page of results"),
+        "evaluate tables": _evaluate("tables", "TABLES", "write the page of results from their JSON files"),
+        "evaluate ablations": _evaluate("ablations", "TABLES", "write a table of runs that differ in one thing"),
     },
     "use a model": {
         "classify": _on_files("classify", "score ECG files against labels that are given as text"),

@@ -207,6 +207,9 @@ def _read_flags(
         if placed:
             given[each.name], placed = (placed, []) if each.takes_several else (placed[0], placed[1:])
     if placed:
+        before = words[words.index(placed[0]) - 1]
+        if before in _switches(options):
+            raise OptionError(f"{before}: {placed[0]!r} is not true or false.")
         raise OptionError(f"unexpected argument {placed[0]!r}; options begin with --, and `--help` lists them.")
     return given, config
 
@@ -227,13 +230,17 @@ def _parser(options: Mapping[str, Option]) -> argparse.ArgumentParser:
     return parser
 
 
+def _switches(options: Mapping[str, Option]) -> set[str]:
+    return {f"--{each.name}" for each in options.values() if each.kind is bool}
+
+
 def _with_values(options: Mapping[str, Option], words: Sequence[str]) -> list[str]:
     """The command line with `true` behind every switch that has no value, which may not be the next word by accident."""
-    switches = {f"--{each.name}" for each in options.values() if each.kind is bool}
+    switches = _switches(options)
     following = [*words[1:], ""]
     return [
         f"{word}=true" if word in switches and after.lower() not in ("true", "false") else word
-        for word, after in zip(words, following, strict=True)
+        for word, after in zip(words, following, strict=False)
     ]
 
 
@@ -293,11 +300,11 @@ def _convert(option: Option, value: Any) -> Any:
         raise OptionError(f"{option.flag} can't be empty.")
     try:
         converted = _convert_plain(value, option.kind)
-        for entry in converted if isinstance(converted, list) else [converted]:
-            if option.choices and entry not in option.choices:
-                raise ValueError(f"choose from {', '.join(map(str, option.choices))}")
     except (TypeError, ValueError) as error:
         raise OptionError(f"{option.flag}: {value!r} is not {_describe(option)} ({error}).") from error
+    for entry in converted if isinstance(converted, list) else [converted]:
+        if option.choices and entry not in option.choices:
+            raise OptionError(f"{option.flag}: unknown {entry!r}, choose from {', '.join(option.choices)}.")
     return converted
 
 
@@ -341,8 +348,6 @@ def _plain(hint: Any) -> Any:
 
 
 def _describe(option: Option) -> str:
-    if option.choices:
-        return "one of the choices"
     names = {int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping", Path: "a path"}
     return names.get(option.kind, "of the right type")
 

@@ -67,5 +67,5 @@ def commands(args: ProtocolArguments) -> list[Command]:
     if args.page is not None:
         page = args.page
         pictured = ["--output", str(page), "--picture", str(page.with_suffix(".png"))]
-        planned.append(["-m", "etp.evaluation.tables", *files, *pictured])
+        planned.append(["-m", "etp.cli", "evaluate", "tables", *files, *pictured])
     return planned

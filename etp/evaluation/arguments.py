@@ -141,8 +141,22 @@ class ProtocolArguments:
     dry_run: bool = option("Print the commands and run none.", False)
 
 
+@dataclass(kw_only=True)
+class TablesArguments:
+    """Which results, and what is made of them."""
+
+    results: list[Path] = option(
+        "Results of `etp evaluate`, JSON files; ablations compare with the first one's run.",
+        positional=True,
+        metavar="JSON",
+    )
+    output: Path | None = option("Markdown file; printed if omitted.", None, short="-o")
+    picture: Path | None = option("Picture file, .png, .svg or .pdf.", None)
+
+
 ZERO_SHOT = (DataArguments, RunArguments, ZeroShotArguments)
 LINEAR = (DataArguments, RunArguments, LinearArguments)
 RETRIEVAL = (DataArguments, RunArguments, RetrievalArguments)
 OPEN_VOCABULARY = (ChosenOnArguments, RunArguments, OpenVocabularyArguments)
 ALL = (ProtocolArguments,)
+TABLES = (TablesArguments,)

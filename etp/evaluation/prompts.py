@@ -91,7 +91,7 @@ def label_columns(dataset: str, tasks: Sequence[str] | None = None) -> dict[str,
     """
     if dataset not in DEFAULT_TASKS:
         raise ValueError(
-            f"--dataset {dataset}: no label set is known for its labels. evaluate_retrieval.py evaluates a model by reports."
+            f"--dataset {dataset}: no label set is known for its labels. `etp evaluate retrieval` evaluates a model by reports."
         )
     tasks = DEFAULT_TASKS[dataset] if tasks is None else tasks
     available = [task for task, (owner, _) in LABEL_TASKS.items() if owner == dataset]

@@ -123,7 +123,5 @@ def load_results(path: str | Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} can't be read as a results file: {error}") from error
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION or "tasks" not in content:
-        raise ValueError(
-            f"{path} is no results file of format {FORMAT_VERSION}; the evaluate_*.py scripts write them."
-        )
+        raise ValueError(f"{path} is no results file of format {FORMAT_VERSION}; `etp evaluate` writes them.")
     return content

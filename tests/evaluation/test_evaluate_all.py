@@ -25,7 +25,18 @@ def evaluate(checkpoint_dir, archive_dir, arrow_cache):
     def evaluate(output: Path, *options: str) -> subprocess.CompletedProcess:
         paths = {"--model": checkpoint_dir, "--ptb_xl": archive_dir, "--cache_dir": arrow_cache, "--output": output}
         argv = [str(word) for pair in paths.items() for word in pair]
-        command = [sys.executable, "-m", "etp.evaluation.all", *argv, "--num_resamples", "20", "--num_seeds", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "etp.cli",
+            "evaluate",
+            "all",
+            *argv,
+            "--num_resamples",
+            "20",
+            "--num_seeds",
+            "1",
+        ]
         return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
 
     return evaluate
@@ -66,5 +77,5 @@ def test_the_commands_can_be_read_without_running_any(evaluate, archive_dir, tmp
 def test_an_archive_that_is_not_there_is_said_before_anything_runs(evaluate, tmp_path):
     done = evaluate(tmp_path / "results", "--cpsc2018", "/nowhere")
     assert done.returncode == 2
-    assert "--cpsc2018 /nowhere is no folder" in done.stderr
+    assert "--cpsc2018 /nowhere is not a folder" in done.stderr
     assert done.stdout == ""
