@@ -1,6 +1,8 @@
 """Classify ECGs by phrases: `python evaluate_zeroshot.py --model DIR --dataset ptb_xl --data_dir DIR --output results.json`."""
 
-from etp.evaluation.zero_shot import run
+import sys
+
+from etp.cli import main
 
 if __name__ == "__main__":
-    run()
+    sys.exit(main(["evaluate", "zero-shot", *sys.argv[1:]]))

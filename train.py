@@ -1,4 +1,4 @@
-"""Align ECGs with reports: `accelerate launch train.py examples/configs/etp-base.yaml --data_dir PTB_XL --output_dir RUN`."""
+"""Align ECGs with reports: `accelerate launch train.py etp-base --data_dir PTB_XL --output_dir RUN`."""
 
 import sys
 

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from datasets_scripts.archive_errors import ArchiveError
-
 # Statement -> (diagnostic superclass, diagnostic subclass, is a form statement, is a rhythm statement), in the order of
 # the publisher's scp_statements.csv, which `check_statements` compares it with. Sci Data 7, 154, table 4 and figure 3.
 _STTC, _MI, _CD, _HYP = "STTC", "MI", "CD", "HYP"
@@ -146,6 +144,8 @@ def check_statements(rows: Mapping[str, Mapping[str, str]], path: Path) -> None:
             row["rhythm"] in ("1", "1.0"),
         )
         if found != STATEMENTS.get(code):
+            from datasets_scripts.archive_errors import ArchiveError  # brings `datasets`, which label sets don't need
+
             raise ArchiveError(
                 f"{path}: statement {code} is {found} there (superclass, subclass, form, rhythm), in PTB-XL 1.0.3 it is "
                 f"{STATEMENTS.get(code)}. Take the file of release 1.0.3."

@@ -1,8 +1,10 @@
 """Open an ECG archive by its name as a `DatasetDict`: prepared once, cached, ready to read."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datasets import DatasetDict
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 from datasets_scripts.archives import find_archive
 
@@ -15,7 +17,7 @@ def open_archive(
     cache_dir: str | Path | None = None,
     num_proc: int | None = None,
     on_error: str = "raise",
-) -> DatasetDict:
+) -> "DatasetDict":
     """Prepare an archive, or find it prepared in the cache, and open its splits.
 
     Args:

@@ -64,7 +64,7 @@ def push_model(
     Args:
         checkpoint: From [`~etp.loading.load_checkpoint`].
         repo_id: `user/name`; made if missing.
-        results: File name -> content of results files, for the card and the folder `results`, where `app.py` finds
+        results: File name -> content of results files, for the card and the folder `results`, where `etp app` finds
             what calibrates the scores; `None`: those in the folder `results` of the checkpoint.
         license, co2_grams: For the card, see [`~etp.card.make_card`].
         private: Whether a new repository is private.

@@ -1,1 +1,1 @@
-"""The web page around a model: what `app.py` shows."""
+"""The web page around a model: what `etp app` shows."""

@@ -1,48 +1,44 @@
 """`etp card`: the model card that `etp push` would push, to read and to edit before."""
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etp.atomic_files import whole_file
+from etp.common_options import MODEL_HELP, RESULTS_HELP
+from etp.options import OptionError, option
 
-from .errors import UsageError
 from .files import write
 from .models import open_checkpoint
 
 if TYPE_CHECKING:
     from etp.loading import Checkpoint
 
-HELP = "write the model card of a checkpoint, to edit it before it is pushed"
+
+@dataclass(kw_only=True)
+class ContentArguments:
+    """What the card says."""
+
+    results: list[Path] | None = option(RESULTS_HELP, None, metavar="JSON")
+    license: str = option("Licence of the weights, as the Hub spells it.", "apache-2.0")
+    co2_grams: float | None = option("Emissions of the training in grams, if you measured them.", None)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="folder of a checkpoint")
-    parser.add_argument(
-        "--repo", metavar="USER/NAME", help="under which name it will be found; the folder's if omitted"
-    )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="receives the card; printed if omitted")
-    add_card_arguments(parser)
+@dataclass(kw_only=True)
+class CardArguments(ContentArguments):
+    """Of which model, and where the card goes."""
+
+    model: str = option(MODEL_HELP, positional=True)
+    repo: str | None = option("USER/NAME under which the model will be found; the folder's name if omitted.", None)
+    output: Path | None = option("File that receives the card; printed if omitted.", None, short="-o")
 
 
-def add_card_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--results",
-        nargs="+",
-        type=Path,
-        metavar="JSON",
-        help="files of evaluate_*.py of this model; those in its folder results/ if omitted",
-    )
-    parser.add_argument("--license", default="apache-2.0", help="of the weights, as the Hub spells it (apache-2.0)")
-    parser.add_argument("--co2_grams", type=float, metavar="G", help="emissions of the training, if you measured them")
-
-
-def run(args: argparse.Namespace) -> int:
+def run(args: CardArguments) -> int:
     from etp.card import make_card
 
     if args.output is not None and args.output.exists():
-        raise UsageError(f"-o {args.output} exists already, perhaps edited. Delete it, or choose another name.")
+        raise OptionError(f"-o {args.output} exists already, perhaps edited. Delete it, or choose another name.")
     checkpoint = open_checkpoint(args.model)
     results = list(read_results(args.results, checkpoint).values())
     repo_id = args.repo or checkpoint.folder.resolve().name
@@ -60,15 +56,15 @@ def read_results(files: Sequence[Path] | None, checkpoint: "Checkpoint") -> dict
     """File name -> content of results files; those that the checkpoint carries if none are named.
 
     Raises:
-        UsageError: If one is none, or two have the same name.
+        OptionError: If one is none, or two have the same name.
     """
     from etp.evaluation.results import load_results, results_beside
 
     files = results_beside(checkpoint.folder) if files is None else files
     names = [path.name for path in files]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"--results: {', '.join(repeated)} is the name of several files. Rename one of them.")
+        raise OptionError(f"--results: {', '.join(repeated)} is the name of several files. Rename one of them.")
     try:
         return {path.name: load_results(path) for path in files}
     except ValueError as error:
-        raise UsageError(f"--results: {error}") from error
+        raise OptionError(f"--results: {error}") from error

@@ -1,24 +1,29 @@
 """`etp classify`: scores of ECG files, one JSON line or a few lines of text per file."""
 
-import argparse
+from dataclasses import dataclass
 
-from .files import EcgRun, add_ecg_arguments, find_ecgs, json_line, printable, write
-from .labels import add_label_arguments, read_labels, scoring_options
-from .models import add_model_arguments, make_classifier, open_checkpoint
+from etp.common_options import JSON_HELP, LabelArguments, ModelArguments
+from etp.options import option
 
-HELP = "score ECG files against labels that are given as text"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_ecg_arguments(parser)
-    add_model_arguments(parser)
-    add_label_arguments(parser)
-    parser.add_argument("--top_k", type=int, help="labels per file at most, the likeliest first")
-    parser.add_argument("--threshold", type=float, help="lowest score to show")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line and file")
+from .files import EcgRun, FilesArguments, find_ecgs, json_line, printable, write
+from .labels import read_labels, scoring_options
+from .models import make_classifier, open_checkpoint
 
 
-def run(args: argparse.Namespace) -> int:
+@dataclass(kw_only=True)
+class ClassifyArguments(LabelArguments, ModelArguments, FilesArguments):
+    """What is printed."""
+
+    top_k: int | None = option("Labels per file at most, the likeliest first; all if omitted.", None, short="-k")
+    threshold: float | None = option("Lowest score to show.", None)
+    json: bool = option(JSON_HELP, False)
+
+    def __post_init__(self):
+        FilesArguments.__post_init__(self)
+        LabelArguments.__post_init__(self)
+
+
+def run(args: ClassifyArguments) -> int:
     labels = read_labels(args)
     paths = find_ecgs(args.files)
     # Options are given here, not at every call, so that an impossible one is no bad file.
@@ -29,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         threshold=args.threshold,
         **scoring_options(args),
     )
-    ecgs = EcgRun(paths, args)
+    ecgs = EcgRun(paths, args, batch_size=args.batch_size)
 
     def classify(recordings):
         return classifier(recordings, batch_size=len(recordings))

@@ -1,24 +1,28 @@
 """`etp export`: both towers as ONNX models or `torch.export` programs, for use without this package."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from .errors import UsageError
+from etp.common_options import MODEL_HELP
+from etp.options import OptionError, option
+
 from .files import write
 from .models import open_checkpoint
 
-HELP = "export both towers to ONNX or torch.export, checked against the model"
+
+@dataclass(kw_only=True)
+class ExportArguments:
+    """Which model, and in which form."""
+
+    model: str = option(MODEL_HELP, positional=True)
+    output: Path = option("Folder that is made.", short="-o")
+    format: Literal["onnx", "torch"] = option("onnx: ONNX models; torch: torch.export programs.", "onnx")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="folder of a checkpoint, or its name on the Hub")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to make")
-    parser.add_argument("--format", choices=("onnx", "torch"), default="onnx", help="onnx (default) or torch.export")
-
-
-def run(args: argparse.Namespace) -> int:
+def run(args: ExportArguments) -> int:
     if args.output.exists():
-        raise UsageError(f"-o {args.output} exists already. Delete it, or choose another folder.")
+        raise OptionError(f"-o {args.output} exists already. Delete it, or choose another folder.")
     from etp.export import export_checkpoint
 
     description = export_checkpoint(open_checkpoint(args.model), args.output, format=args.format)

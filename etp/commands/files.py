@@ -1,37 +1,31 @@
 """ECG files on a command line: folders and globs, reading in batches, and going on after a bad one."""
 
-import argparse
 import glob
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
+from etp.common_options import BatchArguments, ReadingArguments
+from etp.options import OptionError, option
 
 if TYPE_CHECKING:
     from modeling_etp.ecg_files_etp import EcgRecording
 
+FILES_HELP = "ECG files, folders of them, globs, or http(s) URLs."
 WFDB_SIGNALS = {".dat", ".mat"}  # belong to the header of their name, if there is one
 
 
-def add_ecg_arguments(parser: argparse.ArgumentParser, *, nargs: str = "+") -> None:
-    parser.add_argument(
-        "files", nargs=nargs, metavar="FILE", help="ECG files, folders of them, globs, or http(s) URLs"
-    )
-    add_reading_arguments(parser)
-    parser.add_argument("--batch_size", type=_at_least_one, default=32, help="files that are run at a time (32)")
+@dataclass(kw_only=True)
+class FilesArguments(ReadingArguments, BatchArguments):
+    """The ECGs."""
+
+    files: list[str] = option(FILES_HELP, positional=True, metavar="FILE")
 
 
-def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("of files that do not state it (.npy, .csv, .mat …)")
-    group.add_argument("--sampling_rate", type=float, metavar="HZ", help="sampling rate")
-    group.add_argument("--lead_names", nargs="+", metavar="LEAD", help="leads in the order of the file")
-    group.add_argument("--units", help="unit of the values: mV, uV, V …")
-
-
-def read_recording(path: str, args: argparse.Namespace) -> "EcgRecording":
+def read_recording(path: str, args: ReadingArguments) -> "EcgRecording":
     """Read one file or URL as the command line says.
 
     Raises:
@@ -50,7 +44,7 @@ def find_ecgs(arguments: Sequence[str]) -> list[str]:
     """Every ECG that the arguments name, once, in their order; of a WFDB record its header only.
 
     Raises:
-        UsageError: If a folder or a glob holds none.
+        OptionError: If a folder or a glob holds none.
     """
     from modeling_etp.ecg_files_etp import ECG_SUFFIXES
 
@@ -60,11 +54,11 @@ def find_ecgs(arguments: Sequence[str]) -> list[str]:
             inside = [path for path in sorted(Path(argument).rglob("*")) if path.suffix.lower() in ECG_SUFFIXES]
             matches = _records(inside)
             if not matches:
-                raise UsageError(f"{argument}: no ECG file in this folder. Name the files, or another folder.")
+                raise OptionError(f"{argument}: no ECG file in this folder. Name the files, or another folder.")
         elif glob.has_magic(argument) and not Path(argument).exists() and "://" not in argument:
             matches = _records([Path(path) for path in sorted(glob.glob(argument, recursive=True))])
             if not matches:
-                raise UsageError(f"{argument}: no file matches.")
+                raise OptionError(f"{argument}: no file matches.")
         else:
             matches = [argument]
         found.update(dict.fromkeys(matches))
@@ -76,15 +70,16 @@ class EcgRun:
 
     Args:
         paths: From [`find_ecgs`].
-        args: Holds `batch_size` and how files are to be read.
+        args: How files are to be read.
+        batch_size: ECGs that are read and run at a time.
 
     Attributes:
         failed: How many files were passed over so far; each was named on stderr.
     """
 
-    def __init__(self, paths: Sequence[str], args: argparse.Namespace):
+    def __init__(self, paths: Sequence[str], args: ReadingArguments, *, batch_size: int):
         self.paths, self.failed = paths, 0
-        self._args = args
+        self._args, self._batch_size = args, batch_size
 
     @property
     def status(self) -> int:
@@ -100,10 +95,10 @@ class EcgRun:
         """
         from tqdm.auto import tqdm
 
-        few = len(self.paths) <= self._args.batch_size
+        few = len(self.paths) <= self._batch_size
         with tqdm(total=len(self.paths), desc=description, unit="ECG", disable=True if few else None) as bar:
-            for start in range(0, len(self.paths), self._args.batch_size):
-                paths = self.paths[start : start + self._args.batch_size]
+            for start in range(0, len(self.paths), self._batch_size):
+                paths = self.paths[start : start + self._batch_size]
                 yield from self._batch(paths, function)
                 bar.update(len(paths))
 
@@ -153,7 +148,12 @@ def write(line: str, *, file: Any = None) -> None:
     tqdm.write(line, file=file or sys.stdout)
 
 
-def _stated(args: argparse.Namespace) -> dict[str, Any]:
+def write_error(line: str) -> None:
+    """Print a line on stderr, in which nothing is obeyed by the terminal."""
+    print(printable(line), file=sys.stderr)
+
+
+def _stated(args: ReadingArguments) -> dict[str, Any]:
     names = ("sampling_rate", "lead_names", "units")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
@@ -165,10 +165,3 @@ def _records(paths: Sequence[Path]) -> list[str]:
         for path in paths
         if path.is_file() and not (path.suffix.lower() in WFDB_SIGNALS and path.with_suffix(".hea").is_file())
     ]
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
-    return value

@@ -1,25 +1,28 @@
 """`etp info`: what a model, a search index or an ECG file is."""
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import add_reading_arguments, write
+from etp.common_options import JSON_HELP, ReadingArguments
+from etp.options import option
+
+from .files import write
 from .models import open_checkpoint
 
-HELP = "say what a model, a search index or an ECG file is"
 
+@dataclass(kw_only=True)
+class InfoArguments(ReadingArguments):
+    """Of what."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "what", metavar="MODEL|INDEX|FILE", help="folder of a model or index, Hub name, ECG file or URL"
+    what: str = option(
+        "Folder of a model or index, Hub name, ECG file or URL.", positional=True, metavar="MODEL|INDEX|FILE"
     )
-    add_reading_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    json: bool = option(JSON_HELP, False)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: InfoArguments) -> int:
     path = Path(args.what)
     if (path / "index.json").is_file():
         facts = index_facts(path)
@@ -62,7 +65,7 @@ def index_facts(folder: Path) -> dict[str, Any]:
     return {"kind": "search index", "index": str(folder), "checkpoint_sha256": index.checkpoint_sha256, **counts}
 
 
-def file_facts(path: str, args: argparse.Namespace) -> dict[str, Any]:
+def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
     """Leads, rate, length and values of an ECG file, and what it says of itself."""
     import numpy as np
 

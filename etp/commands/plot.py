@@ -1,40 +1,41 @@
 """`etp plot`: an ECG on paper, with a model's scores beside it if labels are given."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from etp.atomic_files import whole_file
+from etp.common_options import DEVICE_HELP, MODEL_HELP, LabelArguments, ReadingArguments
+from etp.options import OptionError, option
 
 from .embed import check_output
-from .errors import UsageError
-from .files import add_reading_arguments, read_recording, write
-from .labels import add_label_arguments, read_labels, scoring_options
-from .models import add_model_arguments, make_classifier, open_checkpoint
+from .files import read_recording, write
+from .labels import read_labels, scoring_options
+from .models import make_classifier, open_checkpoint
 
-HELP = "draw an ECG file on paper, as PNG, SVG or PDF"
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="ECG file or http(s) URL")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE", help=".png, .svg or .pdf")
-    parser.add_argument("--title", help="printed above the traces; the file's name if omitted")
-    add_reading_arguments(parser)
-    add_model_arguments(parser, required=False)
-    add_label_arguments(parser, required=False)
+@dataclass(kw_only=True)
+class PlotArguments(LabelArguments, ReadingArguments):
+    """What is drawn; the scores of a model beside it where --model and labels are given."""
+
+    file: str = option("ECG file or http(s) URL.", positional=True)
+    output: Path = option(".png, .svg or .pdf file.", short="-o")
+    title: str | None = option("Printed above the traces; the file's name if omitted.", None)
+    model: str | None = option(MODEL_HELP, None)
+    device: str = option(DEVICE_HELP, "auto")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: PlotArguments) -> int:
     if args.output.suffix.lower() not in FORMATS:
-        raise UsageError(f"-o {args.output}: the name must end in {', '.join(FORMATS)}.")
+        raise OptionError(f"-o {args.output}: the name must end in {', '.join(FORMATS)}.")
     check_output(args.output)
-    with_labels = any((args.labels, args.task, args.label_set))
-    if with_labels != (args.model is not None):
-        raise UsageError("scores need both: --model, and labels by --labels, --task or --label_set.")
+    if args.given != (args.model is not None):
+        raise OptionError("scores need both: --model, and labels by --labels, --task or --prompts.")
     from etp.plots import plot_ecg
 
     recording, scores = read_recording(args.file, args), None
-    if with_labels:
+    if args.model is not None:
         labels = read_labels(args)
         checkpoint = open_checkpoint(args.model, device=args.device)
         scores = make_classifier(checkpoint, candidate_labels=labels, **scoring_options(args))(recording)

@@ -1,31 +1,33 @@
 """`etp push`: share a model with its processor, pipeline and card, or a data set or Space, in one commit."""
 
-import argparse
+from dataclasses import dataclass
+from typing import Literal
 
-from .card import add_card_arguments, read_results
-from .errors import UsageError
+from etp.options import OptionError, option
+
+from .card import ContentArguments, read_results
 from .files import write
 from .models import open_checkpoint
 
-HELP = "push a model with its processor, pipeline and card to the Hub"
+
+@dataclass(kw_only=True)
+class PushArguments(ContentArguments):
+    """What is pushed, and where."""
+
+    folder: str = option("Folder of a checkpoint; or of a data set or Space.", positional=True, metavar="MODEL")
+    repo: str = option("Repository; made if missing.", positional=True, metavar="USER/NAME")
+    repo_type: Literal["model", "dataset", "space"] = option("What the folder holds.", "model")
+    public: bool = option("A new repository is public, not private.", False)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="MODEL", help="folder of a checkpoint; or of a data set or Space")
-    parser.add_argument("repo", metavar="USER/NAME", help="repository; made if missing")
-    parser.add_argument("--repo_type", choices=("model", "dataset", "space"), default="model", help="model (default)")
-    parser.add_argument("--public", action="store_true", help="a new repository is public, not private")
-    add_card_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
+def run(args: PushArguments) -> int:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
     try:
         validate_repo_id(args.repo)
     except HFValidationError as error:
-        raise UsageError(f"{args.repo}: no name of a repository ({error}). Write user/name.") from error
+        raise OptionError(f"{args.repo}: no name of a repository ({error}). Write user/name.") from error
     if args.repo_type == "model":
         from etp.hub import push_model
 

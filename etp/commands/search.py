@@ -1,57 +1,57 @@
 """`etp search`: the reports or ECGs of an index that are nearest to an ECG or to a text."""
 
-import argparse
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from .errors import UsageError
-from .files import EcgRun, add_reading_arguments, find_ecgs, json_line, printable, write
-from .models import add_model_arguments, make_classifier, open_checkpoint
+from etp.common_options import JSON_HELP, BatchArguments, ModelArguments, ReadingArguments
+from etp.options import OptionError, option
 
-HELP = "find the texts or ECGs of an index that are nearest to an ECG or a text"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("index", type=Path, metavar="INDEX", help="folder that `etp index` made")
-    query = parser.add_mutually_exclusive_group(required=True)
-    query.add_argument("--ecg", nargs="+", metavar="FILE", help="ECG files; their nearest texts are found")
-    query.add_argument("--text", nargs="+", metavar="TEXT", help="texts; their nearest ECGs are found")
-    parser.add_argument("--find", choices=("ecgs", "texts"), help="what is to be found, if not the other kind")
-    parser.add_argument("-k", type=int, default=5, help="how many (5)")
-    add_model_arguments(parser)
-    add_reading_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line and query")
-    parser.set_defaults(batch_size=32)
+from .files import EcgRun, find_ecgs, json_line, printable, write
+from .models import make_classifier, open_checkpoint
 
 
-def run(args: argparse.Namespace) -> int:
+@dataclass(kw_only=True)
+class SearchArguments(ModelArguments, ReadingArguments, BatchArguments):
+    """What is looked for, and where: by one of --ecg and --text."""
+
+    index: Path = option("Folder that `etp index` made.", positional=True)
+    ecg: list[str] | None = option("ECG files; their nearest texts are found.", None, metavar="FILE")
+    text: list[str] | None = option("Texts; their nearest ECGs are found.", None)
+    find: Literal["ecgs", "texts"] | None = option("What is to be found, if not the other kind.", None)
+    top_k: int = option("How many.", 5, short="-k")
+    json: bool = option(JSON_HELP, False)
+
+
+def run(args: SearchArguments) -> int:
     from etp.search import SearchIndex, SearchIndexError
 
-    if args.k < 1:
-        raise UsageError(f"-k must be at least 1, got {args.k}.")
+    if args.top_k < 1:
+        raise OptionError(f"--top_k must be at least 1, got {args.top_k}.")
+    if (args.ecg is None) == (args.text is None):
+        raise OptionError("say what to look for: --ecg FILE … or --text TEXT …, one of them.")
     if args.text and not all(text.strip() for text in args.text):
-        raise UsageError("--text: a blank text is near to nothing.")
+        raise OptionError("--text: a blank text is near to nothing.")
     paths = find_ecgs(args.ecg or [])
     checkpoint = open_checkpoint(args.model, device=args.device)
     try:
         index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)
     except SearchIndexError as error:
-        raise UsageError(str(error)) from error
+        raise OptionError(str(error)) from error
     wanted = args.find or ("texts" if args.ecg else "ecgs")
     if not len(getattr(index, wanted)):
-        raise UsageError(f"{args.index} holds no {wanted}; --find the other kind, or make an index with both.")
+        raise OptionError(f"{args.index} holds no {wanted}; --find the other kind, or make an index with both.")
     find = {"ecgs": index.nearest_ecgs, "texts": index.nearest_texts}[wanted]
 
-    classifier, ecgs = make_classifier(checkpoint), EcgRun(paths, args)
+    classifier, ecgs = make_classifier(checkpoint), EcgRun(paths, args, batch_size=args.batch_size)
     queries: Iterable[tuple[str, Any]]
     if args.text:
         queries = zip(args.text, classifier.embed_texts(args.text), strict=True)
     else:
         queries = ecgs.map(classifier.embed_ecgs, description="Searching")
     for query, embed in queries:
-        (hits,) = find(embed[None], k=args.k)
+        (hits,) = find(embed[None], k=args.top_k)
         write(_as_json(query, hits) if args.json else _as_text(query, hits))
     return ecgs.status
 

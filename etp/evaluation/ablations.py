@@ -1,15 +1,15 @@
-"""python -m etp.evaluation.ablations RESULTS.json … --output ablations.md --picture ablations.png
+"""etp evaluate ablations RESULTS.json … --output ablations.md --picture ablations.png
 
 One row for each named run, in the order given: zero-shot, unseen paraphrases, probe, minutes; over seeds mean ± deviation.
 """
 
-import argparse
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .arguments import TablesArguments
 from .command import refusing_bad_input
 from .markdown import EMPTY, markdown
 from .results import check_writable, load_results
@@ -154,14 +154,7 @@ def draw_ablations(columns: Sequence[Column], rows: Sequence[Row], path: Path) -
     figure.savefig(path, dpi=150)
 
 
-def main(argv: Sequence[str] | None = None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "results", nargs="+", type=Path, help="JSON files of evaluate_*.py; the first one's run is compared with"
-    )
-    parser.add_argument("--output", type=Path, help="markdown file; printed if omitted")
-    parser.add_argument("--picture", type=Path, help="picture file, .png, .svg or .pdf")
-    args = parser.parse_args(argv)
+def main(args: TablesArguments):
     with refusing_bad_input():
         columns, rows = collect([(path, load_results(path)) for path in args.results])
         if not columns:
@@ -175,7 +168,3 @@ def main(argv: Sequence[str] | None = None):
         args.output.write_text(table + "\n", encoding="utf-8")
     if args.picture is not None:
         draw_ablations(columns, rows, args.picture)
-
-
-if __name__ == "__main__":
-    main()

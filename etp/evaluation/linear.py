@@ -3,7 +3,6 @@
 Linear probe of the frozen ECG tower: logistic regression with 1%, 10% and 100% of the training labels.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,40 +10,15 @@ import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from etp.evaluation.arguments import DataArguments, LinearArguments, RunArguments
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import DataArguments, RunArguments, open_evaluation, parse_arguments, refusing_bad_input
+from etp.evaluation.command import open_evaluation, refusing_bad_input
 from etp.evaluation.probe import choose_probe, stratified_fraction
 from etp.evaluation.prompts import label_columns
 from etp.evaluation.splits import label_targets
 from etp.evaluation.tables import detail_table, label_fraction_table
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
-
-
-@dataclass
-class LinearArguments:
-    """Which labels, and how many of them are known."""
-
-    tasks: list[str] | None = field(
-        default=None,
-        metadata={"help": "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."},
-    )
-    label_fractions: list[float] = field(
-        default_factory=lambda: [0.01, 0.1, 1.0],
-        metadata={"help": "Fractions of the training records whose labels are used."},
-    )
-    num_seeds: int = field(default=3, metadata={"help": "Draws of each fraction below 1, and random encoders."})
-
-    def __post_init__(self):
-        if (
-            not self.label_fractions
-            or not all(0 < fraction <= 1 for fraction in self.label_fractions)
-            or self.num_seeds < 1
-        ):
-            raise ValueError(
-                f"--label_fractions are above 0 and at most 1 and --num_seeds 1 or more, got {self.label_fractions} and "
-                f"{self.num_seeds}."
-            )
 
 
 @dataclass(frozen=True)
@@ -137,12 +111,3 @@ def fraction_metrics(probe: ProbeTask, fraction: float, args: LinearArguments, r
     means = {name: float(np.mean([metrics[name] for metrics in runs])) for name in names}
     deviation = float(np.std([metrics["macro_auroc"] for metrics in runs], ddof=1)) if len(runs) > 1 else 0.0
     return {**means, "macro_auroc_deviation": deviation, "num_runs": len(runs), "runs": runs}
-
-
-def run(argv: Sequence[str] | None = None) -> None:
-    """Evaluate as a command line says."""
-    main(*parse_arguments([DataArguments, RunArguments, LinearArguments], description=__doc__, argv=argv))
-
-
-if __name__ == "__main__":
-    run()

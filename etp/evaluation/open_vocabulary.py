@@ -3,23 +3,15 @@
 Evaluate a model by paraphrases that occur in no training text, beside the known ones, and by prompts that negate or contradict.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments
 from etp.evaluation.baselines import constant_baselines
-from etp.evaluation.command import (
-    DataArguments,
-    Evaluation,
-    RunArguments,
-    open_evaluation,
-    parse_arguments,
-    refusing_bad_input,
-)
+from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_input
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts, score_labels
@@ -28,8 +20,6 @@ from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
 
 from .paraphrase_metrics import (
-    NEGATIONS,
-    UNSEEN,
     Negation,
     known_paraphrases,
     load_negations,
@@ -38,28 +28,6 @@ from .paraphrase_metrics import (
     states,
 )
 from .task_metrics import TaskRecords, report_scores, summarise_scores
-
-
-@dataclass
-class ChosenOnArguments(DataArguments):
-    """As of the other commands, but evaluated where choices are made."""
-
-    split: Literal["train", "validation", "test", "all"] = field(
-        default="validation", metadata={"help": "Records that are evaluated; look at test once choices are made."}
-    )
-
-
-@dataclass
-class OpenVocabularyArguments:
-    """Which labels, and the paraphrases of them."""
-
-    tasks: list[str] | None = field(
-        default=None, metadata={"help": "Tasks of the data set; the usual ones if omitted."}
-    )
-    unseen: Path = field(
-        default=UNSEEN, metadata={"help": "JSON file {task: {label: [phrases]}} of paraphrases in no training text."}
-    )
-    negations: Path = field(default=NEGATIONS, metadata={"help": "JSON file of negations and contradictions."})
 
 
 def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
@@ -205,12 +173,3 @@ def report_negation(
         num_resamples=run.num_resamples,
         seed=run.seed,
     )
-
-
-def run(argv: Sequence[str] | None = None) -> None:
-    """Evaluate as a command line says."""
-    main(*parse_arguments([ChosenOnArguments, RunArguments, OpenVocabularyArguments], description=__doc__, argv=argv))
-
-
-if __name__ == "__main__":
-    run()

@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-import datasets_scripts.label_sets as label_sets
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.zero_shot_etp import embed_texts
 
+from .arguments import NEGATIONS
 from .intervals import bootstrap_weights, percentile_interval
 from .metrics import macro, ranking_metrics
 from .prompts import LabelPrompts, PromptOptions, score_labels
 from .task_metrics import TaskRecords
 
-FOLDER = Path(label_sets.__file__).parent / "open_vocabulary"
-UNSEEN = FOLDER / "unseen.json"
-NEGATIONS = FOLDER / "negations.json"
 _ARTICLES = {"a", "an", "the"}
 
 

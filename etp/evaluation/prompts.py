@@ -1,16 +1,15 @@
 """Label sets as prompts: which phrases state a label, and the score they give every ECG."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from datasets_scripts.archives import ARCHIVES, find_archive
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set, load_negated_phrases
+from etp.prompts_file import Phrases, read_prompts
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.pipeline_etp import NEUTRAL_PHRASES
 from modeling_etp.zero_shot_etp import (
@@ -24,7 +23,6 @@ from modeling_etp.zero_shot_etp import (
 CONTRASTS = ("none", "neutral", "negated")
 OVER_89 = 90  # how the builders write an age that the archive gives as "over 89"
 _ROWS_AT_ONCE = 2048
-Phrases = dict[str, tuple[str, ...]]  # label -> phrases
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def load_prompts(
     Raises:
         ValueError: If a task is unknown, of another data set, asked for twice or not in the file; names the tasks.
     """
-    own = _read_prompts(file, flag) if file is not None else None
+    own = read_prompts(file, flag=flag) if file is not None else None
     if own is not None and "" in own:  # the labels of one task
         columns = label_columns(dataset, tasks)
         if len(columns) > 1:
@@ -156,33 +154,6 @@ def _negations(task: str, phrases: Phrases, contrast: str) -> Phrases | None:
     if missing := [label for label in phrases or ["the labels"] if not negated.get(label)]:
         raise ValueError(f"--contrast negated: no phrase negates {', '.join(missing)} of task {task!r}.")
     return check_labels({label: negated[label] for label in phrases})
-
-
-def _read_prompts(file: Path, flag: str) -> dict[str, Phrases]:
-    """Task -> label -> phrases; the task is blank in a file that names none."""
-    try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{flag} {file} can't be read as JSON: {error}") from error
-    by_task = isinstance(content, dict) and content and all(isinstance(value, dict) for value in content.values())
-    try:
-        return {task: _phrases_of(labels) for task, labels in (content if by_task else {"": content}).items()}
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f'{flag} {file} must hold {{"task": {{"label": ["phrase", …]}}}}, or {{"label": ["phrase", …]}} for one task: '
-            f"{error}"
-        ) from error
-
-
-def _phrases_of(labels: Any) -> Phrases:
-    if not isinstance(labels, (dict, list)):
-        raise ValueError(f"got {type(labels).__name__} for the labels.")
-    if isinstance(labels, list):
-        return check_labels(labels)
-    for label, phrases in labels.items():
-        if not isinstance(phrases, list):
-            raise ValueError(f"the phrases of label {label!r} must be a list, got {phrases!r}.")
-    return check_labels({label: phrases or [label] for label, phrases in labels.items()})
 
 
 def describe(age: int | None, sex: str | None) -> str:

@@ -21,7 +21,7 @@ PACKAGES = ("torch", "transformers", "datasets", "numpy", "scipy", "scikit-learn
 def provenance(*, seed: int) -> dict[str, Any]:
     """Command, seed, versions, code, machine and date, ready for JSON."""
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
         "seed": seed,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "source_sha256": source_sha256(),
@@ -46,6 +46,12 @@ def source_sha256() -> str:
 def identity_sha256(*parts: Any) -> str:
     """sha256 of anything JSON can hold; equal for equal content, whatever the order of keys."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _command() -> str:
+    """The command line; `python -m etp.cli` is the command `etp` where that is not on the path."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["etp" if name == "cli.py" else name, *sys.argv[1:]])
 
 
 def _commit() -> str | None:

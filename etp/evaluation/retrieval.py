@@ -3,9 +3,6 @@
 Find the report of an ECG among all reports, and the ECG of a report among all ECGs; distinct texts count once.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,14 +10,8 @@ from datasets import Dataset
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from etp.evaluation.command import (
-    DataArguments,
-    Evaluation,
-    RunArguments,
-    open_evaluation,
-    parse_arguments,
-    refusing_bad_input,
-)
+from etp.evaluation.arguments import DataArguments, RetrievalArguments, RunArguments
+from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_input
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.tables import retrieval_table
 from modeling_etp.zero_shot_etp import embed_texts
@@ -28,23 +19,10 @@ from modeling_etp.zero_shot_etp import embed_texts
 from .retrieval_metrics import report_retrieval
 
 
-@dataclass
-class RetrievalArguments:
-    """What counts as the text of an ECG."""
-
-    texts: list[str] = field(
-        default_factory=lambda: ["statements"],
-        metadata={
-            "help": "statements: the English statements of the report, joined; report: the text as published.",
-            "choices": ["statements", "report"],
-        },
-    )
-
-
 def main(data: DataArguments, run: RunArguments, args: RetrievalArguments):
     with refusing_bad_input():
         evaluation = open_evaluation("retrieval", data, run, {})
-        texts = {kind: texts_of(evaluation, kind, data) for kind in args.texts}
+        texts = {kind: texts_of(evaluation, kind, data) for kind in args.text_kinds}
 
     results = evaluation.results
     left = [kind for kind in texts if kind not in results]
@@ -101,12 +79,3 @@ def embed_distinct(evaluation: Evaluation, texts: list[str]) -> tuple[Tensor, np
 def record_embeds(ecgs: EcgEmbeddings) -> Tensor:
     """One unit vector per record, the normalised mean over its windows."""
     return F.normalize(torch.from_numpy(ecgs.pool_scores(ecgs.embeds, "mean")).float(), dim=-1)
-
-
-def run(argv: Sequence[str] | None = None) -> None:
-    """Evaluate as a command line says."""
-    main(*parse_arguments([DataArguments, RunArguments, RetrievalArguments], description=__doc__, argv=argv))
-
-
-if __name__ == "__main__":
-    run()

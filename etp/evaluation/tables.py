@@ -1,16 +1,15 @@
-"""python -m etp.evaluation.tables RESULTS.json … --output results.md --picture results.png --rows FOLDER
+"""etp evaluate tables RESULTS.json … --output results.md --picture results.png --rows FOLDER
 
 Build one page of results, a picture of them, and a CSV of every evaluation, from the JSON files of the evaluation commands.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from etp.atomic_files import whole_file
 from etp.retrieval import RECALL_AT
 
+from .arguments import TablesArguments
 from .command import refusing_bad_input
 from .markdown import cell, markdown, named, percent
 from .metrics import SENSITIVITY
@@ -190,13 +189,7 @@ def _without_leads(result: Result) -> str:
     return identity_sha256(result["checkpoint_sha256"], result["data_sha256"], conditions, result["options"])
 
 
-def main(argv: Sequence[str] | None = None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", nargs="+", type=Path, help="JSON files of evaluate_*.py")
-    parser.add_argument("--output", type=Path, help="markdown file; printed if omitted")
-    parser.add_argument("--picture", type=Path, help="picture file, .png, .svg or .pdf")
-    parser.add_argument("--rows", type=Path, metavar="DIR", help="folder that receives a CSV of each file")
-    args = parser.parse_args(argv)
+def main(args: TablesArguments):
     with refusing_bad_input():
         results = [load_results(path) for path in args.results]
         rows = [args.rows / f"{path.stem}.csv" for path in args.results] if args.rows else []
@@ -215,7 +208,3 @@ def main(argv: Sequence[str] | None = None):
             draw_results(results, args.picture)
         for result, path in zip(results, rows, strict=False):
             write_rows(result, path)
-
-
-if __name__ == "__main__":
-    main()

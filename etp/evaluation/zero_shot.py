@@ -4,24 +4,16 @@ Classify ECGs by phrases alone, without one labelled ECG, and evaluate it: AUROC
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
+from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import (
-    DataArguments,
-    Evaluation,
-    RunArguments,
-    open_evaluation,
-    parse_arguments,
-    refusing_bad_input,
-)
+from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_input
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
 from etp.evaluation.splits import label_targets
@@ -29,37 +21,6 @@ from etp.evaluation.tables import detail_table
 from etp.file_hashes import file_sha256
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
-
-
-@dataclass
-class ZeroShotArguments:
-    """Which labels, and the phrases that state them."""
-
-    tasks: list[str] | None = field(
-        default=None,
-        metadata={"help": "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."},
-    )
-    prompts: Path | None = field(
-        default=None,
-        metadata={
-            "help": "JSON file {task: {label: [phrases]}}, or {label: [phrases]} for one task, in place of the label sets."
-        },
-    )
-    templates: list[str] = field(
-        default_factory=lambda: ["{}"], metadata={"help": "Sentences around each phrase, which goes where {} is."}
-    )
-    pooling: Literal["logsumexp", "mean", "max"] = field(
-        default="logsumexp", metadata={"help": "How the phrases of a label become one score."}
-    )
-    contrast: Literal["none", "neutral", "negated"] = field(
-        default="none", metadata={"help": "What a label is compared with: nothing, neutral phrases, or its negation."}
-    )
-    describe_patient: bool = field(
-        default=False, metadata={"help": "Put age and sex before each phrase: '72-year-old woman. …'"}
-    )
-    anomaly: bool = field(
-        default=False, metadata={"help": "Also tell normal from anything else; embeds normal training ECGs too."}
-    )
 
 
 def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
@@ -168,12 +129,3 @@ def report_anomalies(
         report["baselines"] = constant_baselines(anomaly.targets[anomaly.evaluated])
         with refusing_bad_input():
             evaluation.results.add(name, report)
-
-
-def run(argv: Sequence[str] | None = None) -> None:
-    """Evaluate as a command line says."""
-    main(*parse_arguments([DataArguments, RunArguments, ZeroShotArguments], description=__doc__, argv=argv))
-
-
-if __name__ == "__main__":
-    run()

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 
 from etp.options import OptionError
-from etp.texts.training_texts import training_texts
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,8 @@ def without_finding(
     Raises:
         OptionError: A pattern that matches nothing, where it must.
     """
+    from etp.texts.training_texts import training_texts  # brings torch, which checking options doesn't need
+
     compiled = {pattern: re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE) for pattern in patterns}
     texts = {own: training_texts([[own]]) for own in dict.fromkeys(text for record in statements for text in record)}
     found = {

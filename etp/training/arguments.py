@@ -1,26 +1,15 @@
-"""Options of pre-training, in groups, and the contradictions between them."""
+"""The options of `etp train`, by subject, with the contradictions that can be said before anything is computed."""
 
-# ruff: noqa: RUF009  (`option` makes a `field`, which ruff can't see)
-
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from etp.options import OptionError
+from etp.common_options import PRECISION_HELP, SEED_HELP, DatasetArguments, Precision
+from etp.options import OptionError, option
 from etp.texts.held_out import check_patterns
 
 TEXT_VIEWS = ("report", "statement", "subset")
 OBJECTIVES = ("batch", "vocabulary", "negation")
-
-
-def option(help: str, default: Any = ..., **metadata: Any) -> Any:
-    """A dataclass field with its help; without a default it is required."""
-    metadata["help"] = help
-    if default is ...:
-        return field(metadata=metadata)
-    if isinstance(default, (dict, list)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 def require(condition: bool, message: str) -> None:
@@ -29,15 +18,9 @@ def require(condition: bool, message: str) -> None:
 
 
 @dataclass(kw_only=True)
-class DataArguments:
-    """Which records, and which text of a record."""
+class TextsArguments:
+    """Which text of a record."""
 
-    data_dir: Path | None = option("Folder of the archive in its publisher's layout; none fetches it there.", None)
-    dataset: str = option("Archive: a name of `etp.archives`.", "ptb_xl")
-    dataset_config: str | None = option(
-        "Configuration of the archive's builder, e.g. 100hz; none is its default.", None
-    )
-    cache_dir: Path | None = option("Where prepared archives are kept; none is the cache of `datasets`.", None)
     on_error: Literal["raise", "skip"] = option(
         "What records that can't be read or used do: raise stops before training and names them; skip leaves them out.",
         "raise",
@@ -55,6 +38,11 @@ class DataArguments:
         "Words of a finding that no training text may name, as regular expressions; statements with them go.", None
     )
 
+
+@dataclass(kw_only=True)
+class DataArguments(TextsArguments, DatasetArguments):
+    """Which records, and which text of a record."""
+
     def __post_init__(self):
         _check_weights("text_views", self.text_views, TEXT_VIEWS)
         check_patterns(self.held_out_findings or [])
@@ -67,6 +55,7 @@ class ModelArguments:
     text_model: str = option(
         "Text tower: a folder or Hub name of an encoder or sentence-transformers model; `minilm` is all-MiniLM-L6-v2.",
         "minilm",
+        common=True,
     )
     text_pooling: Literal["model", "cls", "mean", "pooler"] = option(
         "How tokens become one vector; model: as its sentence-transformers files say, otherwise cls.", "model"
@@ -74,12 +63,13 @@ class ModelArguments:
     ecg_model: str | None = option(
         "ECG tower to start from: folder or Hub name of a tower or an ETP checkpoint; none: a new one by --ecg_config.",
         None,
+        common=True,
     )
     freeze_ecg_model: bool = option(
         "Keep the tower of --ecg_model as it is: its features are computed once, only projections are trained.", False
     )
     text_max_tokens: int = option("Longest text in tokens; what is longer is cut.", 256)
-    ecg_config: dict[str, Any] = option("Settings of ETPEcgConfig.", {})
+    ecg_config: dict[str, Any] = option("Settings of ETPEcgConfig.", {}, replaced_by="ecg_model")
     model_config: dict[str, Any] = option("Settings of ETPConfig, e.g. projection_dim, loss_type.", {})
     sampling_rate: int = option("Rate of the ECG tower's input in Hz; records of another rate are resampled.", 100)
     num_samples: int = option("Length of the ECG tower's input in samples per lead.", 1000)
@@ -102,8 +92,7 @@ class ModelArguments:
         require(0 < self.text_layer_decay <= 1, f"--text_layer_decay must be in (0, 1], got {self.text_layer_decay}.")
         require(
             self.ecg_model is None or not self.ecg_config,
-            "--ecg_model brings its own settings: leave --ecg_config out (--ecg_config on the command line replaces "
-            "single settings, so take a preset without it).",
+            "--ecg_model brings its own settings: leave --ecg_config out.",
         )
         require(
             self.ecg_model is not None or not self.freeze_ecg_model,
@@ -155,15 +144,35 @@ class AugmentationArguments:
 
 
 @dataclass(kw_only=True)
-class TrainingArguments:
-    """How to train."""
+class RunArguments:
+    """Where the run is kept, and how it goes on."""
 
-    output_dir: Path = option("Receives checkpoints, logs and the final model.")
+    output_dir: Path = option("Receives checkpoints, logs and the final model.", common=True)
+    resume: str | None = option(
+        "Continue from a checkpoint folder, or `auto` for the newest whole one.", None, common=True
+    )
+    overwrite: bool = option("Replace the run that output_dir holds.", False, common=True)
+    checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
+    keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
+    log_every: int = option("Steps between lines of metrics.jsonl.", 10)
+    report_to: list[str] = option("Trackers beside metrics.jsonl: tensorboard, trackio.", [])
+    push_to_hub: str | None = option(
+        "Hub repository, user/name, that receives the finished model; private if new.", None
+    )
+    feature_cache: Path | None = option("Where text features are kept; none: ~/.cache/etp/text_features.", None)
+    seed: int = option(SEED_HELP, 0, common=True)
+
+
+@dataclass(kw_only=True)
+class ObjectiveArguments:
+    """What ECGs and texts are compared by."""
+
     objectives: dict[str, float] = option(
         "Weights of the losses: batch (texts of the batch), vocabulary (all statements of the training split), negation "
         "(each statement of the vocabulary against its negation).",
         {"batch": 1.0},
         weights=True,
+        common=True,
     )
     vocabulary_size: int | None = option("Statements in the vocabulary, the commonest first; none takes all.", None)
     vocabulary_min_count: int = option("A statement enters the vocabulary once this many records have it.", 1)
@@ -180,19 +189,25 @@ class TrainingArguments:
     sentence_fraction: float = option(
         "Sentences around paraphrases to draw from too, as a fraction of the paraphrases.", 0.0
     )
-    num_epochs: int = option("Passes over the training split.", 20)
+
+
+@dataclass(kw_only=True)
+class OptimizationArguments:
+    """How long, how fast and how exactly."""
+
+    num_epochs: int = option("Passes over the training split.", 20, common=True)
     max_steps: int | None = option("Stop after this many steps; the schedule is laid for them.", None)
-    batch_size: int = option("ECGs per step over all processes together.", 256)
+    batch_size: int = option("ECGs per step over all processes together.", 256, common=True)
     drop_last: bool = option("Leave out the last, smaller batch of an epoch.", True)
     grad_cache_chunk: int | None = option(
         "ECGs per forward pass of a process (GradCache); none: the whole batch.", None
     )
-    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3)
+    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3, common=True)
     weight_decay: float = option("AdamW weight decay of matrices and kernels; biases and norms have none.", 0.05)
     warmup_ratio: float = option("Fraction of all steps spent warming up; then a cosine to zero.", 0.05)
     max_grad_norm: float = option("Gradient clipping threshold; 0 switches it off.", 1.0)
     ema_decay: float = option("Decay of the averaged weights that are validated and saved; 0 switches them off.", 0.0)
-    precision: Literal["auto", "bf16", "fp32"] = option("auto: bf16 where the machine computes it natively.", "auto")
+    precision: Precision = option(PRECISION_HELP, "auto", common=True)
     num_threads: int | None = option(
         "CPU threads of each process; none: OMP_NUM_THREADS, or its share of the cores where a launcher set that to 1.",
         None,
@@ -201,17 +216,11 @@ class TrainingArguments:
         "Save the last epoch, or the one that is best on the validation split by loss or recall.", "last"
     )
     validate_every: int = option("Epochs between validations; the last one is always followed by one.", 1)
-    checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
-    keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
-    resume: str | None = option("Continue from a checkpoint folder, or `auto` for the newest whole one.", None)
-    overwrite: bool = option("Replace the run that output_dir holds.", False)
-    log_every: int = option("Steps between lines of metrics.jsonl.", 10)
-    report_to: list[str] = option("Trackers beside metrics.jsonl: tensorboard, trackio.", [])
-    push_to_hub: str | None = option(
-        "Hub repository, user/name, that receives the finished model; private if new.", None
-    )
-    feature_cache: Path | None = option("Where text features are kept; none: ~/.cache/etp/text_features.", None)
-    seed: int = option("Seed of everything random.", 0)
+
+
+@dataclass(kw_only=True)
+class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments):
+    """How to train."""
 
     def __post_init__(self):
         _check_weights("objectives", self.objectives, OBJECTIVES)

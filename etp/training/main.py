@@ -13,6 +13,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors.torch import load_file
 
 from etp.atomic_files import NotWrittenError, files_added
+from etp.devices import use_bf16
 from etp.options import OptionError, parse_options
 from etp.run_files import METRICS_FILE
 from etp.saving import save_whole
@@ -42,7 +43,8 @@ logger = logging.getLogger("train")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = Arguments(*parse_options(GROUPS, sys.argv[1:] if argv is None else argv, description=__doc__))
+    words = sys.argv[1:] if argv is None else argv
+    args = Arguments(*parse_options(GROUPS, words, description=__doc__, prog=program(), presets=True))
     make_configs(args.model)
     checkpoint = check_before_computing(args)
     reserve_on_hub(args)
@@ -72,7 +74,7 @@ def start_accelerator(args: Arguments) -> Accelerator:
     # Statistics of BatchNorm are synchronised by the norm itself; a broadcast of rank 0's would be a second opinion.
     handler = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
     accelerator = Accelerator(
-        mixed_precision=mixed_precision(args.training.precision),
+        mixed_precision="bf16" if use_bf16(args.training.precision) else "no",
         log_with=args.training.report_to or None,
         project_dir=args.training.output_dir,
         kwargs_handlers=[handler],
@@ -82,14 +84,6 @@ def start_accelerator(args: Arguments) -> Accelerator:
     num_threads = use_threads(args.training.num_threads)
     logger.info("Computing on %s, %d CPU threads a process.", accelerator.device, num_threads)
     return accelerator
-
-
-def mixed_precision(precision: str) -> str:
-    """What `Accelerator` calls the precision: bf16 where the machine multiplies it natively, unless told otherwise."""
-    if precision != "auto":
-        return {"fp32": "no"}.get(precision, precision)
-    native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_avx512_bf16_supported()
-    return "bf16" if native else "no"
 
 
 def prepare_output(args: Arguments, accelerator: Accelerator, trainer: Trainer, *, resumes: bool) -> None:
@@ -244,8 +238,13 @@ def run(argv: Sequence[str] | None = None) -> int:
         return main(argv)
     except (OptionError, CheckpointError, NonFiniteLossError, NotWrittenError) as error:
         if first_process:  # every process finds the same fault; one says it
-            print(f"train.py: {error}", file=sys.stderr)
-        return 1 if first_process else 2
+            print(f"{program()}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, OptionError) else 1
+
+
+def program() -> str:
+    """What a user typed to come here."""
+    return "train.py" if os.path.basename(sys.argv[0]) == "train.py" else "etp train"
 
 
 if __name__ == "__main__":

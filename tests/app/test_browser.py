@@ -39,7 +39,9 @@ def server(checkpoint_dir, checkpoint, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        "app.py",
+        "-m",
+        "etp.cli",
+        "app",
         "--model",
         checkpoint_dir,
         "--index",

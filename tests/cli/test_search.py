@@ -205,7 +205,7 @@ def test_a_search_with_another_model_is_refused_on_the_command_line(etp, checkpo
 
 
 def test_an_archive_is_indexed_on_the_command_line(etp, checkpoint_dir, archive_dir, arrow_cache, tmp_path):
-    archive = ["--archive", "ptb_xl", "--data_dir", archive_dir, "--split", "test", "--cache_dir", arrow_cache]
+    archive = ["--dataset", "ptb_xl", "--data_dir", archive_dir, "--split", "test", "--cache_dir", arrow_cache]
     status, out, _ = etp("index", "-o", tmp_path / "index", "--model", checkpoint_dir, *archive)
     assert status == 0
     assert "29 ECGs" in out

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from etp.evaluation import ablations
+from etp import cli
 from etp.evaluation.results import FORMAT_VERSION
 from etp.run_files import training_seconds
 
@@ -40,7 +40,7 @@ def write(tmp_path):
 
 
 def table(capsys, *paths) -> list[list[str]]:
-    ablations.main([*paths])
+    assert cli.main(["evaluate", "ablations", *paths]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if not line.startswith("|-")]
 
@@ -89,23 +89,22 @@ def test_kinds_stand_in_groups_and_what_is_missing_is_a_dash(write, capsys):
 def test_what_can_not_be_compared_is_refused(write, capsys, second, message):
     paths = [write("a", "base", "a", {"form": 0.8}), write("b", "base", tasks={"form": 0.9}, **second)]
     if message is None:
-        ablations.main(paths)
+        assert cli.main(["evaluate", "ablations", *paths]) == 0
         return
-    with pytest.raises(SystemExit):
-        ablations.main(paths)
+    assert cli.main(["evaluate", "ablations", *paths]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_files_without_a_figure_are_refused(write, capsys):
-    with pytest.raises(SystemExit):
-        ablations.main([write("r", "base", "a", {"statements": 0.1}, kind="retrieval")])
+    path = write("r", "base", "a", {"statements": 0.1}, kind="retrieval")
+    assert cli.main(["evaluate", "ablations", path]) == 2
     assert "None of the files holds a figure" in capsys.readouterr().err
 
 
 def test_table_and_picture_are_written(write, tmp_path):
     output, picture = tmp_path / "new" / "a.md", tmp_path / "new" / "a.png"
     paths = [write("a", "base", "a", {"form": 0.8, "rhythm": 0.9}), write("b", "other", "b", {"form": 0.7})]
-    ablations.main([*paths, "--output", str(output), "--picture", str(picture)])
+    assert cli.main(["evaluate", "ablations", *paths, "--output", str(output), "--picture", str(picture)]) == 0
     assert "| base " in output.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
 

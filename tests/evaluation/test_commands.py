@@ -6,30 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from etp.evaluation import command, linear, open_vocabulary, retrieval, tables, zero_shot
+from etp import cli
+from etp.evaluation import command, linear
 from etp.evaluation.task_metrics import ON_TEST
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-ARGUMENTS = {
-    zero_shot: "ZeroShotArguments",
-    linear: "LinearArguments",
-    retrieval: "RetrievalArguments",
-    open_vocabulary: "OpenVocabularyArguments",
-}
+zero_shot, retrieval, open_vocabulary = "zero-shot", "retrieval", "open-vocabulary"
 
 
 @pytest.fixture(scope="module")
-def run(checkpoint_dir, archive_dir, arrow_cache):
-    """Run a command as its shell would, and read what it wrote."""
+def command_line(checkpoint_dir, archive_dir, arrow_cache):
+    """The words of an evaluation that are the same in every test."""
 
-    def run(script, output, *extra, model=checkpoint_dir, data_dir=archive_dir):
+    def command_line(protocol, output, *extra, model=checkpoint_dir, data_dir=archive_dir):
         paths = {"--model": model, "--data_dir": data_dir, "--cache_dir": arrow_cache, "--output": output}
-        argv = [str(part) for pair in paths.items() for part in pair] + ["--num_resamples", "50", *extra]
-        data = getattr(script, "ChosenOnArguments", command.DataArguments)
-        groups = [data, command.RunArguments, getattr(script, ARGUMENTS[script])]
-        script.main(*command.parse_arguments(groups, description=script.__doc__, argv=argv))
+        words = [str(part) for pair in paths.items() for part in pair]
+        return ["evaluate", protocol, *words, "--num_resamples", "50", "--precision", "fp32", *extra]
+
+    return command_line
+
+
+@pytest.fixture(scope="module")
+def run(command_line):
+    """Run an evaluation as its shell would, and read what it wrote."""
+
+    def run(protocol, output, *extra, **paths):
+        assert cli.main(command_line(protocol, output, *extra, **paths)) == 0
         return json.loads(Path(output).read_text())
 
     return run
@@ -42,8 +43,8 @@ def files(run, tmp_path_factory):
     name, one_task = ["--name", "model A"], ["--tasks", "superclass"]
     run(zero_shot, folder / "zero.json", "--anomaly", *name)
     run(zero_shot, folder / "lead.json", "--leads", "I", *one_task, *name)
-    run(linear, folder / "linear.json", "--label_fractions", "0.1", "1", "--num_seeds", "2", *one_task, *name)
-    run(retrieval, folder / "retrieval.json", "--texts", "statements", "report", *name)
+    run("linear", folder / "linear.json", "--label_fractions", "0.1", "1", "--num_seeds", "2", *one_task, *name)
+    run(retrieval, folder / "retrieval.json", "--text_kinds", "statements", "report", *name)
     return folder
 
 
@@ -127,7 +128,7 @@ def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path,
     assert known["macro_auroc"] != unseen["macro_auroc"]
     assert list(known["per_class"]) == list(unseen["per_class"]) == list(unseen["single_paraphrases"]["per_phrase"])
     assert 0 < negation["num_pairs"] < 60
-    tables.main([str(output), "--rows", str(tmp_path / "rows")])
+    assert cli.main(["evaluate", "tables", str(output), "--rows", str(tmp_path / "rows")]) == 0
     page = capsys.readouterr().out
     for figure in (
         unseen["macro_auroc"],
@@ -143,11 +144,11 @@ def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path,
     assert run(open_vocabulary, output, "--tasks", "rhythm")["tasks"]["unseen_rhythm"] == unseen
 
 
-def test_wordings_that_training_texts_have_are_no_test(run, tmp_path, capsys):
+def test_wordings_that_training_texts_have_are_no_test(command_line, tmp_path, capsys):
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps({"rhythm": {"SR": ["Rhythm: sinus", "of the natural pacemaker"]}}))
-    with pytest.raises(SystemExit):
-        run(open_vocabulary, tmp_path / "r.json", "--tasks", "rhythm", "--unseen", str(prompts))
+    asked = ("--tasks", "rhythm", "--unseen", str(prompts))
+    assert cli.main(command_line(open_vocabulary, tmp_path / "r.json", *asked)) == 2
     assert "1 paraphrases are no test, training texts have them: Rhythm: sinus." in capsys.readouterr().err
 
 
@@ -160,7 +161,7 @@ def test_the_probe_is_fitted_on_training_and_chosen_on_validation_records(run, t
         return probe(*given)
 
     monkeypatch.setattr(linear, "choose_probe", remember)
-    result = run(linear, tmp_path / "l.json", "--tasks", "rhythm", "--label_fractions", "1", "--num_resamples", "0")
+    result = run("linear", tmp_path / "l.json", "--tasks", "rhythm", "--label_fractions", "1", "--num_resamples", "0")
     features, targets, validation_features, validation_targets = seen[0]
     assert features.shape[1] == 8
     assert len(features) == len(targets) == result["tasks"]["rhythm"]["num_training_records"]
@@ -171,7 +172,8 @@ def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
     page, picture = tmp_path / "page.md", tmp_path / "picture.png"
     paths = [str(files / f"{name}.json") for name in ("zero", "lead", "linear", "retrieval")]
     rows = tmp_path / "rows"
-    tables.main([*paths, "--output", str(page), "--picture", str(picture), "--rows", str(rows)])
+    written = ["--output", str(page), "--picture", str(picture), "--rows", str(rows)]
+    assert cli.main(["evaluate", "tables", *paths, *written]) == 0
     text, zero_shot, one_lead = page.read_text(), read(files / "zero.json"), read(files / "lead.json")
     auroc = [100 * result["tasks"]["superclass"]["macro_auroc"] for result in (zero_shot, one_lead)]
     assert f"| {auroc[0]:.1f} [" in text
@@ -196,7 +198,7 @@ def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
         for label, own in metrics["per_class"].items():
             if own["auroc"] is not None:
                 assert float(found[task, label, "auroc"]["value"]) == pytest.approx(own["auroc"], abs=5e-5)
-    tables.main(paths[:1])
+    assert cli.main(["evaluate", "tables", paths[0]]) == 0
     assert "# Results" in capsys.readouterr().out
 
 
@@ -210,30 +212,29 @@ def test_all_results_become_one_page_and_one_picture(files, tmp_path, capsys):
         (zero_shot, ["--data_dir", "/nowhere/data"], "--data_dir /nowhere/data is not a folder"),
         (zero_shot, ["--output", "/proc/nowhere/r.json"], "--output /proc/nowhere/r.json can't be written"),
         (zero_shot, ["--prompts", "/nowhere.json"], "--prompts /nowhere.json can't be read"),
-        (zero_shot, ["--batch_size", "0"], "--batch_size 1 or more"),
-        (linear, ["--split", "all"], "records that the probe is trained on"),
-        (linear, ["--label_fractions", "2"], "above 0 and at most 1"),
+        (zero_shot, ["--batch_size", "0"], "--batch_size must be at least 1, got 0"),
+        (zero_shot, ["--device", "meta"], "--device meta: Tensor.item() cannot be called on meta tensors. Take cpu"),
+        (zero_shot, ["--device", "cuda:99"], "Take cpu, or a device of this machine"),
+        (zero_shot, ["--dataset", "ptbxl"], "choose from ptb_xl, cpsc2018, folder"),
+        ("linear", ["--split", "all"], "records that the probe is trained on"),
+        ("linear", ["--label_fractions", "2"], "above 0 and at most 1"),
     ],
 )
 def test_bad_input_is_said_in_one_line_before_anything_is_computed(
-    run, tmp_path, capsys, monkeypatch, name, extra, message
+    command_line, tmp_path, capsys, monkeypatch, name, extra, message
 ):
     monkeypatch.setattr(command.Evaluation, "embed", lambda *_, **__: pytest.fail("computed before checking"))
-    with pytest.raises(SystemExit) as stopped:
-        run(name, tmp_path / "r.json", *extra)
-    assert stopped.value.code == 2
+    assert cli.main(command_line(name, tmp_path / "r.json", *extra)) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "r.json").exists()
 
 
-def test_an_archive_that_is_another_is_said(run, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        run(zero_shot, tmp_path / "r.json", data_dir=tmp_path)
+def test_an_archive_that_is_another_is_said(command_line, tmp_path, capsys):
+    assert cli.main(command_line(zero_shot, tmp_path / "r.json", data_dir=tmp_path)) == 2
     assert "ptbxl_database.csv" in capsys.readouterr().err
 
 
 def test_files_that_are_no_results_are_refused_by_the_tables(tmp_path, capsys):
     (tmp_path / "r.json").write_text("{}")
-    with pytest.raises(SystemExit):
-        tables.main([str(tmp_path / "r.json")])
+    assert cli.main(["evaluate", "tables", str(tmp_path / "r.json")]) == 2
     assert "is not a results file" in capsys.readouterr().err

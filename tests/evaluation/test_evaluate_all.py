@@ -25,7 +25,18 @@ def evaluate(checkpoint_dir, archive_dir, arrow_cache):
     def evaluate(output: Path, *options: str) -> subprocess.CompletedProcess:
         paths = {"--model": checkpoint_dir, "--ptb_xl": archive_dir, "--cache_dir": arrow_cache, "--output": output}
         argv = [str(word) for pair in paths.items() for word in pair]
-        command = [sys.executable, "-m", "etp.evaluation.all", *argv, "--num_resamples", "20", "--num_seeds", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "etp.cli",
+            "evaluate",
+            "all",
+            *argv,
+            "--num_resamples",
+            "20",
+            "--num_seeds",
+            "1",
+        ]
         return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
 
     return evaluate

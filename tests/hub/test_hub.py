@@ -13,11 +13,10 @@ from hub_stub import HubStub
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+from etp import cli
 from etp.archive_export import export_parquet
 from etp.archives import open_archive
 from etp.commands.models import make_classifier, open_checkpoint
-from etp.evaluation import zero_shot
-from etp.evaluation.command import DataArguments, RunArguments, parse_arguments
 from etp.hub import push_folder, push_model, stage_model
 from etp.loading import load_checkpoint
 from etp.saving import save_whole
@@ -121,8 +120,7 @@ def test_model_data_set_and_space_go_up_and_run_from_there(
     results = tmp_path / "zero-shot.json"
     evaluate = ["--model", checkpoint_dir, "--data_dir", archive_dir, "--cache_dir", arrow_cache, "--output", results]
     evaluate += "--tasks superclass --num_resamples 5 --name tiny".split()
-    groups = [DataArguments, RunArguments, zero_shot.ZeroShotArguments]
-    zero_shot.main(*parse_arguments(groups, description="", argv=list(map(str, evaluate))))
+    assert cli.main(["evaluate", "zero-shot", *map(str, evaluate)]) == 0
     hub.created["user/etp-tiny"] = {"type": "model"}
     urls = clean_process("push_and_pull.py", checkpoint_dir, results, parquet, metric, with_packages=True).split()
 

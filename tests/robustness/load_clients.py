@@ -70,7 +70,18 @@ def load_app(args: argparse.Namespace, folder: Path) -> dict:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "TMPDIR": str(folder / "temporary"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "app.py", "--model", args.model.resolve(), "--port", str(port), "--device", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "etp.cli",
+        "app",
+        "--model",
+        args.model.resolve(),
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+    ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:

@@ -168,11 +168,11 @@ def commands(checkpoint_dir, archive_dir, caches):
         ),
         "table": lambda folder: (
             folder / "a.md",
-            (script, "etp.evaluation.tables", caches / "results.json", "--output", folder / "a.md"),
+            etp("evaluate", "tables", caches / "results.json", "--output", folder / "a.md"),
         ),
         "picture": lambda folder: (
             folder / "a.png",
-            (script, "etp.evaluation.tables", caches / "results.json", "--picture", folder / "a.png"),
+            etp("evaluate", "tables", caches / "results.json", "--picture", folder / "a.png"),
         ),
         "parquet": lambda folder: (
             folder / "parquet/100hz",

@@ -43,10 +43,11 @@ sys.exit(cli.main(["classify", E, "--model", M, "--labels", "normal ecg"]) or cl
 """,
     "app": """
 from etp.app import main as app
+from etp.app.arguments import AppArguments
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
-args = app.parse_arguments(["--model", M, "--port", str(port)])
+args = AppArguments(model=M, port=port)
 import gradio as gr
 gr.Blocks.block_thread = lambda self: self.close()
 app.serve(app.open_scorer(args), args, O)

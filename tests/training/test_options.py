@@ -1,18 +1,15 @@
 """Options come from one definition, a file and flags; what does not fit is refused by name."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from accelerate.utils import DistributedType
 
-from etp.options import OptionError, parse_options
+from etp.options import PRESETS, OptionError, parse_options
 from etp.training.arguments import GROUPS, Arguments
 from etp.training.preflight import check_before_computing, check_processes
 from etp.training.processes.sharding import enable_sharding, is_sharded
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse(*argv: str) -> Arguments:
@@ -54,16 +51,14 @@ def test_a_written_configuration_repeats_the_run(tmp_path):
     assert parse(str(path)) == args
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "examples" / "configs").glob("etp-*.yaml")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("etp-*.yaml")), ids=lambda path: path.stem)
 def test_presets_are_read(path):
     tower = ["--ecg_model", "b"] if path.stem == "etp-base-align" else []  # the preset's second half needs the first
     assert parse(str(path), "--output_dir", "a", *tower).data.dataset == "ptb_xl"
 
 
 def test_the_paper_preset_holds_the_verified_values():
-    args = parse(str(ROOT / "examples/configs/etp-paper.yaml"), "--output_dir", "a")
+    args = parse("--config", "etp-paper", "--output_dir", "a")
     assert args.model.text_model == "emilyalsentzer/Bio_ClinicalBERT"
     assert (args.training.learning_rate, args.training.weight_decay, args.training.batch_size) == (2e-3, 1e-5, 128)
 

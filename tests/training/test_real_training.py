@@ -32,7 +32,18 @@ def macro_auroc(data_root, cache_dir, tmp_path):
         output = tmp_path / "results.json"
         run(
             *("evaluate_zeroshot.py", "--model", model, "--data_dir", data_root / "ptb-xl", "--split", "validation"),
-            *("--tasks", *tasks, "--num_resamples", 0, "--bf16", "--cache_dir", cache_dir, "--output", output),
+            *(
+                "--tasks",
+                *tasks,
+                "--num_resamples",
+                0,
+                "--precision",
+                "bf16",
+                "--cache_dir",
+                cache_dir,
+                "--output",
+                output,
+            ),
         )
         return {task: report["macro_auroc"] for task, report in json.loads(output.read_text())["tasks"].items()}
 
@@ -42,7 +53,7 @@ def macro_auroc(data_root, cache_dir, tmp_path):
 def test_a_short_training_learns_to_classify_from_reports_alone(data_root, cache_dir, tmp_path, macro_auroc):
     run(
         *"-m accelerate.commands.launch --num_processes 1 --num_machines 1 --mixed_precision no".split(),
-        *"--dynamo_backend no train.py examples/configs/etp-base.yaml --max_steps 150 --objectives vocabulary=1".split(),
+        *"--dynamo_backend no train.py etp-base --max_steps 150 --objectives vocabulary=1".split(),
         *("--ecg_config", "hidden_sizes=[32,64,96,128]", "depths=[1,1,1,1]", "--vocabulary_min_count", 20),
         *("--data_dir", data_root / "ptb-xl", "--cache_dir", cache_dir, "--feature_cache", cache_dir / "texts"),
         *("--output_dir", tmp_path / "run", "--ema_decay", 0),

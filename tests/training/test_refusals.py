@@ -70,7 +70,7 @@ def test_a_folder_without_write_permission_is_named_with_its_flag(sealed_and_ope
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--dataset", "ptbxl"], "--dataset: unknown archive 'ptbxl', choose from ptb_xl, cpsc2018, folder"),
+        (["--dataset", "ptbxl"], "--dataset: unknown 'ptbxl', choose from ptb_xl, cpsc2018, folder"),
         (["--dataset_config", "250hz"], r"--dataset ptb_xl, .*: BuilderConfig '250hz' not found"),
         (["--text_model", "no/such-tower"], r"--text_model no/such-tower: .* Give `minilm`, a folder, or a Hub name"),
         (["--max_shift", "0.1", "--ecg_config", "norm=batchnorm"], r"--ecg_config or --model_config: "),

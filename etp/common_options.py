@@ -1,0 +1,98 @@
+"""Options that several commands have, defined once: the same name, default and help everywhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from etp.options import OptionError, option
+
+Precision = Literal["auto", "bf16", "fp32"]
+Split = Literal["train", "validation", "test", "all"]
+CACHE_DIR_HELP = "Where prepared data sets are kept; the cache of `datasets` if omitted."
+DATA_DIR_HELP = "Folder of the unpacked data set, in its publisher's layout."
+DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
+MODEL_HELP = "Checkpoint folder (model and processor), or its name on the Hub."
+PRECISION_HELP = "Number format of the ECG tower; auto: bf16 where the machine computes it natively, otherwise fp32."
+RESULTS_HELP = "Results of `etp evaluate` on this model, JSON files; those in its folder results/ if omitted."
+NAME_HELP = "What tables call this run; the folder's name if omitted."
+RESAMPLES_HELP = "Bootstrap resamples behind the intervals; 0: none."
+EMBEDDING_CACHE_HELP = "Folder where ECG embeddings are kept for further runs."
+SEED_HELP = "Seed of everything random."
+TASKS_HELP = "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."
+PROMPTS_HELP = "JSON file of your own phrases: {task: {label: [phrases]}}, {label: [phrases]} or [label, …]."
+TEMPLATES_HELP = 'Sentences around each phrase, which goes where {} is, e.g. "ECG showing {}".'
+JSON_HELP = "Print JSON, one object a line."
+
+
+def dataset_names() -> tuple[str, ...]:
+    from datasets_scripts.archives import ARCHIVES
+
+    return tuple(ARCHIVES)
+
+
+def label_set_names() -> tuple[str, ...]:
+    from datasets_scripts.label_sets import LABEL_TASKS
+
+    return tuple(LABEL_TASKS)
+
+
+@dataclass(kw_only=True)
+class DatasetArguments:
+    """Which records."""
+
+    data_dir: Path | None = option(DATA_DIR_HELP, None, common=True)
+    dataset: str = option("Which data set that is.", "ptb_xl", choices=dataset_names, common=True)
+    dataset_config: str | None = option(
+        "Configuration of the data set, e.g. 500hz; its default if omitted.", None, replaced_by="dataset", common=True
+    )
+    cache_dir: Path | None = option(CACHE_DIR_HELP, None)
+
+
+@dataclass(kw_only=True)
+class ModelArguments:
+    """Which model, and where it computes."""
+
+    model: str = option(MODEL_HELP)
+    device: str = option(DEVICE_HELP, "auto")
+
+
+@dataclass(kw_only=True)
+class BatchArguments:
+    """How many at a time."""
+
+    batch_size: int = option("ECGs that pass through the model at a time.", 64)
+
+    def __post_init__(self):
+        if self.batch_size < 1:
+            raise OptionError(f"--batch_size must be at least 1, got {self.batch_size}.")
+
+
+@dataclass(kw_only=True)
+class ReadingArguments:
+    """What ECG files do not state themselves (.npy, .csv, .mat …)."""
+
+    sampling_rate: float | None = option("Sampling rate in Hz.", None)
+    lead_names: list[str] | None = option("Leads, in the order of the file.", None, metavar="LEAD")
+    units: str | None = option("Unit of the values: mV, uV, V …", None)
+
+
+@dataclass(kw_only=True)
+class LabelArguments:
+    """What the ECGs are scored against, by one of --labels, --task and --prompts."""
+
+    labels: list[str] | None = option('Labels, e.g. "atrial fibrillation" "sinus rhythm".', None, metavar="LABEL")
+    task: str | None = option(
+        "A label set that comes with the package, or the task of --prompts.", None, metavar="NAME"
+    )
+    prompts: Path | None = option(PROMPTS_HELP, None)
+    templates: list[str] = option(TEMPLATES_HELP, ["{}"], metavar="TEXT")
+    multi_label: bool = option("Score labels one by one, not against each other.", False)
+
+    def __post_init__(self):
+        if self.labels is not None and (self.task is not None or self.prompts is not None):
+            raise OptionError("--labels, --task and --prompts each say what the labels are: give one of them.")
+
+    @property
+    def given(self) -> bool:
+        """Whether there are labels at all."""
+        return (self.labels, self.task, self.prompts) != (None, None, None)

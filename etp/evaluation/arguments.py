@@ -1,0 +1,163 @@
+"""The options of `etp evaluate`, by subject."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from etp.common_options import (
+    CACHE_DIR_HELP,
+    DATA_DIR_HELP,
+    DEVICE_HELP,
+    EMBEDDING_CACHE_HELP,
+    MODEL_HELP,
+    NAME_HELP,
+    PRECISION_HELP,
+    PROMPTS_HELP,
+    RESAMPLES_HELP,
+    SEED_HELP,
+    TASKS_HELP,
+    TEMPLATES_HELP,
+    BatchArguments,
+    DatasetArguments,
+    ModelArguments,
+    Precision,
+    Split,
+)
+from etp.options import OptionError, option
+
+PHRASES = Path(__file__).parents[2] / "datasets_scripts" / "label_sets" / "open_vocabulary"
+UNSEEN, NEGATIONS = PHRASES / "unseen.json", PHRASES / "negations.json"
+NUM_SEEDS_HELP = "Draws of each fraction below 1, and random encoders."
+
+
+@dataclass(kw_only=True)
+class DataArguments(DatasetArguments):
+    """Which of the records, and how much of each is seen."""
+
+    data_dir: Path = option(DATA_DIR_HELP)
+    split: Split = option("Records that are evaluated; thresholds come from validation in any case.", "test")
+    leads: list[str] | None = option(
+        "Leads the model gets to see, e.g. I II V2; all if omitted.", None, metavar="LEAD"
+    )
+    seconds: float | None = option("Seconds of each recording that are read; all if omitted.", None)
+    windows: Literal["one", "mean", "max"] = option(
+        "one: a single window of each recording; mean, max: all of it, scores of its windows pooled.", "one"
+    )
+
+
+@dataclass(kw_only=True)
+class ChosenOnArguments(DataArguments):
+    """As of the other protocols, but evaluated where choices are made."""
+
+    split: Split = option("Records that are evaluated; look at test once choices are made.", "validation")
+
+
+@dataclass(kw_only=True)
+class RunArguments(BatchArguments, ModelArguments):
+    """Where the results go, and how they are computed."""
+
+    output: Path = option("JSON file that receives the results; an unfinished run goes on.", short="-o")
+    name: str | None = option(NAME_HELP, None)
+    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    precision: Precision = option(PRECISION_HELP, "auto")
+    embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
+    seed: int = option(SEED_HELP, 0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.num_resamples < 0:
+            raise OptionError(f"--num_resamples must be 0 or more, got {self.num_resamples}.")
+
+
+@dataclass(kw_only=True)
+class ZeroShotArguments:
+    """Which labels, and the phrases that state them."""
+
+    tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
+    prompts: Path | None = option(PROMPTS_HELP, None)
+    templates: list[str] = option(TEMPLATES_HELP, ["{}"], metavar="TEXT")
+    pooling: Literal["logsumexp", "mean", "max"] = option("How the phrases of a label become one score.", "logsumexp")
+    contrast: Literal["none", "neutral", "negated"] = option(
+        "What a label is compared with: nothing, neutral phrases, or its negation.", "none"
+    )
+    describe_patient: bool = option("Put age and sex before each phrase: '72-year-old woman. …'", False)
+    anomaly: bool = option("Also tell normal from anything else; embeds normal training ECGs too.", False)
+
+
+@dataclass(kw_only=True)
+class LinearArguments:
+    """Which labels, and how many of them are known."""
+
+    tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
+    label_fractions: list[float] = option(
+        "Fractions of the training records whose labels are used.", [0.01, 0.1, 1.0], metavar="X"
+    )
+    num_seeds: int = option(NUM_SEEDS_HELP, 3)
+
+    def __post_init__(self):
+        if not all(0 < fraction <= 1 for fraction in self.label_fractions) or self.num_seeds < 1:
+            raise OptionError(
+                f"--label_fractions are above 0 and at most 1 and --num_seeds 1 or more, got {self.label_fractions} and "
+                f"{self.num_seeds}."
+            )
+
+
+@dataclass(kw_only=True)
+class RetrievalArguments:
+    """What counts as the text of an ECG."""
+
+    text_kinds: list[Literal["statements", "report"]] = option(
+        "statements: the English statements of the report, joined; report: the text as published.", ["statements"]
+    )
+
+
+@dataclass(kw_only=True)
+class OpenVocabularyArguments:
+    """Which labels, and the paraphrases of them."""
+
+    tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
+    unseen: Path = option("JSON file {task: {label: [phrases]}} of paraphrases in no training text.", UNSEEN)
+    negations: Path = option("JSON file of negations and contradictions.", NEGATIONS)
+
+
+@dataclass(kw_only=True)
+class ProtocolArguments:
+    """What is evaluated, on which data sets."""
+
+    model: str = option(MODEL_HELP)
+    ptb_xl: Path = option("Folder of the unpacked PTB-XL.")
+    cpsc2018: Path | None = option("Folder of CPSC2018; left out if omitted.", None)
+    cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
+    output: Path = option("Folder that receives one JSON file a command.", short="-o")
+    page: Path | None = option("Markdown page of all tables; beside it its picture and a folder of CSVs.", None)
+    name: str | None = option(NAME_HELP, None)
+    split: Split = option("Split of PTB-XL; paraphrases are evaluated on validation in any case.", "test")
+    device: str = option(DEVICE_HELP, "auto")
+    precision: Precision = option(PRECISION_HELP, "auto")
+    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_seeds: int = option(NUM_SEEDS_HELP, 3)
+    cache_dir: Path | None = option(CACHE_DIR_HELP, None)
+    embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
+    dry_run: bool = option("Print the commands and run none.", False)
+
+
+@dataclass(kw_only=True)
+class TablesArguments:
+    """Which results, and what is made of them."""
+
+    results: list[Path] = option(
+        "Results of `etp evaluate`, JSON files; ablations compare with the first one's run.",
+        positional=True,
+        metavar="JSON",
+    )
+    output: Path | None = option("Markdown file; printed if omitted.", None, short="-o")
+    picture: Path | None = option("Picture file, .png, .svg or .pdf.", None)
+    rows: Path | None = option("Folder that receives a CSV of each file of results.", None, metavar="DIR")
+
+
+ZERO_SHOT = (DataArguments, RunArguments, ZeroShotArguments)
+LINEAR = (DataArguments, RunArguments, LinearArguments)
+RETRIEVAL = (DataArguments, RunArguments, RetrievalArguments)
+OPEN_VOCABULARY = (ChosenOnArguments, RunArguments, OpenVocabularyArguments)
+ALL = (ProtocolArguments,)
+TABLES = (TablesArguments,)
