@@ -11,10 +11,9 @@ from datasets_scripts.label_sets import load_label_set
 from datasets_scripts.report_glossary import own_phrases, phrases
 from etp.archives import open_archive
 from etp.evaluation import paraphrase_metrics
+from etp.evaluation.arguments import NEGATIONS, UNSEEN
 from etp.evaluation.metrics import macro, ranking_metrics
 from etp.evaluation.paraphrase_metrics import (
-    NEGATIONS,
-    UNSEEN,
     Negation,
     known_paraphrases,
     load_negations,

@@ -9,8 +9,8 @@ from toy_archive import FINDINGS, TITLE, TOY, write_toy
 
 from datasets_scripts.archives import ARCHIVES
 from datasets_scripts.synthetic_ecg import CONDITIONS, simulate_ecgs
+from etp import cli
 from etp.card import make_card
-from etp.evaluation import linear, open_vocabulary, retrieval, zero_shot
 from etp.evaluation.prompts import load_prompts
 from etp.loading import load_checkpoint
 
@@ -46,17 +46,19 @@ def toy(tmp_path_factory) -> Path:
 def evaluate(checkpoint_dir, arrow_cache, tmp_path):
     """Run an evaluation as its command does, and read what it wrote."""
 
-    def evaluate(script, dataset, data_dir, *extra):
-        output = tmp_path / f"{script.__name__}.json"
+    def evaluate(protocol, dataset, data_dir, *extra):
+        output = tmp_path / f"{protocol}.json"
         argv = ["--model", checkpoint_dir, "--dataset", dataset, "--data_dir", data_dir, "--cache_dir", arrow_cache]
-        script.run([str(word) for word in [*argv, "--output", output, "--num_resamples", "20", *extra]])
+        words = ["evaluate", protocol, *argv, "--output", output, "--num_resamples", "20", *extra]
+        if status := cli.main([str(word) for word in words]):
+            raise SystemExit(status)
         return json.loads(output.read_text())
 
     return evaluate
 
 
 def test_a_folder_is_classified_by_the_names_of_its_labels(evaluate, folder):
-    result = evaluate(zero_shot, "folder", folder)
+    result = evaluate("zero-shot", "folder", folder)
     task = result["tasks"]["labels"]
     assert set(task["per_class"]) == {*FINDINGS, "even"}
     assert task["num_records"] == 18
@@ -70,7 +72,7 @@ def test_own_phrases_of_own_labels_come_from_one_file(evaluate, folder, tmp_path
     labels = {"atrial fibrillation": ["irregular rhythm", "fibrillation"], "normal": []}
     file = tmp_path / "prompts.json"
     file.write_text(json.dumps({"labels": labels} if by_task else labels))
-    task = evaluate(zero_shot, "folder", folder, "--prompts", file)["tasks"]["labels"]
+    task = evaluate("zero-shot", "folder", folder, "--prompts", file)["tasks"]["labels"]
     assert list(task["per_class"]) == ["atrial fibrillation", "normal"]
     assert task["prompts"]["num_phrases"] == 3
     (prompts,) = load_prompts("folder", file=file)
@@ -87,42 +89,42 @@ def test_labels_of_one_task_need_its_name_where_a_data_set_has_several(tmp_path)
 
 
 def test_a_folder_is_probed_linearly(evaluate, folder):
-    task = evaluate(linear, "folder", folder, "--label_fractions", "1")["tasks"]["labels"]
+    task = evaluate("linear", "folder", folder, "--label_fractions", "1")["tasks"]["labels"]
     assert set(task["per_class"]) == {*FINDINGS, "even"}
     assert task["num_training_records"] == 24
 
 
 def test_a_folder_is_searched_by_its_reports(evaluate, folder):
-    assert evaluate(retrieval, "folder", folder)["tasks"]["statements"]["num_texts"] == 3
+    assert evaluate("retrieval", "folder", folder)["tasks"]["statements"]["num_texts"] == 3
 
 
 def test_paraphrases_of_own_labels_are_evaluated_where_they_are_given(evaluate, folder, tmp_path):
     unseen = tmp_path / "unseen.json"
     unseen.write_text(json.dumps({"labels": {"atrial fibrillation": ["no P waves"], "normal": ["nothing unusual"]}}))
-    result = evaluate(open_vocabulary, "folder", folder, "--unseen", unseen)
+    result = evaluate("open-vocabulary", "folder", folder, "--unseen", unseen)
     assert list(result["tasks"]) == ["known_labels", "unseen_labels"]
 
 
 @pytest.mark.parametrize(
-    ("script", "extra", "message"),
+    ("protocol", "extra", "message"),
     [
-        (open_vocabulary, [], "--dataset folder: no paraphrases of its labels are shipped. Give your own"),
-        (zero_shot, ["--anomaly"], "--anomaly: no label of folder is known to mean a normal ECG"),
-        (zero_shot, ["--contrast", "negated"], "--contrast negated: no phrase negates the labels of task 'labels'"),
-        (zero_shot, ["--tasks", "rhythm"], "folder has no task 'rhythm'; it has labels. It is a task of ptb_xl."),
+        ("open-vocabulary", [], "--dataset folder: no paraphrases of its labels are shipped. Give your own"),
+        ("zero-shot", ["--anomaly"], "--anomaly: no label of folder is known to mean a normal ECG"),
+        ("zero-shot", ["--contrast", "negated"], "--contrast negated: no phrase negates the labels of task 'labels'"),
+        ("zero-shot", ["--tasks", "rhythm"], "folder has no task 'rhythm'; it has labels. It is a task of ptb_xl."),
     ],
 )
-def test_what_a_folder_can_not_be_asked_is_said_in_one_sentence(evaluate, folder, capsys, script, extra, message):
+def test_what_a_folder_can_not_be_asked_is_said_in_one_sentence(evaluate, folder, capsys, protocol, extra, message):
     with pytest.raises(SystemExit) as stopped:
-        evaluate(script, "folder", folder, *extra)
+        evaluate(protocol, "folder", folder, *extra)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("script", [zero_shot, linear])
-def test_a_folder_without_labels_says_where_they_go(evaluate, tmp_path, capsys, script):
+@pytest.mark.parametrize("protocol", ["zero-shot", "linear"])
+def test_a_folder_without_labels_says_where_they_go(evaluate, tmp_path, capsys, protocol):
     with pytest.raises(SystemExit):
-        evaluate(script, "folder", write_folder(tmp_path / "own", labels=False))
+        evaluate(protocol, "folder", write_folder(tmp_path / "own", labels=False))
     assert "has no label column 'labels'" in capsys.readouterr().err
 
 
@@ -130,7 +132,7 @@ def test_a_label_that_the_data_set_does_not_have_is_named(evaluate, folder, tmp_
     file = tmp_path / "prompts.json"
     file.write_text('{"atrial flutter": ["saw tooth waves"]}')
     with pytest.raises(SystemExit):
-        evaluate(zero_shot, "folder", folder, "--prompts", file)
+        evaluate("zero-shot", "folder", folder, "--prompts", file)
     assert (
         "Column 'labels' has no label atrial flutter; its labels are atrial fibrillation, even"
         in capsys.readouterr().err
@@ -139,15 +141,15 @@ def test_a_label_that_the_data_set_does_not_have_is_named(evaluate, folder, tmp_
 
 def test_an_added_data_set_is_evaluated_and_named_like_the_others(evaluate, toy, checkpoint_dir, monkeypatch):
     monkeypatch.setitem(ARCHIVES, "toy", TOY)
-    result = evaluate(zero_shot, "toy", toy, "--anomaly")
+    result = evaluate("zero-shot", "toy", toy, "--anomaly")
     assert list(result["tasks"]) == ["finding", "anomaly_zero_shot", "anomaly_distance"]
-    assert list(evaluate(linear, "toy", toy, "--label_fractions", "1")["tasks"]) == ["finding"]
-    assert evaluate(retrieval, "toy", toy)["tasks"]["statements"]["num_texts"] == 3
+    assert list(evaluate("linear", "toy", toy, "--label_fractions", "1")["tasks"]) == ["finding"]
+    assert evaluate("retrieval", "toy", toy)["tasks"]["statements"]["num_texts"] == 3
     card = str(make_card(load_checkpoint(checkpoint_dir), [result], repo_id="user/etp"))
     assert f"{TITLE}, test split" in card
 
 
 def test_a_data_set_that_nobody_knows_is_answered_with_the_known_ones(evaluate, toy, capsys):
     with pytest.raises(SystemExit):
-        evaluate(zero_shot, "toy", toy)
-    assert "Unknown archive 'toy'; known are ptb_xl, cpsc2018, folder" in capsys.readouterr().err
+        evaluate("zero-shot", "toy", toy)
+    assert "choose from ptb_xl, cpsc2018, folder" in capsys.readouterr().err
