@@ -64,6 +64,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "evaluate open-vocabulary": _evaluate(
             "open_vocabulary", "OPEN_VOCABULARY", "evaluate by paraphrases that no training text has, and by negations"
         ),
+        "evaluate protocol": _evaluate("protocol", "PROTOCOL", "evaluate on the six label sets of MERL's benchmark"),
         "evaluate all": _evaluate("all", "ALL", "run all of these, and write the page of results"),
         "evaluate tables": _evaluate("tables", "TABLES", "write the page of results from their JSON files"),
         "evaluate ablations": _evaluate("ablations", "TABLES", "write a table of runs that differ in one thing"),

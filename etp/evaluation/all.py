@@ -4,42 +4,28 @@ Run the whole protocol on one checkpoint, file by file, and build the page and p
 resumable, and so is this: what its file already has is not computed again.
 """
 
-import os
-import shlex
-import subprocess
-import sys
-from pathlib import Path
-
 from datasets_scripts.archives import PTB_XL
-from etp.evaluation.arguments import ProtocolArguments
+from etp.evaluation.arguments import AllArguments
 from etp.evaluation.command import refusing_bad_input
+from etp.evaluation.plan import Command, run_commands
 from etp.evaluation.results import check_writable
 
-ROOT = Path(__file__).resolve().parents[2]
 TASKS = list(PTB_XL.tasks)
 # Beside all twelve: limb leads, three leads of a small monitor, and one as from a watch.
 LEADS = {"limb": ["I", "II", "III", "aVR", "aVL", "aVF"], "I-II-V2": ["I", "II", "V2"], "II": ["II"], "I": ["I"]}
-Command = list[str]
 
 
-def main(args: ProtocolArguments):
+def main(args: AllArguments):
     planned = commands(args)
     with refusing_bad_input():
         for name, archive in (("--ptb_xl", args.ptb_xl), ("--cpsc2018", args.cpsc2018)):
             if archive is not None and not archive.is_dir():
                 raise FileNotFoundError(f"{name} {archive} is not a folder; expected the unpacked archive.")
         check_writable(args.output / "zero-shot-ptb-xl.json")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    for number, command in enumerate(planned, start=1):
-        print(f"[{number}/{len(planned)}] python {shlex.join(command)}", flush=True)
-        if args.dry_run:
-            continue
-        code = subprocess.run([sys.executable, *command], env=environment, check=False).returncode
-        if code:
-            raise SystemExit(f"That command ended with {code}. The same command again goes on where it stopped.")
+    run_commands(planned, dry_run=args.dry_run)
 
 
-def commands(args: ProtocolArguments) -> list[Command]:
+def commands(args: AllArguments) -> list[Command]:
     """The command lines of the protocol after `python`, tables last."""
     common = ["--model", args.model, "--num_resamples", str(args.num_resamples)]
     common += ["--precision", args.precision, "--device", args.device]

@@ -121,7 +121,7 @@ class OpenVocabularyArguments:
 
 
 @dataclass(kw_only=True)
-class ProtocolArguments:
+class AllArguments:
     """What is evaluated, on which data sets."""
 
     model: str = option(MODEL_HELP)
@@ -132,6 +132,25 @@ class ProtocolArguments:
     page: Path | None = option("Markdown page of all tables; beside it its picture and a folder of CSVs.", None)
     name: str | None = option(NAME_HELP, None)
     split: Split = option("Split of PTB-XL; paraphrases are evaluated on validation in any case.", "test")
+    device: str = option(DEVICE_HELP, "auto")
+    precision: Precision = option(PRECISION_HELP, "auto")
+    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_seeds: int = option(NUM_SEEDS_HELP, 3)
+    cache_dir: Path | None = option(CACHE_DIR_HELP, None)
+    embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
+    dry_run: bool = option("Print the commands and run none.", False)
+
+
+@dataclass(kw_only=True)
+class ProtocolArguments:
+    """Whose protocol, of which model, on data sets in one folder."""
+
+    protocol: Literal["merl"] = option("Whose protocol: merl, six label sets of three data sets.", positional=True)
+    model: str = option(MODEL_HELP)
+    data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
+    output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
+    prompts: Path | None = option(PROMPTS_HELP, None)
+    name: str | None = option(NAME_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
     precision: Precision = option(PRECISION_HELP, "auto")
     num_resamples: int = option(RESAMPLES_HELP, 1000)
@@ -159,5 +178,6 @@ ZERO_SHOT = (DataArguments, RunArguments, ZeroShotArguments)
 LINEAR = (DataArguments, RunArguments, LinearArguments)
 RETRIEVAL = (DataArguments, RunArguments, RetrievalArguments)
 OPEN_VOCABULARY = (ChosenOnArguments, RunArguments, OpenVocabularyArguments)
-ALL = (ProtocolArguments,)
+ALL = (AllArguments,)
+PROTOCOL = (ProtocolArguments,)
 TABLES = (TablesArguments,)
