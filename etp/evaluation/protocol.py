@@ -3,7 +3,7 @@
 Zero-shot and linear probe on the six label sets of MERL's benchmark (arXiv:2403.06659), beside published averages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def main(args: ProtocolArguments) -> None:
     run_commands([command for each in found for command in commands(args, each)], dry_run=args.dry_run)
     if args.dry_run:
         return
-    results = {each: [load_results(file) for file in files(args, each)] for each in found}
+    results = {each.folder: [load_results(file) for file in files(args, each)] for each in found}
     text = merl_page(results)
     with whole_file(page) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
@@ -92,12 +92,19 @@ def commands(args: ProtocolArguments, each: MerlSet) -> list[Command]:
     ]
 
 
-def merl_page(results: dict[MerlSet, Sequence[dict[str, Any]]]) -> str:
-    """One row for each label set, in percent, with the mean of those that are there and published means."""
+def merl_page(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """One row for each label set, in percent, with the mean of those that are there and published means.
+
+    Args:
+        results: Folder of a data set -> results of its zero-shot evaluation and of its linear probe.
+    """
     header = ["label set", "records", "zero-shot AUROC", "F1, ours", "F1, as MERL", "accuracy, as MERL"]
     header += [f"probe AUROC, {float(fraction):.0%} of labels" for fraction in LABEL_FRACTIONS]
     rows, zero_shot = [], []
-    for each, (phrases, probe) in results.items():
+    for each in SETS:
+        if each.folder not in results:
+            continue
+        phrases, probe = results[each.folder]
         for task, title in each.tasks.items():
             own = phrases["tasks"][task]
             zero_shot.append(own["macro_auroc"])
@@ -116,7 +123,7 @@ def merl_page(results: dict[MerlSet, Sequence[dict[str, Any]]]) -> str:
     empty = [EMPTY] * (len(header) - 3)
     rows.append([f"mean of these {len(zero_shot)}", "", percent(sum(zero_shot) / len(zero_shot)), *empty])
     rows += [[f"{title} ({source})", "", percent(value), *empty] for title, value, source in PUBLISHED]
-    missing = [each.folder for each in SETS if each not in results]
+    missing = [each.folder for each in SETS if each.folder not in results]
     parts = [
         "# The benchmark of MERL",
         "In percent; brackets: 95% interval over resampled patients.",

@@ -1,0 +1,29 @@
+"""The benchmark of MERL by one command, on a small archive in the layout of one of its data sets."""
+
+import pytest
+
+from etp import cli
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_sets_that_are_there_are_evaluated_and_the_others_named(
+    checkpoint_dir, archive_dir, arrow_cache, tmp_path, capfd
+):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ptb-xl").symlink_to(archive_dir)
+    words = ["evaluate", "protocol", "merl", "--model", checkpoint_dir, "--data", tmp_path / "data"]
+    words += ["--output", tmp_path / "out", "--num_resamples", 20, "--num_seeds", 1, "--cache_dir", arrow_cache]
+    assert cli.main([*map(str, words), "--dry_run"]) == 0
+    assert capfd.readouterr().out.count("etp.cli evaluate") == 2
+    assert cli.main([str(word) for word in words]) == 0
+    page = (tmp_path / "out" / "merl.md").read_text()
+    for title in ("PTBXL-Super", "PTBXL-Sub", "PTBXL-Form", "PTBXL-Rhythm", "mean of these 4", "arXiv:2403.06659"):
+        assert f"| {title}" in page or f"({title})" in page
+    assert "Not evaluated, because it was not there: cpsc2018, csn." in page
+
+
+def test_a_folder_without_any_of_its_data_sets_is_refused(checkpoint_dir, tmp_path, capsys):
+    words = ["evaluate", "protocol", "merl", "--model", checkpoint_dir, "--data", tmp_path, "--output", tmp_path / "o"]
+    assert cli.main([str(word) for word in words]) == 2
+    assert "holds none of ptb-xl/, cpsc2018/, csn/" in capsys.readouterr().err
