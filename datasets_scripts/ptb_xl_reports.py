@@ -5,12 +5,14 @@ import collections
 import csv
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .report_glossary import fold, longest_phrase, tokenize
+from .report_glossary import Phrase, fold, longest_phrase, negation_trie, phrase_trie, tokenize
 from .report_grammar import Assembler
 from .report_leads import lead_list
+from .report_negation import ASSERTED, NEGATORS, Item, ends_sentence, read_negation, with_soft_dots
 
 #: From here on a report holds SCP codes with likelihoods: the labels, which no text may carry.
 LABEL_TEXT = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)
@@ -67,36 +69,68 @@ def report_statements(report: str) -> list[str]:
 @functools.lru_cache(maxsize=16_384)
 def translate(report: str) -> Translation:
     """Translate a report, and say which of its words no table knows; the statements leave those out."""
-    text = report_text(report)
-    tokens = tokenize(text)
+    tokens = tokenize(report_text(report))
     is_german = report_language(report) == "de"
+    items = read_items(tokens)
+    readings = read_negation(with_soft_dots(items) if is_german else items)
     assembler = Assembler(postposes=is_german)
     untranslated: list[str] = []
-    num_trailing = position = 0
-    while position < len(tokens):
-        if not tokens[position].isalnum():
-            if tokens[position] == "." and not is_german:  # German abbreviates: "neg. t"
+    num_trailing = 0
+    for index, item in enumerate(items):
+        if item.is_mark:
+            if item.text == "." and not is_german:  # German abbreviates: "neg. t"
                 assembler.end_sentence()
-            position += 1
             continue
-        leads, after_leads = lead_list(tokens, position)
-        phrase, after_phrase = longest_phrase(tokens, position)
-        if phrase and after_phrase >= after_leads:
-            assembler.add(phrase)
-        elif leads:
-            assembler.add_leads(leads)
-        elif tokens[position].isalpha():
+        if item.phrase:
+            assembler.add(item.phrase, readings.get(index, ASSERTED))
+        elif item.leads:
+            assembler.add_leads(item.leads)
+        elif item.role not in NEGATORS and item.text.isalpha():
             assembler.detach()
-            untranslated.append(tokens[position])
-            num_trailing += 1
-        if phrase or leads:
+        if item.phrase or item.leads or item.role:
             num_trailing = 0
-        position = max(after_phrase, after_leads, position + 1)
+        elif item.text.isalpha():
+            untranslated.append(item.text)
+            num_trailing += 1
     if is_cut_off(report):
         untranslated = untranslated[: len(untranslated) - num_trailing]
         assembler.end_cut_off()
     num_words = sum(token.isalpha() for token in tokens)
     return Translation(tuple(assembler.sentences()), tuple(untranslated), num_words)
+
+
+def read_items(tokens: Sequence[str]) -> list[Item]:
+    """Take the words of a report together to phrases and lists of leads, the longest first."""
+    items: list[Item] = []
+    phrases, roles = phrase_trie(), negation_trie()
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        if not token.isalnum():
+            if token != "." or ends_sentence(tokens, position):
+                items.append(Item(token))
+            position += 1
+            continue
+        leads, after_leads = lead_list(tokens, position)
+        phrase, after_phrase = longest_phrase(phrases, tokens, position)
+        role, after_role = longest_phrase(roles, tokens, position) if token in roles.children else (None, position)
+        if leads and after_leads > max(after_phrase, after_role):
+            items.append(Item(token, leads=leads))
+        elif role and after_role > after_phrase:
+            items.append(Item(token, role=role.kind))
+        else:
+            items.append(Item(token, phrase, role=role.kind if role and after_role == after_phrase else role_of(phrase)))
+        position = max(after_leads, after_phrase, after_role, position + 1)
+    return items
+
+
+def role_of(phrase: Phrase | None) -> str:
+    """The role in a negation that the kind of a phrase says it has."""
+    if phrase is None:
+        return ""
+    if phrase.target == "cannot be excluded":
+        return "exclude" if phrase.kind == "certainty-before" else "to-exclude"
+    return {"negation-before": "negator-before", "negation-after": "negation-after"}.get(phrase.kind, "")
 
 
 def report_findings_text(report: str) -> str:

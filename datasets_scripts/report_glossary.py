@@ -3,6 +3,7 @@
 import csv
 import functools
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,31 @@ RESIDUE_KINDS = ("filler", "remark")
 #: Reports write `Ä` inside lower-case words, or `ae`, or "#" for "ü": one spelling for all of them.
 FOLDED = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "é": "e"})
 
+#: What a word does to the scope of a negation; see `report_negation`.
+NEGATION_ROLES = (
+    "negator",
+    "negator-before",
+    "answer",
+    "absence",
+    "excluded",
+    "excludes",
+    "exclude",
+    "to-exclude",
+    "can",
+    "must",
+    "evidence",
+    "detection",
+    "change",
+    "pseudo",
+    "end",
+    "history",
+    "history-after",
+    "now",
+    "or",
+    "bridge",
+    "function",
+)
+
 NONSPECIFIC = re.compile(r"\bnon[\s-]+specific")
 TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 
@@ -63,7 +89,7 @@ class GlossaryError(ValueError):
 
 def fold(text: str) -> str:
     """Lower case, with umlauts and Swedish letters spelled out."""
-    return text.lower().translate(FOLDED)
+    return unicodedata.normalize("NFC", text).lower().translate(FOLDED)
 
 
 def read_table(name: str, columns: int) -> Iterator[tuple[str, ...]]:
@@ -155,6 +181,24 @@ def phrase_trie() -> TrieNode:
     return root
 
 
+@functools.cache
+def negation_trie() -> TrieNode:
+    """The words of `negation.tsv`; the kind of each phrase is its role.
+
+    Raises:
+        GlossaryError: An entry has an unknown role, or two are the same words.
+    """
+    root = TrieNode()
+    for source, role in read_table("negation.tsv", columns=2):
+        if role not in NEGATION_ROLES:
+            raise GlossaryError(f"negation.tsv, {source!r}: role must be one of {NEGATION_ROLES}, got {role!r}.")
+        node = trie_node(root, source)
+        if node.phrase is not None:
+            raise GlossaryError(f"negation.tsv: {source!r} is there twice (umlauts and punctuation do not count).")
+        node.phrase = Phrase(role, "")
+    return root
+
+
 def trie_node(root: TrieNode, source: str) -> TrieNode:
     """The node where the words of `source` end, made if need be."""
     node = root
@@ -163,13 +207,13 @@ def trie_node(root: TrieNode, source: str) -> TrieNode:
     return node
 
 
-def longest_phrase(tokens: Sequence[str], start: int) -> tuple[Phrase | None, int]:
-    """Find the longest phrase at `start`, looking through punctuation.
+def longest_phrase(trie: TrieNode, tokens: Sequence[str], start: int) -> tuple[Phrase | None, int]:
+    """Find the longest phrase of `trie` at `start`, looking through punctuation.
 
     Returns:
         The phrase, or None, and the position after it.
     """
-    node: TrieNode | None = phrase_trie()
+    node: TrieNode | None = trie
     found, end = None, start
     for position in range(start, len(tokens)):
         if not tokens[position].isalnum():

@@ -1,0 +1,402 @@
+"""The scope of negation, exclusion and history in a report: what each finding is said to be.
+
+The scheme is that of NegEx (Chapman et al., 2001) and ConText (Harkema et al., 2009): words that negate what follows
+or what went before, words that look like it and do not, and words that end the scope. Unlike there, a scope holds one
+finding and the list it begins, since reports in telegram style name the next finding without a comma.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .report_glossary import Phrase
+
+#: Findings that no list of negated ones goes on with: "kein Infarkt, Sinusrhythmus".
+BASELINE = re.compile(r"^(sinus|normal|otherwise|unremarkable|paced|no )|axis\b")
+#: Families of findings: after a comma a bare finding of the same family may still be negated.
+FAMILIES = (
+    re.compile(r"fibrillation|flutter|tachy|brady|premature|arrhythmia|escape|junctional|pacemaker"),
+    re.compile(r"infarct|ischemi|hypertrophy|strain|damage|injury|enlargement|aneurysm|pericard|myocard"),
+    re.compile(r"^(ST|T|Q|R|P)\b|T-wave|T waves|Q waves"),
+    re.compile(r"block|fascicular|PR interval|delay|Wolff|pre-excitation"),
+)
+#: A wave that can be "negativ": the word is then no answer.
+OF_WAVE = re.compile(r"\b(T|P|U|QRS)\b|wave|complex")
+#: What can be old or recent.
+WITH_AGE = re.compile("infarct|damage|ischemi|involvement|injury|aneurysm|pericardi")
+#: What surgery left is there as long as its history is told.
+STAYS = re.compile(r"replacement|pacemaker|paced")
+#: How many unknown words may stand between a negation and the finding that it reaches.
+WINDOW = 6
+
+FORWARD = ("negator-before",)
+NEGATORS = ("negator", "negator-before")
+EXCLUSIONS = ("excluded", "excludes", "exclude", "to-exclude")
+SCOPED = {*NEGATORS, *EXCLUSIONS, "negation-after", "absence", "answer", "history", "history-after"}
+#: Roles that no list of findings reaches across.
+BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "now"}
+#: Words of these roles between a negation and its finding do not make it uncertain what is negated.
+TRANSPARENT = {"function", "evidence", "detection", "bridge", "can", "must", "or"}
+#: Marks that part a sentence without ending it; "¦" is the end of a line, or a dot that may abbreviate.
+PART_MARKS = {",", "|", "(", ")", "¦"}
+END_MARKS = {".", ";", "!", "?"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A phrase, a list of leads, a word that no table knows or a punctuation mark, with its role in a negation."""
+
+    text: str
+    phrase: Phrase | None = None
+    leads: tuple[str, ...] = ()
+    role: str = ""
+
+    @property
+    def is_finding(self) -> bool:
+        return self.phrase is not None and self.phrase.kind == "finding"
+
+    @property
+    def is_mark(self) -> bool:
+        return not self.text[0].isalnum()
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is a word that may be what a negation is about."""
+        if self.is_mark or self.leads or self.role in TRANSPARENT:
+            return False
+        return self.phrase is None or self.phrase.kind == "remark"
+
+    @property
+    def joins(self) -> str:
+        """How it joins findings to a list: "or", "and", "with" or not at all."""
+        if self.role == "or" or self.text == "/" or (self.phrase is not None and self.phrase.kind == "or"):
+            return "or"
+        if self.phrase is not None and self.phrase.kind == "and":
+            return "with" if self.text in ("mit", "with", "med") else "and"
+        return "and" if self.text in ("&", "+") else ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a report says of a finding besides its qualifiers; what is left out is neither asserted nor negated."""
+
+    negation: str = ""
+    certainty: str = ""
+    is_past: bool = False
+    is_left_out: bool = False
+
+    def leaves_out(self, finding: str) -> bool:
+        """Whether no statement is made: of what is past only scars and what surgery left can be seen."""
+        is_gone = self.is_past and not self.negation and not (WITH_AGE.search(finding) or STAYS.search(finding))
+        return self.is_left_out or is_gone
+
+    def merged(self, other: "Reading") -> "Reading":
+        """What two scopes say together; where they contradict each other the finding is left out."""
+        contradicts = bool(self.negation and other.certainty or self.certainty and other.negation)
+        return Reading(
+            negation=self.negation or other.negation,
+            certainty=self.certainty or other.certainty,
+            is_past=self.is_past or other.is_past,
+            is_left_out=contradicts or self.is_left_out or other.is_left_out,
+        )
+
+
+ASSERTED = Reading()
+LEFT_OUT = Reading(is_left_out=True)
+UNCERTAIN = Reading(certainty="cannot be excluded")
+PAST = Reading(is_past=True)
+
+
+def read_negation(items: Sequence[Item]) -> dict[int, Reading]:
+    """What the findings among `items`, by index, are said to be; findings that are plainly asserted are not in it."""
+    readings: dict[int, Reading] = {}
+    if SCOPED.isdisjoint(item.role for item in items):
+        return readings
+    for start, end in sentences(items):
+        Sentence(items, start, end).read(readings)
+    return readings
+
+
+def sentences(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the stretches that no scope leaves: sentences, and their halves around "but"."""
+    start = 0
+    for index, item in enumerate(items):
+        if item.text in END_MARKS or item.role == "end" or is_contrast(items, start, index):
+            yield start, index
+            start = index + 1
+    yield start, len(items)
+
+
+def is_contrast(items: Sequence[Item], start: int, index: int) -> bool:
+    """Whether Swedish "utan" is "but": "inte förmaksflimmer utan sinusrytm"."""
+    if items[index].text != "utan":
+        return False
+    negators = [number for number in range(start, index) if items[number].role == "negator"]
+    return bool(negators) and any(item.is_finding for item in items[negators[-1] : index])
+
+
+class Sentence:
+    """One stretch of a report with the scopes that its words open."""
+
+    def __init__(self, items: Sequence[Item], start: int, end: int) -> None:
+        self.items, self.start, self.end = items, start, end
+        self.findings = [index for index in range(start, end) if items[index].is_finding]
+        #: Negators that belong to an exclusion ("nicht ausgeschlossen") or to no finding.
+        self.used: set[int] = set()
+        self.readings: dict[int, Reading] = {}
+
+    def read(self, readings: dict[int, Reading]) -> None:
+        """Add what the sentence says of its findings to `readings`."""
+        self.readings = readings
+        by_role = [(index, self.items[index].role) for index in range(self.start, self.end)]
+        for index, role in by_role:
+            if role in EXCLUSIONS:
+                self.read_exclusion(index, role)
+        for index, role in by_role:
+            if role in NEGATORS and index not in self.used:
+                self.read_negator(index)
+            elif role in ("absence", "negation-after"):
+                self.read_absence(index)
+            elif role == "answer":
+                self.read_answer(index)
+            elif role == "history":
+                self.say_list(self.after(index), PAST, may_be_long=False)
+            elif role == "history-after":
+                self.say_list(self.before(index), PAST, may_be_long=False, step=-1)
+
+    def read_exclusion(self, index: int, role: str) -> None:
+        """ "X ausgeschlossen" negates, "X nicht ausgeschlossen" and "X auszuschließen" leave it open."""
+        part = range(self.part_start(index), self.part_end(index))
+        negators = [near for near in part if self.items[near].role in NEGATORS and near not in self.used]
+        negators = [near for near in negators if self.negates_exclusion(near, index)]
+        words = {self.items[near].role for near in part[: index - part.start]}
+        self.used.update(negators[-1:])
+        is_open = bool(negators or self.items[index].phrase) or (role in ("exclude", "to-exclude") and "can" not in words) or "must" in words
+        reading = UNCERTAIN if is_open else Reading(negation="no")
+        prefers_after = role in ("excludes", "exclude") or self.items[index].text.startswith(("ausschluss", "exclusion"))
+        self.say_around(index, reading, prefers_after=prefers_after)
+
+    def negates_exclusion(self, negator: int, index: int) -> bool:
+        between = range(min(negator, index) + 1, max(negator, index))
+        if negator > index:
+            return len(between) <= 2 and not any(self.items[near].is_finding for near in between)
+        is_flexible = self.items[negator].role == "negator"
+        return is_flexible or not any(self.items[near].is_finding for near in between)
+
+    def read_negator(self, index: int) -> None:
+        """A negation reaches the finding after it, or the one before it where that is all there is."""
+        if self.is_of_change(index):
+            return
+        before = self.before(index)
+        after = self.after(index)
+        rest = range(index + 1, self.part_end(index))
+        is_fixed = self.items[index].role in FORWARD
+        has_detection = any(
+            self.items[near].role == "detection" for near in (range(index + 1, after) if after is not None else rest)
+        )
+        text = self.text_of(index, after)
+        if before is not None and before >= self.part_start(index) and not is_fixed and has_detection:
+            self.say_list(before, self.negation(text, before, index), step=-1)
+        elif after is not None:
+            unknown = self.num_unknown(index, after)
+            is_torn = unknown and not is_fixed and before is not None and before >= self.part_start(index)
+            if is_torn:
+                self.say(before, LEFT_OUT)
+            self.say_list(after, LEFT_OUT if unknown else Reading(negation=text), opener=index)
+        elif before is not None and self.says_of_what_went_before(index, before, rest):
+            self.say_list(before, self.negation(text, before, index), step=-1)
+
+    def says_of_what_went_before(self, index: int, before: int, rest: range) -> bool:
+        """Whether a negation with no finding after it is one of the finding before it."""
+        has_unknown = any(self.items[near].is_unknown for near in rest)
+        if before >= self.part_start(index):
+            return not has_unknown or self.items[index].role == "negator"
+        begins_part = all(not self.items[near].is_unknown for near in range(self.part_start(index), index))
+        is_bare = len(rest) == 0 and self.items[self.part_start(index) - 1].text == ","
+        return begins_part and not has_unknown and not (is_bare and self.items[index].role == "negator")
+
+    def read_absence(self, index: int) -> None:
+        item = self.items[index]
+        text = item.phrase.target if item.role == "negation-after" and item.phrase else "no"
+        self.say_around(index, Reading(negation=text), prefers_after=False)
+
+    def read_answer(self, index: int) -> None:
+        """ "X: nein" negates X; "negativ" of a wave is a finding, not an answer."""
+        before, after = self.before(index), self.after(index)
+        if self.next_text(index) == ":" and after is not None:
+            self.say_list(after, Reading(negation="no"), opener=index)
+        elif before is not None:
+            self.say_list(before, Reading(negation="no"), step=-1)
+
+    def say_around(self, index: int, reading: Reading, *, prefers_after: bool) -> None:
+        """Say `reading` of the finding before or after `index`, whichever its place in the sentence makes it."""
+        before, after = self.before(index), self.after(index)
+        has_before = before is not None and before >= self.part_start(index)
+        has_after = after is not None and after < self.part_end(index)
+        names_list = self.next_text(index) == ":"
+        if after is not None and (names_list or (has_after and (prefers_after or not has_before))):
+            self.say_list(after, self.doubtful(reading, index, after), opener=index)
+        elif before is not None:
+            self.say_list(before, reading, step=-1)
+        elif after is not None and self.num_marks(index, after) == 0:
+            self.say_list(after, reading, opener=index)
+
+    def doubtful(self, reading: Reading, index: int, after: int) -> Reading:
+        return LEFT_OUT if reading.negation and self.num_unknown(index, after) else reading
+
+    def negation(self, text: str, first: int, last: int) -> Reading:
+        return LEFT_OUT if self.num_unknown(first, last) else Reading(negation=text)
+
+    def is_of_change(self, index: int) -> bool:
+        """Whether it is a change that is negated: "keine Zunahme der ST-Hebung" says that there is one."""
+        for near in range(index + 1, min(index + 4, self.end)):
+            item = self.items[near]
+            if item.role == "change":
+                following = self.items[near + 1].text if near + 1 < self.end else ""
+                return following in ("", ",", "¦", ")", "|") and not self.bridges(near) or following in OF_CHANGE
+            if item.is_finding or item.role in BARRIERS or item.is_mark:
+                return False
+        return False
+
+    def bridges(self, index: int) -> bool:
+        """Whether an example follows: "no changes, e.g. ST elevation"."""
+        return any(self.items[near].role == "bridge" for near in range(index + 1, min(index + 3, self.end)))
+
+    def text_of(self, index: int, after: int | None) -> str:
+        phrase = self.items[index].phrase
+        if phrase is not None and phrase.kind.startswith("negation"):
+            return phrase.target
+        end = after if after is not None else self.part_end(index)
+        has_evidence = any(self.items[near].role == "evidence" for near in range(index + 1, end))
+        return "no evidence of" if has_evidence else "no"
+
+    def before(self, index: int) -> int | None:
+        """The finding that a word at `index` can be about: the last one in its part, or else in the part before."""
+        found = [finding for finding in self.findings if finding < index]
+        return found[-1] if found else None
+
+    def after(self, index: int) -> int | None:
+        """The next finding that a word at `index` reaches: not past an unknown word and then a mark."""
+        num_unknown = 0
+        for near in range(index + 1, self.end):
+            item = self.items[near]
+            if item.is_finding:
+                return near
+            if item.role in BARRIERS - {"detection", "change", "history"}:
+                return None
+            num_unknown += item.is_unknown
+            is_parted = item.text in PART_MARKS and num_unknown and not self.bridges(near)
+            if is_parted or num_unknown > WINDOW:
+                return None
+        return None
+
+    def next_text(self, index: int) -> str:
+        return self.items[index + 1].text if index + 1 < self.end else ""
+
+    def part_start(self, index: int) -> int:
+        while index > self.start and self.items[index - 1].text not in PART_MARKS:
+            index -= 1
+        return index
+
+    def part_end(self, index: int) -> int:
+        while index < self.end and self.items[index].text not in PART_MARKS:
+            index += 1
+        return index
+
+    def num_unknown(self, first: int, last: int) -> int:
+        return sum(self.items[near].is_unknown and not self.items[near].role for near in range(first + 1, last))
+
+    def num_marks(self, first: int, last: int) -> int:
+        return sum(self.items[near].text in PART_MARKS for near in range(first + 1, last))
+
+    def say(self, finding: int, reading: Reading) -> None:
+        self.readings[finding] = self.readings.get(finding, Reading()).merged(reading)
+
+    def say_list(
+        self, first: int | None, reading: Reading, *, step: int = 1, opener: int | None = None, may_be_long: bool = True
+    ) -> None:
+        """Say `reading` of the finding `first` and of the list that it begins, or with `step` -1 ends."""
+        if first is None:
+            return
+        self.say(first, reading)
+        members = self.list_from(first, step)
+        takes_all = opener is not None and self.next_text(opener) == ":"
+        last_or = max((number for number, (_, joint) in enumerate(members) if joint == "or"), default=-1)
+        last_and = max((number for number, (_, joint) in enumerate(members) if joint == "and"), default=-1)
+        closes = max(last_or, last_and if step < 0 or self.opens_long_list(opener) else -1)
+        for number, (finding, joint) in enumerate(members):
+            is_torn = bool(self.num_unknown(*sorted((finding, members[number - 1][0] if number else first))))
+            if takes_all or (number <= closes and may_be_long) or joint in ("and", "or"):
+                self.say(finding, LEFT_OUT if is_torn and not reading.is_past else reading)
+            elif joint == "with" or (may_be_long and self.may_continue(first, finding, reading)):
+                self.say(finding, LEFT_OUT)
+            else:
+                break
+
+    def opens_long_list(self, opener: int | None) -> bool:
+        """Whether "A, B and C" after it is surely one list: "ohne A, B und C", "no signs of A, B and C"."""
+        if opener is None:
+            return False
+        near = self.items[opener : opener + 4]
+        return near[0].text in ("ohne", "without", "utan") or any(item.role == "evidence" for item in near)
+
+    def may_continue(self, first: int, finding: int, reading: Reading) -> bool:
+        """Whether a finding after a comma may still be negated: it is bare, and of the family of the first."""
+        names = [phrase.target for phrase in (self.items[first].phrase, self.items[finding].phrase) if phrase]
+        is_bare = all(item.is_mark or item.is_finding for item in self.items[finding - 1 : finding + 2])
+        is_akin = any(all(family.search(name) for name in names) for family in FAMILIES)
+        return bool(reading.negation or reading.is_left_out) and is_bare and (is_akin or "evidence" in reading.negation)
+
+    def list_from(self, first: int, step: int) -> list[tuple[int, str]]:
+        """The findings joined to `first` one after the other, each with what joins it: "or", "and", "with", ","."""
+        members: list[tuple[int, str]] = []
+        previous = first
+        for finding in self.findings if step > 0 else reversed(self.findings):
+            if (finding - first) * step <= 0:
+                continue
+            low, high = sorted((previous, finding))
+            between = self.items[low + 1 : high]
+            joints = [item.joins for item in between if item.joins] or [item.text for item in between if item.text == ","]
+            phrase = self.items[finding].phrase
+            is_parted = any(item.role in BARRIERS or item.text in ("|", ":") for item in between)
+            if not joints or is_parted or (phrase is not None and BASELINE.search(phrase.target)):
+                break
+            members.append((finding, joints[0]))
+            previous = finding
+        return members
+
+
+#: Words after "change" that say of what.
+OF_CHANGE = set("der des von of in im to the av i paa gegenueber hos bezueglich since seit vs".split())
+
+
+def ends_sentence(tokens: Sequence[str], position: int) -> bool:
+    """Whether the dot at `position` ends a sentence, and is not that of "Dr.", "z. B." or "I. Grades"."""
+    word = tokens[position - 1] if position else ""
+    following = tokens[position + 1] if position + 1 < len(tokens) else ""
+    if word in ABBREVIATIONS or following.startswith(("grad", "degree")):
+        return False
+    beyond = tokens[position + 2] if position + 2 < len(tokens) else ""
+    is_letter = len(word) == 1 and word.isalpha()
+    if is_letter and len(following) == 1 and following.isalpha() and beyond == ".":
+        return False
+    is_second = is_letter and position >= 3 and tokens[position - 2] == "." and len(tokens[position - 3]) <= 2
+    return not is_second
+
+
+ABBREVIATIONS = set(
+    "dr prof ca bzw evtl ev evt ggf sog sogen resp vgl bds sign inkl approx vs ex bl bzgl bes insbes allg lt "
+    "art chron med pat st sp dgl vorh unauff isch path neg ggfs mgl fragl wahrsch vermutl u o m f v z".split()
+)
+
+
+def with_soft_dots(items: list[Item]) -> list[Item]:
+    """Take a dot after a qualifier, as in "kein ventr. Extrasystolen", for one that may abbreviate."""
+    softened = list(items)
+    for index in range(1, len(items)):
+        before = items[index - 1]
+        is_short = before.phrase is None and not before.role and not before.leads and len(before.text) <= 5
+        is_qualifier = before.phrase is not None and not before.is_finding and before.phrase.kind != "remark"
+        if items[index].text == "." and not before.is_mark and (is_short or is_qualifier):
+            softened[index] = replace(items[index], text="¦")
+    return softened
