@@ -12,7 +12,7 @@ from pathlib import Path
 from .report_glossary import Phrase, fold, longest_phrase, negation_trie, phrase_trie, tokenize
 from .report_grammar import Assembler
 from .report_leads import lead_list
-from .report_negation import ASSERTED, NEGATORS, Item, ends_sentence, read_negation, with_soft_dots
+from .report_negation import ASSERTED, NEGATORS, Item, ends_sentence, read_negation
 
 #: From here on a report holds SCP codes with likelihoods: the labels, which no text may carry.
 LABEL_TEXT = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)
@@ -72,7 +72,7 @@ def translate(report: str) -> Translation:
     tokens = tokenize(report_text(report))
     is_german = report_language(report) == "de"
     items = read_items(tokens)
-    readings = read_negation(with_soft_dots(items) if is_german else items)
+    readings = read_negation(items, dots_abbreviate=is_german)
     assembler = Assembler(postposes=is_german)
     untranslated: list[str] = []
     num_trailing = 0

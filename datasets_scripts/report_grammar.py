@@ -8,7 +8,7 @@ from modeling_etp.ecg_files_etp import STANDARD_LEADS
 
 from .report_glossary import Phrase
 from .report_leads import format_leads
-from .report_negation import ASSERTED, WITH_AGE, Reading
+from .report_negation import ASSERTED, UNCERTAIN, WITH_AGE, Reading
 
 #: Degrees of certainty that stand before the finding, and how they read before "normal ECG".
 ADJECTIVES = {"possible": "possibly", "probable": "probably", "definite": "definitely"}
@@ -184,7 +184,8 @@ class Assembler:
         """Qualify the last finding: by certainty with all that "and" joins to it, by age what can have one."""
         if phrase.kind == "certainty-after":
             for index in range(self.first_joined, len(self.statements)):
-                if index == len(self.statements) - 1 or not self.statements[index].certainty:
+                certainty = self.statements[index].certainty
+                if not certainty or (index == len(self.statements) - 1 and certainty != UNCERTAIN.certainty):
                     self.statements[index] = self.statements[index].qualified(phrase)
             return
         index = len(self.statements) - 1
@@ -205,8 +206,6 @@ class Assembler:
             self.detach()
             return
         statement = replace(self.pending, finding=finding, negation=reading.negation)
-        if reading.certainty:
-            statement = replace(statement, certainty=reading.certainty)
         if reading.is_past and not statement.age:
             statement = replace(statement, age="old")
         joined_by, self.pending, self.joined_by = self.joined_by, Statement(""), ""
@@ -220,7 +219,7 @@ class Assembler:
         self.certainty_before = statement.certainty
         if joined_by != "and":
             self.first_joined = len(self.statements)
-        self.statements.append(statement)
+        self.statements.append(replace(statement, certainty=reading.certainty or statement.certainty))
 
     def joins_last(self, joined_by: str, statement: Statement) -> bool:
         """Whether "or" makes it an alternative of the last statement: one negation is of both or of neither."""

@@ -7,12 +7,13 @@ finding and the list it begins, since reports in telegram style name the next fi
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from .report_glossary import Phrase
 
 #: Findings that no list of negated ones goes on with: "kein Infarkt, Sinusrhythmus".
-BASELINE = re.compile(r"^(sinus|normal|otherwise|unremarkable|paced|no )|axis\b")
+BASELINE = re.compile(r"^(sinus|normal|otherwise|unremarkable|paced|no )|axis\b|ECG$")
 #: Families of findings: after a comma a bare finding of the same family may still be negated.
 FAMILIES = (
     re.compile(r"fibrillation|flutter|tachy|brady|premature|arrhythmia|escape|junctional|pacemaker"),
@@ -21,7 +22,7 @@ FAMILIES = (
     re.compile(r"block|fascicular|PR interval|delay|Wolff|pre-excitation"),
 )
 #: A wave that can be "negativ": the word is then no answer.
-OF_WAVE = re.compile(r"\b(T|P|U|QRS)\b|wave|complex")
+OF_WAVE = re.compile(r"\b(T|P|U|ST|QRS)\b|wave|complex|ECG")
 #: What can be old or recent.
 WITH_AGE = re.compile("infarct|damage|ischemi|involvement|injury|aneurysm|pericardi")
 #: What surgery left is there as long as its history is told.
@@ -42,8 +43,7 @@ PART_MARKS = {",", "|", "(", ")", "¦"}
 END_MARKS = {".", ";", "!", "?"}
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A phrase, a list of leads, a word that no table knows or a punctuation mark, with its role in a negation."""
 
     text: str
@@ -107,11 +107,16 @@ UNCERTAIN = Reading(certainty="cannot be excluded")
 PAST = Reading(is_past=True)
 
 
-def read_negation(items: Sequence[Item]) -> dict[int, Reading]:
-    """What the findings among `items`, by index, are said to be; findings that are plainly asserted are not in it."""
+def read_negation(items: list[Item], *, dots_abbreviate: bool) -> dict[int, Reading]:
+    """What the findings among `items`, by index, are said to be; findings that are plainly asserted are not in it.
+
+    With `dots_abbreviate` a dot after a qualifier may be one that abbreviates it, as in German reports.
+    """
     readings: dict[int, Reading] = {}
     if SCOPED.isdisjoint(item.role for item in items):
         return readings
+    if dots_abbreviate:
+        items = with_soft_dots(items)
     for start, end in sentences(items):
         Sentence(items, start, end).read(readings)
     return readings
@@ -140,7 +145,9 @@ class Sentence:
 
     def __init__(self, items: Sequence[Item], start: int, end: int) -> None:
         self.items, self.start, self.end = items, start, end
-        self.findings = [index for index in range(start, end) if items[index].is_finding]
+        self.answers = [index for index in range(start, end) if items[index].role == "answer" and self.is_answer(index)]
+        is_answer = set(self.answers).__contains__
+        self.findings = [index for index in range(start, end) if items[index].is_finding and not is_answer(index)]
         #: Negators that belong to an exclusion ("nicht ausgeschlossen") or to no finding.
         self.used: set[int] = set()
         self.readings: dict[int, Reading] = {}
@@ -157,7 +164,7 @@ class Sentence:
                 self.read_negator(index)
             elif role in ("absence", "negation-after"):
                 self.read_absence(index)
-            elif role == "answer":
+            elif index in self.answers:
                 self.read_answer(index)
             elif role == "history":
                 self.say_list(self.after(index), PAST, may_be_long=False)
@@ -171,7 +178,10 @@ class Sentence:
         negators = [near for near in negators if self.negates_exclusion(near, index)]
         words = {self.items[near].role for near in part[: index - part.start]}
         self.used.update(negators[-1:])
-        is_open = bool(negators or self.items[index].phrase) or (role in ("exclude", "to-exclude") and "can" not in words) or "must" in words
+        phrase = self.items[index].phrase
+        if phrase is not None and phrase.target != UNCERTAIN.certainty and not negators:
+            return  # "exclude hypokalaemia" is a qualifier that says possible.
+        is_open = bool(negators or phrase) or (role in ("exclude", "to-exclude") and "can" not in words) or "must" in words
         reading = UNCERTAIN if is_open else Reading(negation="no")
         prefers_after = role in ("excludes", "exclude") or self.items[index].text.startswith(("ausschluss", "exclusion"))
         self.say_around(index, reading, prefers_after=prefers_after)
@@ -185,7 +195,7 @@ class Sentence:
 
     def read_negator(self, index: int) -> None:
         """A negation reaches the finding after it, or the one before it where that is all there is."""
-        if self.is_of_change(index):
+        if self.is_of_change(index) or self.next_text(index) == "/":
             return
         before = self.before(index)
         after = self.after(index)
@@ -195,7 +205,9 @@ class Sentence:
             self.items[near].role == "detection" for near in (range(index + 1, after) if after is not None else rest)
         )
         text = self.text_of(index, after)
-        if before is not None and before >= self.part_start(index) and not is_fixed and has_detection:
+        if before is not None and self.ends_part(index):  # "X: no, Y: yes"
+            self.say_list(before, self.negation(text, before, index), step=-1)
+        elif before is not None and before >= self.part_start(index) and not is_fixed and has_detection:
             self.say_list(before, self.negation(text, before, index), step=-1)
         elif after is not None:
             unknown = self.num_unknown(index, after)
@@ -205,6 +217,13 @@ class Sentence:
             self.say_list(after, LEFT_OUT if unknown else Reading(negation=text), opener=index)
         elif before is not None and self.says_of_what_went_before(index, before, rest):
             self.say_list(before, self.negation(text, before, index), step=-1)
+
+    def ends_part(self, index: int) -> bool:
+        """Whether a negation is the last word on the finding before it, as in "X: no, Y: yes" and "X - no, Y"."""
+        start, end = self.part_start(index), self.part_end(index)
+        is_last = index + 1 == end and (end == self.end or self.items[end].text != "¦")
+        is_answer = start == index and start > self.start and self.items[start - 1].text == "|"
+        return is_last and (is_answer or any(start <= finding < index for finding in self.findings))
 
     def says_of_what_went_before(self, index: int, before: int, rest: range) -> bool:
         """Whether a negation with no finding after it is one of the finding before it."""
@@ -220,8 +239,18 @@ class Sentence:
         text = item.phrase.target if item.role == "negation-after" and item.phrase else "no"
         self.say_around(index, Reading(negation=text), prefers_after=False)
 
+    def is_answer(self, index: int) -> bool:
+        """Whether a word like "negativ" is said of a finding, and is not itself one of a wave: "t negativ"."""
+        if not self.items[index].is_finding:
+            return True
+        previous = [item for item in self.items[self.start : index] if item.text not in (":", "|", "-")][-1:]
+        name = previous[0].phrase.target if previous and previous[0].is_finding and previous[0].phrase else ""
+        return bool(name) and not OF_WAVE.search(name) and index + 1 == self.part_end(index)
+
     def read_answer(self, index: int) -> None:
-        """ "X: nein" negates X; "negativ" of a wave is a finding, not an answer."""
+        """ "X: nein" negates X."""
+        if self.items[index].is_finding:
+            self.say(index, LEFT_OUT)
         before, after = self.before(index), self.after(index)
         if self.next_text(index) == ":" and after is not None:
             self.say_list(after, Reading(negation="no"), opener=index)
@@ -280,9 +309,10 @@ class Sentence:
         num_unknown = 0
         for near in range(index + 1, self.end):
             item = self.items[near]
-            if item.is_finding:
-                return near
-            if item.role in BARRIERS - {"detection", "change", "history"}:
+            if item.is_finding and near not in self.answers:
+                is_elsewhere = num_unknown and item.phrase is not None and BASELINE.search(item.phrase.target)
+                return None if is_elsewhere else near
+            if item.role in BARRIERS - {"detection", "change", "history"} and near not in self.used:
                 return None
             num_unknown += item.is_unknown
             is_parted = item.text in PART_MARKS and num_unknown and not self.bridges(near)
@@ -321,17 +351,32 @@ class Sentence:
         self.say(first, reading)
         members = self.list_from(first, step)
         takes_all = opener is not None and self.next_text(opener) == ":"
-        last_or = max((number for number, (_, joint) in enumerate(members) if joint == "or"), default=-1)
-        last_and = max((number for number, (_, joint) in enumerate(members) if joint == "and"), default=-1)
-        closes = max(last_or, last_and if step < 0 or self.opens_long_list(opener) else -1)
+        last = members[-1][0] if members else first
+        if step > 0 and self.joins_unknown(last):  # "no A, B or (unknown)"
+            members = [(finding, "or" if finding == last else joint) for finding, joint in members]
+        closers = ("or", "and") if self.opens_long_list(opener) else ("or",)
+        closes = max((number for number, (_, joint) in enumerate(members) if joint in closers), default=-1)
+        if step < 0:  # "A, B und C ausgeschlossen" closes with what stands nearest
+            closes = len(members) - 1 if members and members[0][1] in ("or", "and") else -1
         for number, (finding, joint) in enumerate(members):
             is_torn = bool(self.num_unknown(*sorted((finding, members[number - 1][0] if number else first))))
+            if reading.is_past and not self.is_akin(first, finding):
+                break
             if takes_all or (number <= closes and may_be_long) or joint in ("and", "or"):
                 self.say(finding, LEFT_OUT if is_torn and not reading.is_past else reading)
             elif joint == "with" or (may_be_long and self.may_continue(first, finding, reading)):
                 self.say(finding, LEFT_OUT)
             else:
                 break
+
+    def joins_unknown(self, finding: int) -> bool:
+        """Whether "or" follows a finding, and then a word that no table knows."""
+        for item in self.items[finding + 1 : self.end]:
+            if item.joins == "or":
+                return True
+            if item.is_mark or item.is_finding or item.role in BARRIERS or item.joins:
+                return False
+        return False
 
     def opens_long_list(self, opener: int | None) -> bool:
         """Whether "A, B and C" after it is surely one list: "ohne A, B und C", "no signs of A, B and C"."""
@@ -342,10 +387,13 @@ class Sentence:
 
     def may_continue(self, first: int, finding: int, reading: Reading) -> bool:
         """Whether a finding after a comma may still be negated: it is bare, and of the family of the first."""
-        names = [phrase.target for phrase in (self.items[first].phrase, self.items[finding].phrase) if phrase]
         is_bare = all(item.is_mark or item.is_finding for item in self.items[finding - 1 : finding + 2])
-        is_akin = any(all(family.search(name) for name in names) for family in FAMILIES)
-        return bool(reading.negation or reading.is_left_out) and is_bare and (is_akin or "evidence" in reading.negation)
+        may_be_listed = self.is_akin(first, finding) or "evidence" in reading.negation
+        return bool(reading.negation or reading.is_left_out) and is_bare and may_be_listed
+
+    def is_akin(self, first: int, finding: int) -> bool:
+        names = [phrase.target for phrase in (self.items[first].phrase, self.items[finding].phrase) if phrase]
+        return any(all(family.search(name) for name in names) for family in FAMILIES)
 
     def list_from(self, first: int, step: int) -> list[tuple[int, str]]:
         """The findings joined to `first` one after the other, each with what joins it: "or", "and", "with", ","."""
@@ -398,5 +446,5 @@ def with_soft_dots(items: list[Item]) -> list[Item]:
         is_short = before.phrase is None and not before.role and not before.leads and len(before.text) <= 5
         is_qualifier = before.phrase is not None and not before.is_finding and before.phrase.kind != "remark"
         if items[index].text == "." and not before.is_mark and (is_short or is_qualifier):
-            softened[index] = replace(items[index], text="¦")
+            softened[index] = Item("¦")
     return softened
