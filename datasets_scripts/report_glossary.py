@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,9 @@ NEGATION_ROLES = (
 )
 
 NONSPECIFIC = re.compile(r"\bnon[\s-]+specific")
+#: An umlaut spelled out, as `fold` leaves it.
+UMLAUT = re.compile("([aou])e|(?<=a)a")
+WORD = re.compile(r"[^\W\d_]+")
 TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 
 
@@ -115,7 +119,14 @@ def read_table(name: str, columns: int) -> Iterator[tuple[str, ...]]:
 @functools.cache
 def spellings() -> dict[str, str]:
     """Folded word as some report has it -> the words meant, folded."""
-    return {fold(wrong): fold(right) for wrong, right in read_table("spelling.tsv", columns=2)}
+    listed = {fold(wrong): fold(right) for wrong, right in read_table("spelling.tsv", columns=2)}
+    known = {*listed, *itertools.chain.from_iterable(right.split() for right in listed.values())}
+    for name, columns in (("findings.tsv", 2), ("modifiers.tsv", 3), ("residue.tsv", 2), ("negation.tsv", 2)):
+        for source, *_ in read_table(name, columns):
+            known.update(WORD.findall(fold(source)))
+    # Umlauts left out by keyboards that lack them: "formaksflimmer", "ischamie".
+    bare = {bare_word: word for word in sorted(known) if (bare_word := UMLAUT.sub(r"\1", word)) not in known}
+    return {wrong: listed.get(right, right) for wrong, right in bare.items() if len(wrong) > 4} | listed
 
 
 def tokenize(text: str) -> list[str]:

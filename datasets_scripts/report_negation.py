@@ -39,8 +39,8 @@ BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "now"}
 #: Words of these roles between a negation and its finding do not make it uncertain what is negated.
 TRANSPARENT = {"function", "evidence", "detection", "bridge", "can", "must", "or"}
 #: Marks that part a sentence without ending it; "¦" is the end of a line, or a dot that may abbreviate.
-PART_MARKS = {",", "|", "(", ")", "¦"}
-END_MARKS = {".", ";", "!", "?"}
+PART_MARKS = {",", "|", "(", ")", "[", "]", "?", "¦"}
+END_MARKS = {".", ";", "!"}
 
 
 class Item(NamedTuple):
@@ -92,10 +92,11 @@ class Reading:
 
     def merged(self, other: "Reading") -> "Reading":
         """What two scopes say together; where they contradict each other the finding is left out."""
-        contradicts = bool(self.negation and other.certainty or self.certainty and other.negation)
+        doubts = {self.certainty, other.certainty} - {"", POSSIBLE.certainty}
+        contradicts = bool(doubts and (self.negation or other.negation))
         return Reading(
             negation=self.negation or other.negation,
-            certainty=self.certainty or other.certainty,
+            certainty=other.certainty or self.certainty,
             is_past=self.is_past or other.is_past,
             is_left_out=contradicts or self.is_left_out or other.is_left_out,
         )
@@ -104,6 +105,7 @@ class Reading:
 ASSERTED = Reading()
 LEFT_OUT = Reading(is_left_out=True)
 UNCERTAIN = Reading(certainty="cannot be excluded")
+POSSIBLE = Reading(certainty="possible")
 PAST = Reading(is_past=True)
 
 
@@ -112,7 +114,8 @@ def read_negation(items: list[Item], *, dots_abbreviate: bool) -> dict[int, Read
 
     With `dots_abbreviate` a dot after a qualifier may be one that abbreviates it, as in German reports.
     """
-    readings: dict[int, Reading] = {}
+    readings = {index: POSSIBLE for index, item in enumerate(items) if item.text == "?"}
+    readings = {index - 1: POSSIBLE for index in readings if index and items[index - 1].is_finding}
     if SCOPED.isdisjoint(item.role for item in items):
         return readings
     if dots_abbreviate:
@@ -138,6 +141,10 @@ def is_contrast(items: Sequence[Item], start: int, index: int) -> bool:
         return False
     negators = [number for number in range(start, index) if items[number].role == "negator"]
     return bool(negators) and any(item.is_finding for item in items[negators[-1] : index])
+
+
+def is_doubt(item: Item) -> bool:
+    return item.phrase is not None and item.phrase.target == UNCERTAIN.certainty
 
 
 class Sentence:
@@ -166,9 +173,9 @@ class Sentence:
                 self.read_absence(index)
             elif index in self.answers:
                 self.read_answer(index)
-            elif role == "history":
-                self.say_list(self.after(index), PAST, may_be_long=False)
-            elif role == "history-after":
+            elif role == "history" and not self.ends_part(index):
+                self.say_list(self.after(index), PAST, opener=index, may_be_long=False)
+            elif role.startswith("history"):
                 self.say_list(self.before(index), PAST, may_be_long=False, step=-1)
 
     def read_exclusion(self, index: int, role: str) -> None:
@@ -176,12 +183,13 @@ class Sentence:
         part = range(self.part_start(index), self.part_end(index))
         negators = [near for near in part if self.items[near].role in NEGATORS and near not in self.used]
         negators = [near for near in negators if self.negates_exclusion(near, index)]
+        is_doubted = any(is_doubt(self.items[near]) for near in part[: index - part.start])
         words = {self.items[near].role for near in part[: index - part.start]}
         self.used.update(negators[-1:])
         phrase = self.items[index].phrase
         if phrase is not None and phrase.target != UNCERTAIN.certainty and not negators:
             return  # "exclude hypokalaemia" is a qualifier that says possible.
-        is_open = bool(negators or phrase) or (role in ("exclude", "to-exclude") and "can" not in words) or "must" in words
+        is_open = bool(negators or phrase or is_doubted) or (role in ("exclude", "to-exclude") and "can" not in words) or "must" in words
         reading = UNCERTAIN if is_open else Reading(negation="no")
         prefers_after = role in ("excludes", "exclude") or self.items[index].text.startswith(("ausschluss", "exclusion"))
         self.say_around(index, reading, prefers_after=prefers_after)
@@ -214,7 +222,8 @@ class Sentence:
             is_torn = unknown and not is_fixed and before is not None and before >= self.part_start(index)
             if is_torn:
                 self.say(before, LEFT_OUT)
-            self.say_list(after, LEFT_OUT if unknown else Reading(negation=text), opener=index)
+            is_unclear = unknown or self.items[index].text == "o"  # "o." is "ohne" or "oder"
+            self.say_list(after, LEFT_OUT if is_unclear else Reading(negation=text), opener=index)
         elif before is not None and self.says_of_what_went_before(index, before, rest):
             self.say_list(before, self.negation(text, before, index), step=-1)
 
@@ -222,7 +231,7 @@ class Sentence:
         """Whether a negation is the last word on the finding before it, as in "X: no, Y: yes" and "X - no, Y"."""
         start, end = self.part_start(index), self.part_end(index)
         is_last = index + 1 == end and (end == self.end or self.items[end].text != "¦")
-        is_answer = start == index and start > self.start and self.items[start - 1].text == "|"
+        is_answer = start == index and start > self.start and self.items[start - 1].text in ("|", "?")
         return is_last and (is_answer or any(start <= finding < index for finding in self.findings))
 
     def says_of_what_went_before(self, index: int, before: int, rest: range) -> bool:
@@ -360,7 +369,7 @@ class Sentence:
             closes = len(members) - 1 if members and members[0][1] in ("or", "and") else -1
         for number, (finding, joint) in enumerate(members):
             is_torn = bool(self.num_unknown(*sorted((finding, members[number - 1][0] if number else first))))
-            if reading.is_past and not self.is_akin(first, finding):
+            if reading.is_past and not takes_all and not self.is_akin(first, finding):
                 break
             if takes_all or (number <= closes and may_be_long) or joint in ("and", "or"):
                 self.say(finding, LEFT_OUT if is_torn and not reading.is_past else reading)
