@@ -23,6 +23,10 @@ FIELD_LENGTH = 255
 LAST_LETTER = re.compile(r"\b[a-z]$")
 #: "qsiii", "tnegv": a wave and its lead written as one word.
 WAVE_AND_LEAD = re.compile(r"\b(qs|qrs|qr|q|rsr|rs|r|st|tneg|t|s)(i{1,3}|av[rlf]|v(?=\d))(?![^\W\d_])")
+PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
+LINE_END = re.compile(r"\s*\n\s*")
+#: A dash between words; that of "v1 - v4" and "i - avf" is a range.
+DASH = re.compile(r"(?<=[a-z)])(?<!\bi)(?<!\bii)(?<!\biii)(?<!\bav[rlf]) [-–—]+ (?=[a-z]{2})")
 SWEDISH = re.compile(
     r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert|foerlopp|avledning|misstaenkt|extrasystoli\b"
 )
@@ -69,8 +73,8 @@ def report_statements(report: str) -> list[str]:
 @functools.lru_cache(maxsize=16_384)
 def translate(report: str) -> Translation:
     """Translate a report, and say which of its words no table knows; the statements leave those out."""
-    tokens = tokenize(report_text(report))
-    is_german = report_language(report) == "de"
+    text, language = report_text(report)
+    tokens, is_german = tokenize(text), language == "de"
     items = read_items(tokens)
     readings = read_negation(items, dots_abbreviate=is_german)
     assembler = Assembler(postposes=is_german)
@@ -138,18 +142,28 @@ def report_findings_text(report: str) -> str:
     return " ".join(DEVICE_TEXT.sub("", LABEL_TEXT.sub("", report).lower()).split())
 
 
-def report_text(report: str) -> str:
-    """Cut off label and device text and remarks that are no findings; fold the rest and split run-together words."""
-    text = fold(report_findings_text(report))
+def report_text(report: str) -> tuple[str, str]:
+    """Cut off label and device text and remarks that are no findings; fold the rest and split run-together words.
+
+    Returns:
+        The text, with "¦" for the end of a line and "|" for a dash between words, and its language.
+    """
+    lines = PARAGRAPH.sub(" ; ", report) if "\n" in report else report
+    text = fold(report_findings_text(LINE_END.sub(" ¦ ", lines) if "\n" in lines else lines))
+    language = text_language(text)
     if is_cut_off(report):  # "inverted in i, avl and i": the start of another word, not lead I
         text = LAST_LETTER.sub("", text)
-    text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", text))
-    return SWEDISH_IN.sub(" in ", text) if report_language(report) == "sv" else text
+    text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", DASH.sub(" | ", text)))
+    return SWEDISH_IN.sub(" in ", text) if language == "sv" else text, language
 
 
 def report_language(report: str) -> str:
     """Return "de", "sv" or "en", told by words that only one of the three has."""
-    text = fold(report_findings_text(report))
+    return text_language(fold(report_findings_text(report)))
+
+
+def text_language(text: str) -> str:
+    """The language of a folded text."""
     if SWEDISH.search(text):
         return "sv"
     return "de" if GERMAN.search(text) else "en"

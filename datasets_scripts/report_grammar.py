@@ -219,7 +219,9 @@ class Assembler:
         self.certainty_before = statement.certainty
         if joined_by != "and":
             self.first_joined = len(self.statements)
-        self.statements.append(replace(statement, certainty=reading.certainty or statement.certainty))
+        if reading.certainty:
+            statement = replace(statement, certainty=reading.certainty)
+        self.statements.append(statement)
 
     def joins_last(self, joined_by: str, statement: Statement) -> bool:
         """Whether "or" makes it an alternative of the last statement: one negation is of both or of neither."""
