@@ -29,8 +29,9 @@ LINE_END = re.compile(r"\s*\n\s*")
 DASH = re.compile(r"(?<=[a-z)])(?<!\bi)(?<!\bii)(?<!\biii)(?<!\bav[rlf]) [-–—]+ (?=[a-z]{2})")
 SWEDISH = re.compile(
     r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert|foerlopp|avledning|misstaenkt|extrasystoli\b"
+    r"|\bing(en|et|a)\b|\binte\b|\bej\b|\butan\b|\btecken|utesl|saknas|ischemi\b|varken|hjaert"
 )
-GERMAN = re.compile(r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt")
+GERMAN = re.compile(r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt|ischaemie|\bkein|\bnicht\b|\bohne\b")
 #: Swedish "i avl" is "in aVL", not the leads I and aVL; "block i" and "och i" are lead and grade there too.
 SWEDISH_IN = re.compile(r"(?<!block)(?<!och)(?<!samt)(?<!,) i (?=[a-z])")
 

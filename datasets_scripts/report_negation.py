@@ -22,7 +22,7 @@ FAMILIES = (
     re.compile(r"block|fascicular|PR interval|delay|Wolff|pre-excitation"),
 )
 #: A wave that can be "negativ": the word is then no answer.
-OF_WAVE = re.compile(r"\b(T|P|U|ST|QRS)\b|wave|complex|ECG")
+OF_WAVE = re.compile(r"\b(T|P|U|QRS)\b|wave|complex|ECG")
 #: What can be old or recent.
 WITH_AGE = re.compile("infarct|damage|ischemi|involvement|injury|aneurysm|pericardi")
 #: What surgery left is there as long as its history is told.
@@ -38,8 +38,8 @@ SCOPED = {*NEGATORS, *EXCLUSIONS, "negation-after", "absence", "answer", "histor
 BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "now"}
 #: Words of these roles between a negation and its finding do not make it uncertain what is negated.
 TRANSPARENT = {"function", "evidence", "detection", "bridge", "can", "must", "or"}
-#: Marks that part a sentence without ending it; "¦" is the end of a line, or a dot that may abbreviate.
-PART_MARKS = {",", "|", "(", ")", "[", "]", "?", "¦"}
+#: Marks that part a sentence without ending it; "¦" is the end of a line, "·" a dot that may abbreviate.
+PART_MARKS = {",", "|", "(", ")", "[", "]", "?", "¦", "·"}
 END_MARKS = {".", ";", "!"}
 
 
@@ -167,7 +167,7 @@ class Sentence:
             if role in EXCLUSIONS:
                 self.read_exclusion(index, role)
         for index, role in by_role:
-            if role in NEGATORS and index not in self.used:
+            if (role in NEGATORS or self.opens_with_nor(index)) and index not in self.used:
                 self.read_negator(index)
             elif role in ("absence", "negation-after"):
                 self.read_absence(index)
@@ -193,6 +193,12 @@ class Sentence:
         reading = UNCERTAIN if is_open else Reading(negation="no")
         prefers_after = role in ("excludes", "exclude") or self.items[index].text.startswith(("ausschluss", "exclusion"))
         self.say_around(index, reading, prefers_after=prefers_after)
+
+    def opens_with_nor(self, index: int) -> bool:
+        """Whether "nor" is the first negation of its sentence, and does not go on with a list."""
+        return self.items[index].text == "nor" and not any(
+            item.role in NEGATORS for item in self.items[self.start : index]
+        )
 
     def negates_exclusion(self, negator: int, index: int) -> bool:
         between = range(min(negator, index) + 1, max(negator, index))
@@ -230,7 +236,8 @@ class Sentence:
     def ends_part(self, index: int) -> bool:
         """Whether a negation is the last word on the finding before it, as in "X: no, Y: yes" and "X - no, Y"."""
         start, end = self.part_start(index), self.part_end(index)
-        is_last = index + 1 == end and (end == self.end or self.items[end].text != "¦")
+        is_line = end < self.end and self.items[end].text in ("¦", "·") and self.items[index - 1].text != ":"
+        is_last = index + 1 == end and not is_line
         is_answer = start == index and start > self.start and self.items[start - 1].text in ("|", "?")
         return is_last and (is_answer or any(start <= finding < index for finding in self.findings))
 
@@ -244,7 +251,9 @@ class Sentence:
         return begins_part and not has_unknown and not (is_bare and self.items[index].role == "negator")
 
     def read_absence(self, index: int) -> None:
-        item = self.items[index]
+        item, before = self.items[index], self.before(index)
+        if item.role == "absence" and item.phrase and before is not None and before >= self.part_start(index):
+            return  # "X, unlikely": a qualifier that says so.
         text = item.phrase.target if item.role == "negation-after" and item.phrase else "no"
         self.say_around(index, Reading(negation=text), prefers_after=False)
 
@@ -252,7 +261,8 @@ class Sentence:
         """Whether a word like "negativ" is said of a finding, and is not itself one of a wave: "t negativ"."""
         if not self.items[index].is_finding:
             return True
-        previous = [item for item in self.items[self.start : index] if item.text not in (":", "|", "-")][-1:]
+        before = self.items[self.start : index]
+        previous = [item for item in before if item.text not in (":", "|", "-") and item.role not in TRANSPARENT][-1:]
         name = previous[0].phrase.target if previous and previous[0].is_finding and previous[0].phrase else ""
         return bool(name) and not OF_WAVE.search(name) and index + 1 == self.part_end(index)
 
@@ -324,7 +334,7 @@ class Sentence:
             if item.role in BARRIERS - {"detection", "change", "history"} and near not in self.used:
                 return None
             num_unknown += item.is_unknown
-            is_parted = item.text in PART_MARKS and num_unknown and not self.bridges(near)
+            is_parted = item.text in PART_MARKS - {"·"} and num_unknown and not self.bridges(near)
             if is_parted or num_unknown > WINDOW:
                 return None
         return None
@@ -442,7 +452,7 @@ def ends_sentence(tokens: Sequence[str], position: int) -> bool:
 
 
 ABBREVIATIONS = set(
-    "dr prof ca bzw evtl ev evt ggf sog sogen resp vgl bds sign inkl approx vs ex bl bzgl bes insbes allg lt "
+    "dr prof hinw anhaltspkt anh ca bzw evtl ev evt ggf sog sogen resp vgl bds sign inkl approx vs ex bl bzgl bes insbes allg lt "
     "art chron med pat st sp dgl vorh unauff isch path neg ggfs mgl fragl wahrsch vermutl u o m f v z".split()
 )
 
@@ -455,5 +465,5 @@ def with_soft_dots(items: list[Item]) -> list[Item]:
         is_short = before.phrase is None and not before.role and not before.leads and len(before.text) <= 5
         is_qualifier = before.phrase is not None and not before.is_finding and before.phrase.kind != "remark"
         if items[index].text == "." and not before.is_mark and (is_short or is_qualifier):
-            softened[index] = Item("¦")
+            softened[index] = Item("·")
     return softened
