@@ -5,14 +5,14 @@ import collections
 import csv
 import functools
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .report_glossary import Phrase, fold, longest_phrase, negation_trie, phrase_trie, tokenize
+from .report_glossary import fold, tokenize
 from .report_grammar import Assembler
-from .report_leads import lead_list
-from .report_negation import ASSERTED, NEGATORS, Item, ends_sentence, read_negation
+from .report_items import read_items
+from .report_negation import NEGATORS, read_negation
+from .report_readings import ASSERTED
 
 #: From here on a report holds SCP codes with likelihoods: the labels, which no text may carry.
 LABEL_TEXT = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)
@@ -26,12 +26,14 @@ WAVE_AND_LEAD = re.compile(r"\b(qs|qrs|qr|q|rsr|rs|r|st|tneg|t|s)(i{1,3}|av[rlf]
 PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
 LINE_END = re.compile(r"\s*\n\s*")
 #: A dash between words; that of "v1 - v4" and "i - avf" is a range.
-DASH = re.compile(r"(?<=[a-z)])(?<!\bi)(?<!\bii)(?<!\biii)(?<!\bav[rlf]) [-–—]+ (?=[a-z]{2})")
+DASH = re.compile(r"(?<=[a-z)])(?<!\bi)(?<!\bii)(?<!\biii)(?<!\bav[rlf]) [-\u2013\u2014]+ (?=[a-z]{2})")
 SWEDISH = re.compile(
     r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert|foerlopp|avledning|misstaenkt|extrasystoli\b"
     r"|\bing(en|et|a)\b|\binte\b|\bej\b|\butan\b|\btecken|utesl|saknas|ischemi\b|varken|hjaert"
 )
-GERMAN = re.compile(r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt|ischaemie|\bkein|\bnicht\b|\bohne\b")
+GERMAN = re.compile(
+    r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt|ischaemie|\bkein|\bnicht\b|\bohne\b"
+)
 #: Swedish "i avl" is "in aVL", not the leads I and aVL; "block i" and "och i" are lead and grade there too.
 SWEDISH_IN = re.compile(r"(?<!block)(?<!och)(?<!samt)(?<!,) i (?=[a-z])")
 
@@ -102,40 +104,6 @@ def translate(report: str) -> Translation:
         assembler.end_cut_off()
     num_words = sum(token.isalpha() for token in tokens)
     return Translation(tuple(assembler.sentences()), tuple(untranslated), num_words)
-
-
-def read_items(tokens: Sequence[str]) -> list[Item]:
-    """Take the words of a report together to phrases and lists of leads, the longest first."""
-    items: list[Item] = []
-    phrases, roles = phrase_trie(), negation_trie()
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        if not token.isalnum():
-            if token != "." or ends_sentence(tokens, position):
-                items.append(Item(token))
-            position += 1
-            continue
-        leads, after_leads = lead_list(tokens, position)
-        phrase, after_phrase = longest_phrase(phrases, tokens, position)
-        role, after_role = longest_phrase(roles, tokens, position) if token in roles.children else (None, position)
-        if leads and after_leads > max(after_phrase, after_role):
-            items.append(Item(token, leads=leads))
-        elif role and after_role > after_phrase:
-            items.append(Item(token, role=role.kind))
-        else:
-            items.append(Item(token, phrase, role=role.kind if role and after_role == after_phrase else role_of(phrase)))
-        position = max(after_leads, after_phrase, after_role, position + 1)
-    return items
-
-
-def role_of(phrase: Phrase | None) -> str:
-    """The role in a negation that the kind of a phrase says it has."""
-    if phrase is None:
-        return ""
-    if phrase.target == "cannot be excluded":
-        return "exclude" if phrase.kind == "certainty-before" else "to-exclude"
-    return {"negation-before": "negator-before", "negation-after": "negation-after"}.get(phrase.kind, "")
 
 
 def report_findings_text(report: str) -> str:

@@ -58,7 +58,7 @@ NEGATION_ROLES = (
     "end",
     "history",
     "history-after",
-    "now",
+    "barrier",
     "or",
     "bridge",
     "function",

@@ -8,7 +8,7 @@ from modeling_etp.ecg_files_etp import STANDARD_LEADS
 
 from .report_glossary import Phrase
 from .report_leads import format_leads
-from .report_negation import ASSERTED, UNCERTAIN, WITH_AGE, Reading
+from .report_readings import ASSERTED, UNCERTAIN, WITH_AGE, Reading
 
 #: Degrees of certainty that stand before the finding, and how they read before "normal ECG".
 ADJECTIVES = {"possible": "possibly", "probable": "probably", "definite": "definitely"}
@@ -214,7 +214,11 @@ class Assembler:
             previous = self.statements[-1]
             self.statements[-1] = replace(previous, alternatives=(*previous.alternatives, statement))
             return
-        if not statement.certainty and not statement.negation and (joined_by == "and" or self.continues_list(statement)):
+        if (
+            not statement.certainty
+            and not statement.negation
+            and (joined_by == "and" or self.continues_list(statement))
+        ):
             statement = replace(statement, certainty=self.certainty_before)
         self.certainty_before = statement.certainty
         if joined_by != "and":

@@ -7,10 +7,9 @@ finding and the list it begins, since reports in telegram style name the next fi
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
-from .report_glossary import Phrase
+from .report_items import TRANSPARENT, Item, with_soft_dots
+from .report_readings import LEFT_OUT, PAST, POSSIBLE, UNCERTAIN, Reading
 
 #: Findings that no list of negated ones goes on with: "kein Infarkt, Sinusrhythmus".
 BASELINE = re.compile(r"^(sinus|normal|otherwise|unremarkable|paced|no )|axis\b|ECG$")
@@ -23,10 +22,8 @@ FAMILIES = (
 )
 #: A wave that can be "negativ": the word is then no answer.
 OF_WAVE = re.compile(r"\b(T|P|U|QRS)\b|wave|complex|ECG")
-#: What can be old or recent.
-WITH_AGE = re.compile("infarct|damage|ischemi|involvement|injury|aneurysm|pericardi")
-#: What surgery left is there as long as its history is told.
-STAYS = re.compile(r"replacement|pacemaker|paced")
+#: Words after "change" that say of what.
+OF_CHANGE = set("der des von of in im to the av i paa gegenueber hos bezueglich since seit vs".split())
 #: How many unknown words may stand between a negation and the finding that it reaches.
 WINDOW = 6
 
@@ -35,78 +32,10 @@ NEGATORS = ("negator", "negator-before")
 EXCLUSIONS = ("excluded", "excludes", "exclude", "to-exclude")
 SCOPED = {*NEGATORS, *EXCLUSIONS, "negation-after", "absence", "answer", "history", "history-after"}
 #: Roles that no list of findings reaches across.
-BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "now"}
-#: Words of these roles between a negation and its finding do not make it uncertain what is negated.
-TRANSPARENT = {"function", "evidence", "detection", "bridge", "can", "must", "or"}
+BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "barrier"}
 #: Marks that part a sentence without ending it; "¦" is the end of a line, "·" a dot that may abbreviate.
 PART_MARKS = {",", "|", "(", ")", "[", "]", "?", "¦", "·"}
 END_MARKS = {".", ";", "!"}
-
-
-class Item(NamedTuple):
-    """A phrase, a list of leads, a word that no table knows or a punctuation mark, with its role in a negation."""
-
-    text: str
-    phrase: Phrase | None = None
-    leads: tuple[str, ...] = ()
-    role: str = ""
-
-    @property
-    def is_finding(self) -> bool:
-        return self.phrase is not None and self.phrase.kind == "finding"
-
-    @property
-    def is_mark(self) -> bool:
-        return not self.text[0].isalnum()
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether it is a word that may be what a negation is about."""
-        if self.is_mark or self.leads or self.role in TRANSPARENT:
-            return False
-        return self.phrase is None or self.phrase.kind == "remark"
-
-    @property
-    def joins(self) -> str:
-        """How it joins findings to a list: "or", "and", "with" or not at all."""
-        if self.role == "or" or self.text == "/" or (self.phrase is not None and self.phrase.kind == "or"):
-            return "or"
-        if self.phrase is not None and self.phrase.kind == "and":
-            return "with" if self.text in ("mit", "with", "med") else "and"
-        return "and" if self.text in ("&", "+") else ""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a report says of a finding besides its qualifiers; what is left out is neither asserted nor negated."""
-
-    negation: str = ""
-    certainty: str = ""
-    is_past: bool = False
-    is_left_out: bool = False
-
-    def leaves_out(self, finding: str) -> bool:
-        """Whether no statement is made: of what is past only scars and what surgery left can be seen."""
-        is_gone = self.is_past and not self.negation and not (WITH_AGE.search(finding) or STAYS.search(finding))
-        return self.is_left_out or is_gone
-
-    def merged(self, other: "Reading") -> "Reading":
-        """What two scopes say together; where they contradict each other the finding is left out."""
-        doubts = {self.certainty, other.certainty} - {"", POSSIBLE.certainty}
-        contradicts = bool(doubts and (self.negation or other.negation))
-        return Reading(
-            negation=self.negation or other.negation,
-            certainty=other.certainty or self.certainty,
-            is_past=self.is_past or other.is_past,
-            is_left_out=contradicts or self.is_left_out or other.is_left_out,
-        )
-
-
-ASSERTED = Reading()
-LEFT_OUT = Reading(is_left_out=True)
-UNCERTAIN = Reading(certainty="cannot be excluded")
-POSSIBLE = Reading(certainty="possible")
-PAST = Reading(is_past=True)
 
 
 def read_negation(items: list[Item], *, dots_abbreviate: bool) -> dict[int, Reading]:
@@ -152,7 +81,9 @@ class Sentence:
 
     def __init__(self, items: Sequence[Item], start: int, end: int) -> None:
         self.items, self.start, self.end = items, start, end
-        self.answers = [index for index in range(start, end) if items[index].role == "answer" and self.is_answer(index)]
+        self.answers = [
+            index for index in range(start, end) if items[index].role == "answer" and self.is_answer(index)
+        ]
         is_answer = set(self.answers).__contains__
         self.findings = [index for index in range(start, end) if items[index].is_finding and not is_answer(index)]
         #: Negators that belong to an exclusion ("nicht ausgeschlossen") or to no finding.
@@ -189,9 +120,15 @@ class Sentence:
         phrase = self.items[index].phrase
         if phrase is not None and phrase.target != UNCERTAIN.certainty and not negators:
             return  # "exclude hypokalaemia" is a qualifier that says possible.
-        is_open = bool(negators or phrase or is_doubted) or (role in ("exclude", "to-exclude") and "can" not in words) or "must" in words
+        is_open = (
+            bool(negators or phrase or is_doubted)
+            or (role in ("exclude", "to-exclude") and "can" not in words)
+            or "must" in words
+        )
         reading = UNCERTAIN if is_open else Reading(negation="no")
-        prefers_after = role in ("excludes", "exclude") or self.items[index].text.startswith(("ausschluss", "exclusion"))
+        prefers_after = role in ("excludes", "exclude") or self.items[index].text.startswith(
+            ("ausschluss", "exclusion")
+        )
         self.say_around(index, reading, prefers_after=prefers_after)
 
     def opens_with_nor(self, index: int) -> bool:
@@ -211,22 +148,19 @@ class Sentence:
         """A negation reaches the finding after it, or the one before it where that is all there is."""
         if self.is_of_change(index) or self.next_text(index) == "/":
             return
-        before = self.before(index)
-        after = self.after(index)
+        before, after = self.before(index), self.after(index)
+        is_near = before is not None and before >= self.part_start(index)
         rest = range(index + 1, self.part_end(index))
         is_fixed = self.items[index].role in FORWARD
         has_detection = any(
             self.items[near].role == "detection" for near in (range(index + 1, after) if after is not None else rest)
         )
         text = self.text_of(index, after)
-        if before is not None and self.ends_part(index):  # "X: no, Y: yes"
-            self.say_list(before, self.negation(text, before, index), step=-1)
-        elif before is not None and before >= self.part_start(index) and not is_fixed and has_detection:
+        if before is not None and (self.ends_part(index) or (is_near and not is_fixed and has_detection)):
             self.say_list(before, self.negation(text, before, index), step=-1)
         elif after is not None:
             unknown = self.num_unknown(index, after)
-            is_torn = unknown and not is_fixed and before is not None and before >= self.part_start(index)
-            if is_torn:
+            if before is not None and is_near and unknown and not is_fixed:
                 self.say(before, LEFT_OUT)
             is_unclear = unknown or self.items[index].text == "o"  # "o." is "ohne" or "oder"
             self.say_list(after, LEFT_OUT if is_unclear else Reading(negation=text), opener=index)
@@ -301,7 +235,8 @@ class Sentence:
             item = self.items[near]
             if item.role == "change":
                 following = self.items[near + 1].text if near + 1 < self.end else ""
-                return following in ("", ",", "¦", ")", "|") and not self.bridges(near) or following in OF_CHANGE
+                ends = following in ("", ",", "¦", ")", "|") and not self.bridges(near)
+                return ends or following in OF_CHANGE
             if item.is_finding or item.role in BARRIERS or item.is_mark:
                 return False
         return False
@@ -362,7 +297,13 @@ class Sentence:
         self.readings[finding] = self.readings.get(finding, Reading()).merged(reading)
 
     def say_list(
-        self, first: int | None, reading: Reading, *, step: int = 1, opener: int | None = None, may_be_long: bool = True
+        self,
+        first: int | None,
+        reading: Reading,
+        *,
+        step: int = 1,
+        opener: int | None = None,
+        may_be_long: bool = True,
     ) -> None:
         """Say `reading` of the finding `first` and of the list that it begins, or with `step` -1 ends."""
         if first is None:
@@ -423,7 +364,9 @@ class Sentence:
                 continue
             low, high = sorted((previous, finding))
             between = self.items[low + 1 : high]
-            joints = [item.joins for item in between if item.joins] or [item.text for item in between if item.text == ","]
+            joints = [item.joins for item in between if item.joins] or [
+                item.text for item in between if item.text == ","
+            ]
             phrase = self.items[finding].phrase
             is_parted = any(item.role in BARRIERS or item.text in ("|", ":") for item in between)
             if not joints or is_parted or (phrase is not None and BASELINE.search(phrase.target)):
@@ -431,39 +374,3 @@ class Sentence:
             members.append((finding, joints[0]))
             previous = finding
         return members
-
-
-#: Words after "change" that say of what.
-OF_CHANGE = set("der des von of in im to the av i paa gegenueber hos bezueglich since seit vs".split())
-
-
-def ends_sentence(tokens: Sequence[str], position: int) -> bool:
-    """Whether the dot at `position` ends a sentence, and is not that of "Dr.", "z. B." or "I. Grades"."""
-    word = tokens[position - 1] if position else ""
-    following = tokens[position + 1] if position + 1 < len(tokens) else ""
-    if word in ABBREVIATIONS or following.startswith(("grad", "degree")):
-        return False
-    beyond = tokens[position + 2] if position + 2 < len(tokens) else ""
-    is_letter = len(word) == 1 and word.isalpha()
-    if is_letter and len(following) == 1 and following.isalpha() and beyond == ".":
-        return False
-    is_second = is_letter and position >= 3 and tokens[position - 2] == "." and len(tokens[position - 3]) <= 2
-    return not is_second
-
-
-ABBREVIATIONS = set(
-    "dr prof hinw anhaltspkt anh ca bzw evtl ev evt ggf sog sogen resp vgl bds sign inkl approx vs ex bl bzgl bes insbes allg lt "
-    "art chron med pat st sp dgl vorh unauff isch path neg ggfs mgl fragl wahrsch vermutl u o m f v z".split()
-)
-
-
-def with_soft_dots(items: list[Item]) -> list[Item]:
-    """Take a dot after a qualifier, as in "kein ventr. Extrasystolen", for one that may abbreviate."""
-    softened = list(items)
-    for index in range(1, len(items)):
-        before = items[index - 1]
-        is_short = before.phrase is None and not before.role and not before.leads and len(before.text) <= 5
-        is_qualifier = before.phrase is not None and not before.is_finding and before.phrase.kind != "remark"
-        if items[index].text == "." and not before.is_mark and (is_short or is_qualifier):
-            softened[index] = Item("·")
-    return softened
