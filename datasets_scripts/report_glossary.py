@@ -39,10 +39,13 @@ RESIDUE_KINDS = ("filler", "remark")
 #: Reports write `Ä` inside lower-case words, or `ae`, or "#" for "ü": one spelling for all of them.
 FOLDED = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "é": "e"})
 
+#: Ends an entry of `negation.tsv` that is only the beginning of a word.
+STEM_MARK = "*"
 #: What a word does to the scope of a negation; see `report_negation`.
 NEGATION_ROLES = (
     "negator",
     "negator-before",
+    "doubt",
     "answer",
     "absence",
     "excluded",
@@ -192,17 +195,36 @@ def phrase_trie() -> TrieNode:
     return root
 
 
+def negation_rows() -> Iterator[tuple[str, str]]:
+    """Yield every entry of `negation.tsv` with its role.
+
+    Raises:
+        GlossaryError: An entry has an unknown role.
+    """
+    for source, role in read_table("negation.tsv", columns=2):
+        if role not in NEGATION_ROLES:
+            raise GlossaryError(f"negation.tsv, {source!r}: role must be one of {NEGATION_ROLES}, got {role!r}.")
+        yield source, role
+
+
+@functools.cache
+def negation_stems() -> dict[str, str]:
+    """Beginnings of words that negation bends ("ausgeschloss*") and their roles, the longest first."""
+    stems = {fold(source.rstrip(STEM_MARK)): role for source, role in negation_rows() if source.endswith(STEM_MARK)}
+    return dict(sorted(stems.items(), key=lambda item: -len(item[0])))
+
+
 @functools.cache
 def negation_trie() -> TrieNode:
-    """The words of `negation.tsv`; the kind of each phrase is its role.
+    """The words of `negation.tsv` but for the stems; the kind of each phrase is its role.
 
     Raises:
         GlossaryError: An entry has an unknown role, or two are the same words.
     """
     root = TrieNode()
-    for source, role in read_table("negation.tsv", columns=2):
-        if role not in NEGATION_ROLES:
-            raise GlossaryError(f"negation.tsv, {source!r}: role must be one of {NEGATION_ROLES}, got {role!r}.")
+    for source, role in negation_rows():
+        if source.endswith(STEM_MARK):
+            continue
         node = trie_node(root, source)
         if node.phrase is not None:
             raise GlossaryError(f"negation.tsv: {source!r} is there twice (umlauts and punctuation do not count).")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .report_glossary import Phrase, longest_phrase, negation_trie, phrase_trie
+from .report_glossary import Phrase, longest_phrase, negation_stems, negation_trie, phrase_trie
 from .report_leads import lead_list
 
 #: Words of these roles between a negation and its finding do not make it uncertain what is negated.
@@ -68,18 +68,23 @@ def read_items(tokens: Sequence[str]) -> list[Item]:
             items.append(Item(token, leads=leads))
         elif role and after_role > after_phrase:
             items.append(Item(token, role=role.kind))
-        else:
+        elif phrase:
             items.append(
                 Item(token, phrase, role=role.kind if role and after_role == after_phrase else role_of(phrase))
             )
+        else:
+            items.append(Item(token, role=role_by_stem(token)))
         position = max(after_leads, after_phrase, after_role, position + 1)
     return items
 
 
-def role_of(phrase: Phrase | None) -> str:
+def role_by_stem(word: str) -> str:
+    """The role in a negation of a word that no table has in full."""
+    return next((role for stem, role in negation_stems().items() if word.startswith(stem)), "")
+
+
+def role_of(phrase: Phrase) -> str:
     """The role in a negation that the kind of a phrase says it has."""
-    if phrase is None:
-        return ""
     if phrase.target == "cannot be excluded":
         return "exclude" if phrase.kind == "certainty-before" else "to-exclude"
     return {"negation-before": "negator-before", "negation-after": "negation-after"}.get(phrase.kind, "")

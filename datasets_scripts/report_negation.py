@@ -24,11 +24,13 @@ FAMILIES = (
 OF_WAVE = re.compile(r"\b(T|P|U|QRS)\b|wave|complex|ECG")
 #: Words after "change" that say of what.
 OF_CHANGE = set("der des von of in im to the av i paa gegenueber hos bezueglich since seit vs".split())
+#: Negations of one noun: "A, B and C" after them may begin with another finding.
+SIMPLE = set("kein keiner keinen keinem ein no not nicht ingen inget inga inte ej icke".split())
 #: How many unknown words may stand between a negation and the finding that it reaches.
 WINDOW = 6
 
-FORWARD = ("negator-before",)
-NEGATORS = ("negator", "negator-before")
+FORWARD = ("negator-before", "doubt")
+NEGATORS = ("negator", *FORWARD)
 EXCLUSIONS = ("excluded", "excludes", "exclude", "to-exclude")
 SCOPED = {*NEGATORS, *EXCLUSIONS, "negation-after", "absence", "answer", "history", "history-after"}
 #: Roles that no list of findings reaches across.
@@ -58,10 +60,19 @@ def sentences(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
     """Yield start and end of the stretches that no scope leaves: sentences, and their halves around "but"."""
     start = 0
     for index, item in enumerate(items):
-        if item.text in END_MARKS or item.role == "end" or is_contrast(items, start, index):
+        is_turn = item.role == "end" and finds_more(items, index)
+        if item.text in END_MARKS or is_turn or is_contrast(items, start, index):
             yield start, index
             start = index + 1
     yield start, len(items)
+
+
+def finds_more(items: Sequence[Item], index: int) -> bool:
+    """Whether a finding follows in the sentence: what does not, as in "but not found", is of the one before."""
+    for item in items[index + 1 :]:
+        if item.is_finding or item.text in END_MARKS:
+            return item.is_finding
+    return False
 
 
 def is_contrast(items: Sequence[Item], start: int, index: int) -> bool:
@@ -70,6 +81,11 @@ def is_contrast(items: Sequence[Item], start: int, index: int) -> bool:
         return False
     negators = [number for number in range(start, index) if items[number].role == "negator"]
     return bool(negators) and any(item.is_finding for item in items[negators[-1] : index])
+
+
+def parts(item: Item) -> bool:
+    """Whether an item parts a sentence: a mark, or a "but" that no finding follows."""
+    return item.text in PART_MARKS or item.role == "end"
 
 
 def is_doubt(item: Item) -> bool:
@@ -107,7 +123,7 @@ class Sentence:
             elif role == "history" and not self.ends_part(index):
                 self.say_list(self.after(index), PAST, opener=index, may_be_long=False)
             elif role.startswith("history"):
-                self.say_list(self.before(index), PAST, may_be_long=False, step=-1)
+                self.say_around(index, PAST, prefers_after=False)
 
     def read_exclusion(self, index: int, role: str) -> None:
         """ "X ausgeschlossen" negates, "X nicht ausgeschlossen" and "X auszuschließen" leave it open."""
@@ -162,7 +178,7 @@ class Sentence:
             unknown = self.num_unknown(index, after)
             if before is not None and is_near and unknown and not is_fixed:
                 self.say(before, LEFT_OUT)
-            is_unclear = unknown or self.items[index].text == "o"  # "o." is "ohne" or "oder"
+            is_unclear = unknown or self.items[index].role == "doubt"  # "o." is "ohne" or "oder"
             self.say_list(after, LEFT_OUT if is_unclear else Reading(negation=text), opener=index)
         elif before is not None and self.says_of_what_went_before(index, before, rest):
             self.say_list(before, self.negation(text, before, index), step=-1)
@@ -178,6 +194,9 @@ class Sentence:
     def says_of_what_went_before(self, index: int, before: int, rest: range) -> bool:
         """Whether a negation with no finding after it is one of the finding before it."""
         has_unknown = any(self.items[near].is_unknown for near in rest)
+        roles = {self.items[near].role for near in rest}
+        if len(rest) and self.items[index].role in FORWARD and roles.isdisjoint({"evidence", "detection"}):
+            return False
         if before >= self.part_start(index):
             return not has_unknown or self.items[index].role == "negator"
         begins_part = all(not self.items[near].is_unknown for near in range(self.part_start(index), index))
@@ -218,7 +237,7 @@ class Sentence:
         names_list = self.next_text(index) == ":"
         if after is not None and (names_list or (has_after and (prefers_after or not has_before))):
             self.say_list(after, self.doubtful(reading, index, after), opener=index)
-        elif before is not None:
+        elif before is not None and (has_before or not prefers_after):
             self.say_list(before, reading, step=-1)
         elif after is not None and self.num_marks(index, after) == 0:
             self.say_list(after, reading, opener=index)
@@ -278,12 +297,12 @@ class Sentence:
         return self.items[index + 1].text if index + 1 < self.end else ""
 
     def part_start(self, index: int) -> int:
-        while index > self.start and self.items[index - 1].text not in PART_MARKS:
+        while index > self.start and not parts(self.items[index - 1]):
             index -= 1
         return index
 
     def part_end(self, index: int) -> int:
-        while index < self.end and self.items[index].text not in PART_MARKS:
+        while index < self.end and not parts(self.items[index]):
             index += 1
         return index
 
@@ -314,12 +333,14 @@ class Sentence:
         last = members[-1][0] if members else first
         if step > 0 and self.joins_unknown(last):  # "no A, B or (unknown)"
             members = [(finding, "or" if finding == last else joint) for finding, joint in members]
-        closers = ("or", "and") if self.opens_long_list(opener) else ("or",)
-        closes = max((number for number, (_, joint) in enumerate(members) if joint in closers), default=-1)
+        closes = max((number for number, (_, joint) in enumerate(members) if joint in ("or", "and")), default=-1)
+        is_sure = step < 0 or self.opens_long_list(opener) or any(joint == "or" for _, joint in members)
         if step < 0:  # "A, B und C ausgeschlossen" closes with what stands nearest
             closes = len(members) - 1 if members and members[0][1] in ("or", "and") else -1
         for number, (finding, joint) in enumerate(members):
-            is_torn = bool(self.num_unknown(*sorted((finding, members[number - 1][0] if number else first))))
+            is_torn = not (is_sure or joint in ("and", "or")) or bool(
+                self.num_unknown(*sorted((finding, members[number - 1][0] if number else first)))
+            )
             if reading.is_past and not takes_all and not self.is_akin(first, finding):
                 break
             if takes_all or (number <= closes and may_be_long) or joint in ("and", "or"):
@@ -343,7 +364,7 @@ class Sentence:
         if opener is None:
             return False
         near = self.items[opener : opener + 4]
-        return near[0].text in ("ohne", "without", "utan") or any(item.role == "evidence" for item in near)
+        return near[0].text not in SIMPLE or any(item.role == "evidence" for item in near)
 
     def may_continue(self, first: int, finding: int, reading: Reading) -> bool:
         """Whether a finding after a comma may still be negated: it is bare, and of the family of the first."""
