@@ -62,6 +62,7 @@ NEGATION_ROLES = (
     "history",
     "history-after",
     "barrier",
+    "cause",
     "or",
     "bridge",
     "function",

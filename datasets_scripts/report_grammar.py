@@ -159,7 +159,7 @@ class Assembler:
             self.joined_by = self.joined_by if self.pending.regions else phrase.kind
         elif phrase.kind == "remark":
             self.detach()
-        elif phrase.kind.startswith("negation"):
+        elif phrase.kind.startswith("negation") or phrase.target == UNCERTAIN.certainty:
             pass  # The readings of the findings hold what it says.
         elif phrase.kind == "leads":
             self.add_places(phrase)

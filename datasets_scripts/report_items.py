@@ -100,17 +100,19 @@ def ends_sentence(tokens: Sequence[str], position: int) -> bool:
     is_letter = len(word) == 1 and word.isalpha()
     if is_letter and len(following) == 1 and following.isalpha() and beyond == ".":
         return False
-    is_second = is_letter and position >= 3 and tokens[position - 2] == "." and len(tokens[position - 3]) <= 2
+    is_second = is_letter and position >= 3 and tokens[position - 2] == "." and len(tokens[position - 3]) <= 4
     return not is_second
 
 
-def with_soft_dots(items: list[Item]) -> list[Item]:
-    """Take a dot after a qualifier, as in "kein ventr. Extrasystolen", for one that may abbreviate."""
+def with_soft_dots(items: list[Item], *, after_qualifiers: bool) -> list[Item]:
+    """Take a dot before "or", or with `after_qualifiers` as in "kein ventr. Extrasystolen", for one that may abbreviate."""
     softened = list(items)
     for index in range(1, len(items)):
-        before = items[index - 1]
+        if items[index].text != "." or items[index - 1].is_mark:
+            continue
+        before, is_joined = items[index - 1], index + 1 < len(items) and bool(items[index + 1].joins)
         is_short = before.phrase is None and not before.role and not before.leads and len(before.text) <= 5
         is_qualifier = before.phrase is not None and not before.is_finding and before.phrase.kind != "remark"
-        if items[index].text == "." and not before.is_mark and (is_short or is_qualifier):
+        if is_joined or (after_qualifiers and (is_short or is_qualifier)):
             softened[index] = Item("·")
     return softened

@@ -23,7 +23,10 @@ FAMILIES = (
 #: A wave that can be "negativ": the word is then no answer.
 OF_WAVE = re.compile(r"\b(T|P|U|QRS)\b|wave|complex|ECG")
 #: Words after "change" that say of what.
-OF_CHANGE = set("der des von of in im to the av i paa gegenueber hos bezueglich since seit vs".split())
+OF_CHANGE = set(
+    "der des von of in im to the av i paa gegenueber hos bezueglich since seit vs mot jaemfoert gentemot "
+    "sedan compared from with zum zur verglichen".split()
+)
 #: Negations of one noun: "A, B and C" after them may begin with another finding.
 SIMPLE = set("kein keiner keinen keinem ein no not nicht ingen inget inga inte ej icke".split())
 #: How many unknown words may stand between a negation and the finding that it reaches.
@@ -34,7 +37,7 @@ NEGATORS = ("negator", *FORWARD)
 EXCLUSIONS = ("excluded", "excludes", "exclude", "to-exclude")
 SCOPED = {*NEGATORS, *EXCLUSIONS, "negation-after", "absence", "answer", "history", "history-after"}
 #: Roles that no list of findings reaches across.
-BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "barrier"}
+BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "barrier", "cause"}
 #: Marks that part a sentence without ending it; "¦" is the end of a line, "·" a dot that may abbreviate.
 PART_MARKS = {",", "|", "(", ")", "[", "]", "?", "¦", "·"}
 END_MARKS = {".", ";", "!"}
@@ -47,10 +50,9 @@ def read_negation(items: list[Item], *, dots_abbreviate: bool) -> dict[int, Read
     """
     readings = {index: POSSIBLE for index, item in enumerate(items) if item.text == "?"}
     readings = {index - 1: POSSIBLE for index in readings if index and items[index - 1].is_finding}
-    if SCOPED.isdisjoint(item.role for item in items):
+    if not any(item.role in SCOPED or item.text == "nor" for item in items):
         return readings
-    if dots_abbreviate:
-        items = with_soft_dots(items)
+    items = with_soft_dots(items, after_qualifiers=dots_abbreviate)
     for start, end in sentences(items):
         Sentence(items, start, end).read(readings)
     return readings
@@ -274,8 +276,14 @@ class Sentence:
 
     def before(self, index: int) -> int | None:
         """The finding that a word at `index` can be about: the last one in its part, or else in the part before."""
-        found = [finding for finding in self.findings if finding < index]
+        found = [finding for finding in self.findings if finding < index and not self.is_cause(finding)]
         return found[-1] if found else None
+
+    def is_cause(self, finding: int) -> bool:
+        """Whether a finding is only named as a cause: "wegen Linksschenkelblock nicht auszuschließen"."""
+        near = self.items[max(finding - 3, self.start) : finding]
+        causes = [number for number, item in enumerate(near) if item.role == "cause"]
+        return bool(causes) and all(not (item.is_mark or item.is_finding) for item in near[causes[-1] :])
 
     def after(self, index: int) -> int | None:
         """The next finding that a word at `index` reaches: not past an unknown word and then a mark."""
@@ -285,6 +293,8 @@ class Sentence:
             if item.is_finding and near not in self.answers:
                 is_elsewhere = num_unknown and item.phrase is not None and BASELINE.search(item.phrase.target)
                 return None if is_elsewhere else near
+            if item.role == "cause" and not num_unknown:
+                continue
             if item.role in BARRIERS - {"detection", "change", "history"} and near not in self.used:
                 return None
             num_unknown += item.is_unknown
