@@ -11,8 +11,9 @@ from pathlib import Path
 from .report_glossary import fold, tokenize
 from .report_grammar import Assembler
 from .report_items import read_items
-from .report_negation import NEGATORS, read_negation
+from .report_negation import read_negation
 from .report_readings import ASSERTED
+from .report_stretch import NEGATORS
 
 #: From here on a report holds SCP codes with likelihoods: the labels, which no text may carry.
 LABEL_TEXT = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)

@@ -5,42 +5,14 @@ or what went before, words that look like it and do not, and words that end the 
 finding and the list it begins, since reports in telegram style name the next finding without a comma.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
-from .report_items import TRANSPARENT, Item, with_soft_dots
+from .report_items import Item, with_soft_dots
 from .report_readings import LEFT_OUT, PAST, POSSIBLE, UNCERTAIN, Reading
+from .report_stretch import END_MARKS, EXCLUSIONS, FORWARD, NEGATORS, SCOPED, Stretch
 
-#: Findings that no list of negated ones goes on with: "kein Infarkt, Sinusrhythmus".
-BASELINE = re.compile(r"^(sinus|normal|otherwise|unremarkable|paced|no )|axis\b|ECG$")
-#: Families of findings: after a comma a bare finding of the same family may still be negated.
-FAMILIES = (
-    re.compile(r"fibrillation|flutter|tachy|brady|premature|arrhythmia|escape|junctional|pacemaker"),
-    re.compile(r"infarct|ischemi|hypertrophy|strain|damage|injury|enlargement|aneurysm|pericard|myocard"),
-    re.compile(r"^(ST|T|Q|R|P)\b|T-wave|T waves|Q waves"),
-    re.compile(r"block|fascicular|PR interval|delay|Wolff|pre-excitation"),
-)
-#: A wave that can be "negativ": the word is then no answer.
-OF_WAVE = re.compile(r"\b(T|P|U|QRS)\b|wave|complex|ECG")
-#: Words after "change" that say of what.
-OF_CHANGE = set(
-    "der des von of in im to the av i paa gegenueber hos bezueglich since seit vs mot jaemfoert gentemot "
-    "sedan compared from with zum zur verglichen".split()
-)
 #: Negations of one noun: "A, B and C" after them may begin with another finding.
 SIMPLE = set("kein keiner keinen keinem ein no not nicht ingen inget inga inte ej icke".split())
-#: How many unknown words may stand between a negation and the finding that it reaches.
-WINDOW = 6
-
-FORWARD = ("negator-before", "doubt")
-NEGATORS = ("negator", *FORWARD)
-EXCLUSIONS = ("excluded", "excludes", "exclude", "to-exclude")
-SCOPED = {*NEGATORS, *EXCLUSIONS, "negation-after", "absence", "answer", "history", "history-after"}
-#: Roles that no list of findings reaches across.
-BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "barrier", "cause"}
-#: Marks that part a sentence without ending it; "¦" is the end of a line, "·" a dot that may abbreviate.
-PART_MARKS = {",", "|", "(", ")", "[", "]", "?", "¦", "·"}
-END_MARKS = {".", ";", "!"}
 
 
 def read_negation(items: list[Item], *, dots_abbreviate: bool) -> dict[int, Reading]:
@@ -85,27 +57,15 @@ def is_contrast(items: Sequence[Item], start: int, index: int) -> bool:
     return bool(negators) and any(item.is_finding for item in items[negators[-1] : index])
 
 
-def parts(item: Item) -> bool:
-    """Whether an item parts a sentence: a mark, or a "but" that no finding follows."""
-    return item.text in PART_MARKS or item.role == "end"
-
-
 def is_doubt(item: Item) -> bool:
     return item.phrase is not None and item.phrase.target == UNCERTAIN.certainty
 
 
-class Sentence:
+class Sentence(Stretch):
     """One stretch of a report with the scopes that its words open."""
 
     def __init__(self, items: Sequence[Item], start: int, end: int) -> None:
-        self.items, self.start, self.end = items, start, end
-        self.answers = [
-            index for index in range(start, end) if items[index].role == "answer" and self.is_answer(index)
-        ]
-        is_answer = set(self.answers).__contains__
-        self.findings = [index for index in range(start, end) if items[index].is_finding and not is_answer(index)]
-        #: Negators that belong to an exclusion ("nicht ausgeschlossen") or to no finding.
-        self.used: set[int] = set()
+        super().__init__(items, start, end)
         self.readings: dict[int, Reading] = {}
 
     def read(self, readings: dict[int, Reading]) -> None:
@@ -123,7 +83,7 @@ class Sentence:
             elif index in self.answers:
                 self.read_answer(index)
             elif role == "history" and not self.ends_part(index):
-                self.say_list(self.after(index), PAST, opener=index, may_be_long=False)
+                self.say_list(self.after(index), PAST, opener=index)
             elif role.startswith("history"):
                 self.say_around(index, PAST, prefers_after=False)
 
@@ -212,15 +172,6 @@ class Sentence:
         text = item.phrase.target if item.role == "negation-after" and item.phrase else "no"
         self.say_around(index, Reading(negation=text), prefers_after=False)
 
-    def is_answer(self, index: int) -> bool:
-        """Whether a word like "negativ" is said of a finding, and is not itself one of a wave: "t negativ"."""
-        if not self.items[index].is_finding:
-            return True
-        before = self.items[self.start : index]
-        previous = [item for item in before if item.text not in (":", "|", "-") and item.role not in TRANSPARENT][-1:]
-        name = previous[0].phrase.target if previous and previous[0].is_finding and previous[0].phrase else ""
-        return bool(name) and not OF_WAVE.search(name) and index + 1 == self.part_end(index)
-
     def read_answer(self, index: int) -> None:
         """ "X: nein" negates X."""
         if self.items[index].is_finding:
@@ -250,124 +201,30 @@ class Sentence:
     def negation(self, text: str, first: int, last: int) -> Reading:
         return LEFT_OUT if self.num_unknown(first, last) else Reading(negation=text)
 
-    def is_of_change(self, index: int) -> bool:
-        """Whether it is a change that is negated: "keine Zunahme der ST-Hebung" says that there is one."""
-        for near in range(index + 1, min(index + 4, self.end)):
-            item = self.items[near]
-            if item.role == "change":
-                following = self.items[near + 1].text if near + 1 < self.end else ""
-                ends = following in ("", ",", "¦", ")", "|") and not self.bridges(near)
-                return ends or following in OF_CHANGE
-            if item.is_finding or item.role in BARRIERS or item.is_mark:
-                return False
-        return False
-
-    def bridges(self, index: int) -> bool:
-        """Whether an example follows: "no changes, e.g. ST elevation"."""
-        return any(self.items[near].role == "bridge" for near in range(index + 1, min(index + 3, self.end)))
-
-    def text_of(self, index: int, after: int | None) -> str:
-        phrase = self.items[index].phrase
-        if phrase is not None and phrase.kind.startswith("negation"):
-            return phrase.target
-        end = after if after is not None else self.part_end(index)
-        has_evidence = any(self.items[near].role == "evidence" for near in range(index + 1, end))
-        return "no evidence of" if has_evidence else "no"
-
-    def before(self, index: int) -> int | None:
-        """The finding that a word at `index` can be about: the last one in its part, or else in the part before."""
-        found = [finding for finding in self.findings if finding < index and not self.is_cause(finding)]
-        return found[-1] if found else None
-
-    def is_cause(self, finding: int) -> bool:
-        """Whether a finding is only named as a cause: "wegen Linksschenkelblock nicht auszuschließen"."""
-        near = self.items[max(finding - 3, self.start) : finding]
-        causes = [number for number, item in enumerate(near) if item.role == "cause"]
-        return bool(causes) and all(not (item.is_mark or item.is_finding) for item in near[causes[-1] :])
-
-    def after(self, index: int) -> int | None:
-        """The next finding that a word at `index` reaches: not past an unknown word and then a mark."""
-        num_unknown = 0
-        for near in range(index + 1, self.end):
-            item = self.items[near]
-            if item.is_finding and near not in self.answers:
-                is_elsewhere = num_unknown and item.phrase is not None and BASELINE.search(item.phrase.target)
-                return None if is_elsewhere else near
-            if item.role == "cause" and not num_unknown:
-                continue
-            if item.role in BARRIERS - {"detection", "change", "history"} and near not in self.used:
-                return None
-            num_unknown += item.is_unknown
-            is_parted = item.text in PART_MARKS - {"·"} and num_unknown and not self.bridges(near)
-            if is_parted or num_unknown > WINDOW:
-                return None
-        return None
-
-    def next_text(self, index: int) -> str:
-        return self.items[index + 1].text if index + 1 < self.end else ""
-
-    def part_start(self, index: int) -> int:
-        while index > self.start and not parts(self.items[index - 1]):
-            index -= 1
-        return index
-
-    def part_end(self, index: int) -> int:
-        while index < self.end and not parts(self.items[index]):
-            index += 1
-        return index
-
-    def num_unknown(self, first: int, last: int) -> int:
-        return sum(self.items[near].is_unknown and not self.items[near].role for near in range(first + 1, last))
-
-    def num_marks(self, first: int, last: int) -> int:
-        return sum(self.items[near].text in PART_MARKS for near in range(first + 1, last))
-
     def say(self, finding: int, reading: Reading) -> None:
         self.readings[finding] = self.readings.get(finding, Reading()).merged(reading)
 
-    def say_list(
-        self,
-        first: int | None,
-        reading: Reading,
-        *,
-        step: int = 1,
-        opener: int | None = None,
-        may_be_long: bool = True,
-    ) -> None:
+    def say_list(self, first: int | None, reading: Reading, *, step: int = 1, opener: int | None = None) -> None:
         """Say `reading` of the finding `first` and of the list that it begins, or with `step` -1 ends."""
         if first is None:
             return
         self.say(first, reading)
         members = self.list_from(first, step)
         takes_all = opener is not None and self.next_text(opener) == ":"
-        last = members[-1][0] if members else first
-        if step > 0 and self.joins_unknown(last):  # "no A, B or (unknown)"
-            members = [(finding, "or" if finding == last else joint) for finding, joint in members]
-        closes = max((number for number, (_, joint) in enumerate(members) if joint in ("or", "and")), default=-1)
+        closes = -1 if reading.is_past else self.closing(members, step)
         is_sure = step < 0 or self.opens_long_list(opener) or any(joint == "or" for _, joint in members)
-        if step < 0:  # "A, B und C ausgeschlossen" closes with what stands nearest
-            closes = len(members) - 1 if members and members[0][1] in ("or", "and") else -1
+        previous = first
         for number, (finding, joint) in enumerate(members):
-            is_torn = not (is_sure or joint in ("and", "or")) or bool(
-                self.num_unknown(*sorted((finding, members[number - 1][0] if number else first)))
-            )
-            if reading.is_past and not takes_all and not self.is_akin(first, finding):
+            is_torn = self.num_unknown(*sorted((finding, previous))) or not (is_sure or joint in ("and", "or"))
+            previous = finding
+            if reading.is_past and not takes_all and not self.are_akin(first, finding):
                 break
-            if takes_all or (number <= closes and may_be_long) or joint in ("and", "or"):
+            if takes_all or number <= closes or joint in ("and", "or"):
                 self.say(finding, LEFT_OUT if is_torn and not reading.is_past else reading)
-            elif joint == "with" or (may_be_long and self.may_continue(first, finding, reading)):
+            elif not reading.is_past and (joint == "with" or self.may_continue(first, finding, reading)):
                 self.say(finding, LEFT_OUT)
             else:
                 break
-
-    def joins_unknown(self, finding: int) -> bool:
-        """Whether "or" follows a finding, and then a word that no table knows."""
-        for item in self.items[finding + 1 : self.end]:
-            if item.joins == "or":
-                return True
-            if item.is_mark or item.is_finding or item.role in BARRIERS or item.joins:
-                return False
-        return False
 
     def opens_long_list(self, opener: int | None) -> bool:
         """Whether "A, B and C" after it is surely one list: "ohne A, B und C", "no signs of A, B and C"."""
@@ -379,29 +236,5 @@ class Sentence:
     def may_continue(self, first: int, finding: int, reading: Reading) -> bool:
         """Whether a finding after a comma may still be negated: it is bare, and of the family of the first."""
         is_bare = all(item.is_mark or item.is_finding for item in self.items[finding - 1 : finding + 2])
-        may_be_listed = self.is_akin(first, finding) or "evidence" in reading.negation
+        may_be_listed = self.are_akin(first, finding) or "evidence" in reading.negation
         return bool(reading.negation or reading.is_left_out) and is_bare and may_be_listed
-
-    def is_akin(self, first: int, finding: int) -> bool:
-        names = [phrase.target for phrase in (self.items[first].phrase, self.items[finding].phrase) if phrase]
-        return any(all(family.search(name) for name in names) for family in FAMILIES)
-
-    def list_from(self, first: int, step: int) -> list[tuple[int, str]]:
-        """The findings joined to `first` one after the other, each with what joins it: "or", "and", "with", ","."""
-        members: list[tuple[int, str]] = []
-        previous = first
-        for finding in self.findings if step > 0 else reversed(self.findings):
-            if (finding - first) * step <= 0:
-                continue
-            low, high = sorted((previous, finding))
-            between = self.items[low + 1 : high]
-            joints = [item.joins for item in between if item.joins] or [
-                item.text for item in between if item.text == ","
-            ]
-            phrase = self.items[finding].phrase
-            is_parted = any(item.role in BARRIERS or item.text in ("|", ":") for item in between)
-            if not joints or is_parted or (phrase is not None and BASELINE.search(phrase.target)):
-                break
-            members.append((finding, joints[0]))
-            previous = finding
-        return members
