@@ -11,6 +11,8 @@ from .report_items import Item, with_soft_dots
 from .report_readings import LEFT_OUT, PAST, POSSIBLE, UNCERTAIN, Reading
 from .report_stretch import END_MARKS, EXCLUSIONS, FORWARD, NEGATORS, SCOPED, Stretch
 
+#: Longer texts without a full stop are cut, lest the time to read them grow with their square.
+LONGEST_STRETCH = 100
 #: Negations of one noun: "A, B and C" after them may begin with another finding.
 SIMPLE = set("kein keiner keinen keinem ein no not nicht ingen inget inga inte ej icke".split())
 
@@ -35,7 +37,8 @@ def sentences(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
     start = 0
     for index, item in enumerate(items):
         is_turn = item.role == "end" and finds_more(items, index)
-        if item.text in END_MARKS or is_turn or is_contrast(items, start, index):
+        is_too_long = index - start >= LONGEST_STRETCH
+        if item.text in END_MARKS or is_turn or is_too_long or is_contrast(items, start, index):
             yield start, index
             start = index + 1
     yield start, len(items)
@@ -43,7 +46,7 @@ def sentences(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
 
 def finds_more(items: Sequence[Item], index: int) -> bool:
     """Whether a finding follows in the sentence: what does not, as in "but not found", is of the one before."""
-    for item in items[index + 1 :]:
+    for item in items[index + 1 : index + LONGEST_STRETCH]:
         if item.is_finding or item.text in END_MARKS:
             return item.is_finding
     return False
@@ -117,6 +120,8 @@ class Sentence(Stretch):
 
     def negates_exclusion(self, negator: int, index: int) -> bool:
         between = range(min(negator, index) + 1, max(negator, index))
+        if negator > index and self.items[index].role == "excludes":  # "schließt X nicht aus"
+            return True
         if negator > index:
             return len(between) <= 2 and not any(self.items[near].is_finding for near in between)
         is_flexible = self.items[negator].role == "negator"

@@ -78,8 +78,19 @@ class Stretch:
                 return None
             num_unknown += item.is_unknown
             is_parted = item.text in PART_MARKS - {"·"} and num_unknown and not self.bridges(near)
+            if is_parted and item.text == ",":
+                return self.listed_after(near)
             if is_parted or num_unknown > WINDOW:
                 return None
+        return None
+
+    def listed_after(self, index: int) -> int | None:
+        """The finding after a comma where "or" says that a list goes on: "no (unknown), A or B"."""
+        for finding in self.findings:
+            if finding > index:
+                is_list = "or" in [joint for _, joint in self.list_from(finding, 1)]
+                is_near = all(not item.role and not item.is_unknown for item in self.items[index:finding])
+                return finding if is_list and is_near else None
         return None
 
     def is_of_change(self, index: int) -> bool:
