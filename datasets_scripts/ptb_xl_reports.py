@@ -26,14 +26,15 @@ LAST_LETTER = re.compile(r"\b[a-z]$")
 WAVE_AND_LEAD = re.compile(r"\b(qs|qrs|qr|q|rsr|rs|r|st|tneg|t|s)(i{1,3}|av[rlf]|v(?=\d))(?![^\W\d_])")
 PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
 LINE_END = re.compile(r"\s*\n\s*")
+DASHES = (" -", " \u2013", " \u2014")
 #: A dash between words; that of "v1 - v4" and "i - avf" is a range.
 DASH = re.compile(r"(?<=[a-z)])(?<!\bi)(?<!\bii)(?<!\biii)(?<!\bav[rlf]) [-\u2013\u2014]+ (?=[a-z]{2})")
 SWEDISH = re.compile(
     r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert|foerlopp|avledning|misstaenkt|extrasystoli\b"
-    r"|\bing(en|et|a)\b|\binte\b|\bej\b|\butan\b|\btecken|utesl|saknas|ischemi\b|varken|hjaert"
+    r"|\b(?:ing(?:en|et|a)|inte|ej|utan|saknas|varken)\b|\b(?:tecken|utesl|hjaert)|ischemi\b"
 )
 GERMAN = re.compile(
-    r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt|ischaemie|\bkein|\bnicht\b|\bohne\b"
+    r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt|ischaemie|\b(?:kein|nicht\b|ohne\b)"
 )
 #: Swedish "i avl" is "in aVL", not the leads I and aVL; "block i" and "och i" are lead and grade there too.
 SWEDISH_IN = re.compile(r"(?<!block)(?<!och)(?<!samt)(?<!,) i (?=[a-z])")
@@ -123,7 +124,9 @@ def report_text(report: str) -> tuple[str, str]:
     language = text_language(text)
     if is_cut_off(report):  # "inverted in i, avl and i": the start of another word, not lead I
         text = LAST_LETTER.sub("", text)
-    text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", DASH.sub(" | ", text)))
+    if any(dash in text for dash in DASHES):
+        text = DASH.sub(" | ", text)
+    text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", text))
     return SWEDISH_IN.sub(" in ", text) if language == "sv" else text, language
 
 

@@ -165,7 +165,7 @@ class Sentence(Stretch):
         if len(rest) and self.items[index].role in FORWARD and roles.isdisjoint({"evidence", "detection"}):
             return False
         if before >= self.part_start(index):
-            return not has_unknown or self.items[index].role == "negator"
+            return not has_unknown or self.items[index].role == "negator" or "detection" in roles
         begins_part = all(not self.items[near].is_unknown for near in range(self.part_start(index), index))
         is_bare = len(rest) == 0 and self.items[self.part_start(index) - 1].text == ","
         return begins_part and not has_unknown and not (is_bare and self.items[index].role == "negator")
@@ -215,7 +215,7 @@ class Sentence(Stretch):
             return
         self.say(first, reading)
         members = self.list_from(first, step)
-        takes_all = opener is not None and self.next_text(opener) == ":"
+        takes_all = opener is not None and self.announces(opener, first)
         closes = -1 if reading.is_past else self.closing(members, step)
         is_sure = step < 0 or self.opens_long_list(opener) or any(joint == "or" for _, joint in members)
         previous = first

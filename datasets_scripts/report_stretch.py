@@ -126,6 +126,10 @@ class Stretch:
         has_evidence = any(self.items[near].role == "evidence" for near in range(index + 1, end))
         return "no evidence of" if has_evidence else "no"
 
+    def announces(self, index: int, finding: int) -> bool:
+        """Whether a colon stands before a finding, and so a list of all that follows: "nicht nachweisbar: A, B, C"."""
+        return any(item.text == ":" for item in self.items[index + 1 : finding])
+
     def next_text(self, index: int) -> str:
         return self.items[index + 1].text if index + 1 < self.end else ""
 
