@@ -8,9 +8,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .report_glossary import fold, longest_phrase, tokenize
+from .report_glossary import fold, tokenize
 from .report_grammar import Assembler
-from .report_leads import lead_list
+from .report_items import read_items
+from .report_negation import read_negation
+from .report_readings import ASSERTED
+from .report_stretch import NEGATORS
 
 #: From here on a report holds SCP codes with likelihoods: the labels, which no text may carry.
 LABEL_TEXT = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)
@@ -21,10 +24,18 @@ FIELD_LENGTH = 255
 LAST_LETTER = re.compile(r"\b[a-z]$")
 #: "qsiii", "tnegv": a wave and its lead written as one word.
 WAVE_AND_LEAD = re.compile(r"\b(qs|qrs|qr|q|rsr|rs|r|st|tneg|t|s)(i{1,3}|av[rlf]|v(?=\d))(?![^\W\d_])")
+PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
+LINE_END = re.compile(r"\s*\n\s*")
+DASHES = (" -", " \u2013", " \u2014")
+#: A dash between words; that of "v1 - v4" and "i - avf" is a range.
+DASH = re.compile(r"(?<=[a-z)])(?<!\bi)(?<!\bii)(?<!\biii)(?<!\bav[rlf]) [-\u2013\u2014]+ (?=[a-z]{2})")
 SWEDISH = re.compile(
     r"rytm|axel\b|foermak|extraslag|kammar|skaenkel|saasom|normalt|vaenster|kardi\b|saekert|foerlopp|avledning|misstaenkt|extrasystoli\b"
+    r"|\b(?:ing(?:en|et|a)|inte|ej|utan|saknas|varken)\b|\b(?:tecken|utesl|hjaert)|ischemi\b"
 )
-GERMAN = re.compile(r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt")
+GERMAN = re.compile(
+    r"rhythmus|typ\b|lage|ekg|hebung|senkung|veraender|vorhof|kardie|block (links|rechts)|infarkt|ischaemie|\b(?:kein|nicht\b|ohne\b)"
+)
 #: Swedish "i avl" is "in aVL", not the leads I and aVL; "block i" and "och i" are lead and grade there too.
 SWEDISH_IN = re.compile(r"(?<!block)(?<!och)(?<!samt)(?<!,) i (?=[a-z])")
 
@@ -67,31 +78,29 @@ def report_statements(report: str) -> list[str]:
 @functools.lru_cache(maxsize=16_384)
 def translate(report: str) -> Translation:
     """Translate a report, and say which of its words no table knows; the statements leave those out."""
-    text = report_text(report)
-    tokens = tokenize(text)
-    is_german = report_language(report) == "de"
+    text, language = report_text(report)
+    tokens, is_german = tokenize(text), language == "de"
+    items = read_items(tokens)
+    readings = read_negation(items, dots_abbreviate=is_german)
     assembler = Assembler(postposes=is_german)
     untranslated: list[str] = []
-    num_trailing = position = 0
-    while position < len(tokens):
-        if not tokens[position].isalnum():
-            if tokens[position] == "." and not is_german:  # German abbreviates: "neg. t"
+    num_trailing = 0
+    for index, item in enumerate(items):
+        if item.is_mark:
+            if item.text == "." and not is_german:  # German abbreviates: "neg. t"
                 assembler.end_sentence()
-            position += 1
             continue
-        leads, after_leads = lead_list(tokens, position)
-        phrase, after_phrase = longest_phrase(tokens, position)
-        if phrase and after_phrase >= after_leads:
-            assembler.add(phrase)
-        elif leads:
-            assembler.add_leads(leads)
-        elif tokens[position].isalpha():
+        if item.phrase:
+            assembler.add(item.phrase, readings.get(index, ASSERTED))
+        elif item.leads:
+            assembler.add_leads(item.leads)
+        elif item.role not in NEGATORS and item.text.isalpha():
             assembler.detach()
-            untranslated.append(tokens[position])
-            num_trailing += 1
-        if phrase or leads:
+        if item.phrase or item.leads or item.role:
             num_trailing = 0
-        position = max(after_phrase, after_leads, position + 1)
+        elif item.text.isalpha():
+            untranslated.append(item.text)
+            num_trailing += 1
     if is_cut_off(report):
         untranslated = untranslated[: len(untranslated) - num_trailing]
         assembler.end_cut_off()
@@ -104,18 +113,30 @@ def report_findings_text(report: str) -> str:
     return " ".join(DEVICE_TEXT.sub("", LABEL_TEXT.sub("", report).lower()).split())
 
 
-def report_text(report: str) -> str:
-    """Cut off label and device text and remarks that are no findings; fold the rest and split run-together words."""
-    text = fold(report_findings_text(report))
+def report_text(report: str) -> tuple[str, str]:
+    """Cut off label and device text and remarks that are no findings; fold the rest and split run-together words.
+
+    Returns:
+        The text, with "¦" for the end of a line and "|" for a dash between words, and its language.
+    """
+    lines = PARAGRAPH.sub(" ; ", report) if "\n" in report else report
+    text = fold(report_findings_text(LINE_END.sub(" ¦ ", lines) if "\n" in lines else lines))
+    language = text_language(text)
     if is_cut_off(report):  # "inverted in i, avl and i": the start of another word, not lead I
         text = LAST_LETTER.sub("", text)
+    if any(dash in text for dash in DASHES):
+        text = DASH.sub(" | ", text)
     text = WAVE_AND_LEAD.sub(r"\1 \2", REMARK.sub(" ", text))
-    return SWEDISH_IN.sub(" in ", text) if report_language(report) == "sv" else text
+    return SWEDISH_IN.sub(" in ", text) if language == "sv" else text, language
 
 
 def report_language(report: str) -> str:
     """Return "de", "sv" or "en", told by words that only one of the three has."""
-    text = fold(report_findings_text(report))
+    return text_language(fold(report_findings_text(report)))
+
+
+def text_language(text: str) -> str:
+    """The language of a folded text."""
     if SWEDISH.search(text):
         return "sv"
     return "de" if GERMAN.search(text) else "en"

@@ -2,7 +2,9 @@
 
 import csv
 import functools
+import itertools
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +39,39 @@ RESIDUE_KINDS = ("filler", "remark")
 #: Reports write `Ä` inside lower-case words, or `ae`, or "#" for "ü": one spelling for all of them.
 FOLDED = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "é": "e"})
 
+#: Ends an entry of `negation.tsv` that is only the beginning of a word.
+STEM_MARK = "*"
+#: What a word does to the scope of a negation; see `report_negation`.
+NEGATION_ROLES = (
+    "negator",
+    "negator-before",
+    "doubt",
+    "answer",
+    "absence",
+    "excluded",
+    "excludes",
+    "exclude",
+    "to-exclude",
+    "can",
+    "must",
+    "evidence",
+    "detection",
+    "change",
+    "pseudo",
+    "end",
+    "history",
+    "history-after",
+    "barrier",
+    "cause",
+    "or",
+    "bridge",
+    "function",
+)
+
 NONSPECIFIC = re.compile(r"\bnon[\s-]+specific")
+#: An umlaut spelled out, as `fold` leaves it.
+UMLAUT = re.compile("([aou])e|(?<=a)a")
+WORD = re.compile(r"[^\W\d_]+")
 TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 
 
@@ -63,7 +97,7 @@ class GlossaryError(ValueError):
 
 def fold(text: str) -> str:
     """Lower case, with umlauts and Swedish letters spelled out."""
-    return text.lower().translate(FOLDED)
+    return unicodedata.normalize("NFC", text).lower().translate(FOLDED)
 
 
 def read_table(name: str, columns: int) -> Iterator[tuple[str, ...]]:
@@ -89,7 +123,14 @@ def read_table(name: str, columns: int) -> Iterator[tuple[str, ...]]:
 @functools.cache
 def spellings() -> dict[str, str]:
     """Folded word as some report has it -> the words meant, folded."""
-    return {fold(wrong): fold(right) for wrong, right in read_table("spelling.tsv", columns=2)}
+    listed = {fold(wrong): fold(right) for wrong, right in read_table("spelling.tsv", columns=2)}
+    known = {*listed, *itertools.chain.from_iterable(right.split() for right in listed.values())}
+    for name, columns in (("findings.tsv", 2), ("modifiers.tsv", 3), ("residue.tsv", 2), ("negation.tsv", 2)):
+        for source, *_ in read_table(name, columns):
+            known.update(WORD.findall(fold(source)))
+    # Umlauts left out by keyboards that lack them: "formaksflimmer", "ischamie".
+    bare = {bare_word: word for word in sorted(known) if (bare_word := UMLAUT.sub(r"\1", word)) not in known}
+    return {wrong: listed.get(right, right) for wrong, right in bare.items() if len(wrong) > 4} | listed
 
 
 def tokenize(text: str) -> list[str]:
@@ -155,6 +196,43 @@ def phrase_trie() -> TrieNode:
     return root
 
 
+def negation_rows() -> Iterator[tuple[str, str]]:
+    """Yield every entry of `negation.tsv` with its role.
+
+    Raises:
+        GlossaryError: An entry has an unknown role.
+    """
+    for source, role in read_table("negation.tsv", columns=2):
+        if role not in NEGATION_ROLES:
+            raise GlossaryError(f"negation.tsv, {source!r}: role must be one of {NEGATION_ROLES}, got {role!r}.")
+        yield source, role
+
+
+@functools.cache
+def negation_stems() -> dict[str, str]:
+    """Beginnings of words that negation bends ("ausgeschloss*") and their roles, the longest first."""
+    stems = {fold(source.rstrip(STEM_MARK)): role for source, role in negation_rows() if source.endswith(STEM_MARK)}
+    return dict(sorted(stems.items(), key=lambda item: -len(item[0])))
+
+
+@functools.cache
+def negation_trie() -> TrieNode:
+    """The words of `negation.tsv` but for the stems; the kind of each phrase is its role.
+
+    Raises:
+        GlossaryError: An entry has an unknown role, or two are the same words.
+    """
+    root = TrieNode()
+    for source, role in negation_rows():
+        if source.endswith(STEM_MARK):
+            continue
+        node = trie_node(root, source)
+        if node.phrase is not None:
+            raise GlossaryError(f"negation.tsv: {source!r} is there twice (umlauts and punctuation do not count).")
+        node.phrase = Phrase(role, "")
+    return root
+
+
 def trie_node(root: TrieNode, source: str) -> TrieNode:
     """The node where the words of `source` end, made if need be."""
     node = root
@@ -163,13 +241,13 @@ def trie_node(root: TrieNode, source: str) -> TrieNode:
     return node
 
 
-def longest_phrase(tokens: Sequence[str], start: int) -> tuple[Phrase | None, int]:
-    """Find the longest phrase at `start`, looking through punctuation.
+def longest_phrase(trie: TrieNode, tokens: Sequence[str], start: int) -> tuple[Phrase | None, int]:
+    """Find the longest phrase of `trie` at `start`, looking through punctuation.
 
     Returns:
         The phrase, or None, and the position after it.
     """
-    node: TrieNode | None = phrase_trie()
+    node: TrieNode | None = trie
     found, end = None, start
     for position in range(start, len(tokens)):
         if not tokens[position].isalnum():

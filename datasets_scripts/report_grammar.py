@@ -8,6 +8,7 @@ from modeling_etp.ecg_files_etp import STANDARD_LEADS
 
 from .report_glossary import Phrase
 from .report_leads import format_leads
+from .report_readings import ASSERTED, UNCERTAIN, WITH_AGE, Reading
 
 #: Degrees of certainty that stand before the finding, and how they read before "normal ECG".
 ADJECTIVES = {"possible": "possibly", "probable": "probably", "definite": "definitely"}
@@ -19,8 +20,6 @@ THESE_LEADS = "these leads"
 REGIONAL_LEADS = "regional leads"
 #: A region is part of the name of these ("inferior infarction"); of a wave it says where ("in inferior leads").
 OF_MUSCLE = re.compile("myocardial|pericardi|aneurysm|subendocardial|hypertrophy")
-#: What can be old or recent.
-WITH_AGE = re.compile("infarct|damage|ischemi|involvement|injury|aneurysm|pericardi")
 #: "minor nonspecific", never the other way round.
 LAST_EXTENTS = ("nonspecific", "nondiagnostic")
 #: Findings of the whole recording: leads named after them belong to something the tables do not know.
@@ -89,8 +88,6 @@ class Statement:
     def qualified(self, phrase: Phrase) -> "Statement":
         """The statement with the qualifier `phrase` added."""
         role, target = phrase.kind.rpartition("-")[0] or phrase.kind, phrase.target
-        if role == "negation":
-            return replace(self, negation=target)
         if role == "certainty":
             return replace(self, certainty=target)
         if role == "extent":
@@ -150,18 +147,20 @@ class Assembler:
         """Keep what qualifies a word that is left out away from the findings before and after it."""
         self.is_detached, self.pending, self.joined_by = True, Statement(""), ""
 
-    def add(self, phrase: Phrase) -> None:
-        """Take the next phrase of the report."""
+    def add(self, phrase: Phrase, reading: Reading = ASSERTED) -> None:
+        """Take the next phrase of the report; of a finding the report says `reading`."""
         if phrase.kind in ("age", "extent", "region"):
             phrase = replace(phrase, kind=f"{phrase.kind}-{'after' if self.postposes_here(phrase) else 'before'}")
         if phrase.kind == "finding":
             for finding in phrase.target.split(" | "):
-                self.add_finding(finding)
+                self.add_finding(finding, reading)
         elif phrase.kind in ("and", "or"):
             # "old posterior or recent septal infarction" joins qualifiers of one noun, not two findings.
             self.joined_by = self.joined_by if self.pending.regions else phrase.kind
         elif phrase.kind == "remark":
             self.detach()
+        elif phrase.kind.startswith("negation") or phrase.target == UNCERTAIN.certainty:
+            pass  # The readings of the findings hold what it says.
         elif phrase.kind == "leads":
             self.add_places(phrase)
         elif phrase.kind.endswith("-before"):
@@ -185,7 +184,8 @@ class Assembler:
         """Qualify the last finding: by certainty with all that "and" joins to it, by age what can have one."""
         if phrase.kind == "certainty-after":
             for index in range(self.first_joined, len(self.statements)):
-                if index == len(self.statements) - 1 or not self.statements[index].certainty:
+                certainty = self.statements[index].certainty
+                if not certainty or (index == len(self.statements) - 1 and certainty != UNCERTAIN.certainty):
                     self.statements[index] = self.statements[index].qualified(phrase)
             return
         index = len(self.statements) - 1
@@ -201,20 +201,37 @@ class Assembler:
         else:
             self.statements[index] = statement.qualified(phrase)
 
-    def add_finding(self, finding: str) -> None:
-        statement = replace(self.pending, finding=finding)
+    def add_finding(self, finding: str, reading: Reading) -> None:
+        if reading.leaves_out(finding):
+            self.detach()
+            return
+        statement = replace(self.pending, finding=finding, negation=reading.negation)
+        if reading.is_past and not statement.age:
+            statement = replace(statement, age="old")
         joined_by, self.pending, self.joined_by = self.joined_by, Statement(""), ""
         self.is_detached = False
-        if self.statements and joined_by == "or" and not finding.endswith("ECG"):
+        if self.joins_last(joined_by, statement):
             previous = self.statements[-1]
             self.statements[-1] = replace(previous, alternatives=(*previous.alternatives, statement))
             return
-        if not statement.certainty and (joined_by == "and" or self.continues_list(statement)):
+        if (
+            not statement.certainty
+            and not statement.negation
+            and (joined_by == "and" or self.continues_list(statement))
+        ):
             statement = replace(statement, certainty=self.certainty_before)
         self.certainty_before = statement.certainty
         if joined_by != "and":
             self.first_joined = len(self.statements)
+        if reading.certainty:
+            statement = replace(statement, certainty=reading.certainty)
         self.statements.append(statement)
+
+    def joins_last(self, joined_by: str, statement: Statement) -> bool:
+        """Whether "or" makes it an alternative of the last statement: one negation is of both or of neither."""
+        if not self.statements or joined_by != "or" or statement.finding.endswith("ECG"):
+            return False
+        return self.statements[-1].negation == statement.negation
 
     def continues_list(self, statement: Statement) -> bool:
         """Whether a cart prints one more region of the last finding: "probable A ischemia, B ischemia"."""

@@ -7,7 +7,7 @@ from modeling_etp.ecg_files_etp import STANDARD_LEADS
 LEADS_BY_NAME = {lead.lower(): lead for lead in STANDARD_LEADS}
 #: German carts write L and F for aVL and aVF; typists made "lll" of III.
 LEADS_BY_NAME |= {"l": "aVL", "f": "aVF", "ll": "II", "lll": "III"}
-SEPARATORS = {",", ";", "/", "&", "+", "und", "and", "u", "samt", "och", "."}
+SEPARATORS = {",", ";", "/", "&", "+", "und", "and", "u", "samt", "och", ".", "¦"}
 RANGES = {"-", "bis", "to"}
 CHEST_NUMBERS = {"1", "2", "3", "4", "5", "6"}
 #: After "r" they say that it is the wave, not German shorthand for aVR.

@@ -4,7 +4,7 @@ import pytest
 
 from datasets_scripts import report_glossary
 from datasets_scripts.ptb_xl_reports import report_statements
-from datasets_scripts.report_glossary import GlossaryError, fold, phrase_trie, phrases, spellings
+from datasets_scripts.report_glossary import GlossaryError, fold, negation_trie, phrase_trie, phrases, spellings
 
 #: Words that would show that a German or Swedish phrase went into the English column.
 NOT_ENGLISH = set(
@@ -21,6 +21,7 @@ def glossary(tmp_path, monkeypatch):
         "modifiers.tsv": "source\tkind\tqualifier\nmöglich\tcertainty-after\tpossible\n",
         "residue.tsv": "source\tkind\nis\tfiller\n",
         "spelling.tsv": "variant\tword\n",
+        "negation.tsv": "source\trole\nkein\tnegator-before\n",
     }
 
     def write(**changes: str) -> None:
@@ -32,6 +33,7 @@ def glossary(tmp_path, monkeypatch):
     def clear() -> None:
         spellings.cache_clear()
         phrase_trie.cache_clear()
+        negation_trie.cache_clear()
 
     yield write
     monkeypatch.undo()
@@ -90,3 +92,20 @@ def test_an_unknown_kind_is_refused(glossary, table, text):
     glossary(**{table: text})
     with pytest.raises(GlossaryError, match="kind must be one of"):
         phrase_trie()
+
+
+def test_an_unknown_role_in_a_negation_is_refused(glossary):
+    glossary(negation="source\trole\nkein\tdenial\n")
+    with pytest.raises(GlossaryError, match=r"negation\.tsv, 'kein': role must be one of"):
+        negation_trie()
+
+
+def test_a_doubled_word_of_negation_is_refused(glossary):
+    glossary(negation="source\trole\nfuer nie\tnegator\nfür nie\tnegator\n")
+    with pytest.raises(GlossaryError, match="'für nie' is there twice"):
+        negation_trie()
+
+
+def test_umlauts_that_a_keyboard_lacks_are_read():
+    assert spellings()["formaksflimmer"] == "foermaksflimmer"
+    assert spellings()["ischamia"] == "ischaemia"
