@@ -25,7 +25,10 @@ VISITOR_FILES, VISITOR_BYTES = 64, 50_000_000  # of one address in that time
 TOTAL_FILES, TOTAL_BYTES = 1000, 250_000_000  # of all uploads on the disk and on their way
 IDLE_SECONDS, REQUEST_SECONDS = 30, 300  # without a byte, and for all of a request
 ORPHAN_SECONDS, SWEEP_SECONDS = 40, 10  # an upload that nobody's page asked for is gone within a minute
-DRAIN_BYTES = 256_000_000  # read and forgotten of a request that is refused, so that the answer arrives
+DRAIN_BYTES, DRAIN_SECONDS = (
+    256_000_000,
+    20,
+)  # read and forgotten of a request that is refused, so that the answer arrives
 
 # Other routes of Gradio would give files away, fetch addresses, write files, or go around the queue.
 _GET = re.compile(
@@ -101,7 +104,8 @@ class UploadLimits:
                 _refuse_addresses(body)
                 await self._app(scope, _replay(body, receive), send)
         except _RefusedError as error:
-            await _drain(incoming)
+            if error.status != 408:
+                await _drain(incoming)
             headers = {"Retry-After": str(WINDOW_SECONDS)} if error.status in (429, 503) else {}
             await PlainTextResponse(error.sentence, error.status, headers)(scope, receive, send)
 
@@ -110,7 +114,7 @@ class UploadLimits:
         """The body of an upload that keeps all limits; it counts as on its way until it is dealt with."""
         visitor, body, size = self._visitor(scope), bytearray(), 0
         try:
-            self._check_room(visitor, _announced(scope) or 0)
+            self._check_room(visitor, _announced(scope, MAX_REQUEST_BYTES) or 0)
             async for part in _parts(scope, incoming, MAX_REQUEST_BYTES):
                 self._check_room(visitor, len(part))
                 body += part
@@ -182,22 +186,25 @@ def _header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
-def _announced(scope: Scope) -> int | None:
+def _announced(scope: Scope, limit: int) -> int | None:
     """What the request says of its length."""
     value = _header(scope, b"content-length")
     if value is None:
         return None
     if not re.fullmatch(rb"[0-9]{1,15}", value):
         raise _RefusedError(400, "The length that the request states is no number.")
+    if int(value) > limit:
+        raise _too_large(limit)
     return int(value)
+
+
+def _too_large(limit: int) -> _RefusedError:
+    return _RefusedError(413, f"The request is larger than {limit / 1e6:g} MB, the maximum allowed size.")
 
 
 async def _parts(scope: Scope, receive: Receive, limit: int) -> AsyncIterator[bytes]:
     """The body of a request as it comes, as long as it keeps limit and time."""
-    too_large = _RefusedError(413, f"The request is larger than {limit / 1e6:g} MB, the maximum allowed size.")
-    announced = _announced(scope)
-    if announced is not None and announced > limit:
-        raise too_large
+    _announced(scope, limit)
     size, deadline, more = 0, time.monotonic() + REQUEST_SECONDS, True
     while more:
         try:
@@ -209,7 +216,7 @@ async def _parts(scope: Scope, receive: Receive, limit: int) -> AsyncIterator[by
         part, more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         yield part
 
 
@@ -271,7 +278,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 async def _drain(incoming: _Incoming) -> None:
     """Read and forget what still comes, because a client that is sending doesn't listen."""
-    left, deadline = DRAIN_BYTES, time.monotonic() + IDLE_SECONDS
+    left, deadline = DRAIN_BYTES, time.monotonic() + DRAIN_SECONDS
     with suppress(asyncio.TimeoutError):
         while not incoming.finished and left > 0 and time.monotonic() < deadline:
             left -= len((await asyncio.wait_for(incoming(), 5)).get("body", b""))

@@ -41,7 +41,11 @@ def main() -> None:
     served = {
         path: attacker.client.get(f"/gradio_api/file={path}").status_code for path in map(str, (SECRET, pending[0]))
     }
-    print(json.dumps({"answers": answers, "left": left, "served": served}), flush=True)
+    outcome = {"answers": answers, "left": left, "served": served}
+    flood = [attacker.client.post("/gradio_api/upload", files=many(9_000_000, 1)).status_code for _ in range(8)]
+    large = Visitor(url).client.post("/gradio_api/upload", files=many(9_000_000, 20)).status_code
+    used = sum(path.stat().st_size for path in UPLOADS.rglob("*") if path.is_file())
+    print(json.dumps({**outcome, "flood": flood, "large": large, "used": used}), flush=True)
     os._exit(0)  # without the goodbyes of the server, which may have lost its folder
 
 
@@ -78,6 +82,10 @@ def attacks(attacker: "Visitor", pending: Path) -> dict[str, list[str]]:
         "the folder of the root": [f"{UPLOADS}/"],
         "above the root": [str(UPLOADS.parent)],
     }
+
+
+def many(size: int, count: int) -> list[tuple]:
+    return [("files", (f"{number}.npy", os.urandom(size))) for number in range(count)]
 
 
 class Visitor:

@@ -60,3 +60,10 @@ def test_what_is_no_upload_is_answered_as_lost(outcome):
 
 def test_an_upload_of_ones_own_is_read_after_all_that(outcome):
     assert "holiday.jpg: " in outcome["answers"]["control"]
+
+
+def test_a_flood_of_uploads_is_turned_away_before_the_disk_is_full(outcome):
+    assert outcome["large"] == 413
+    assert outcome["flood"][:5] == [200] * 5
+    assert set(outcome["flood"][5:]) == {429}
+    assert outcome["used"] <= 50_000_000
