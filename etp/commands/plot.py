@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if with_labels != (args.model is not None):
         raise UsageError("scores need both: --model, and labels by --labels, --task or --label_set.")
     from etp.plots import plot_ecg
+    from modeling_etp.ecg_addresses_etp import printable_url
 
     recording, scores = read_recording(args.file, args), None
     if with_labels:
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         recording.signal,
         recording.sampling_rate,
         recording.lead_names,
-        title=Path(args.file).name if args.title is None else args.title,
+        title=Path(printable_url(args.file)).name if args.title is None else args.title,
         scores=scores,
     )
     with whole_file(args.output) as unfinished:
