@@ -271,7 +271,11 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer) -> int | None:
         self._sock.settimeout(_seconds_left(self._deadline))
-        return self._raw.readinto(buffer)
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError:
+            _seconds_left(self._deadline)  # says so if it was the whole that took too long
+            raise
 
     def close(self) -> None:
         if not self.closed:
