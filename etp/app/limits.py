@@ -19,9 +19,10 @@ from .sources import MAX_FILES, MAX_UPLOAD_BYTES
 from .upload_folder import UploadFolder
 
 MAX_REQUEST_BYTES = MAX_UPLOAD_BYTES + 100_000  # what stands around 8 files, with room
-MAX_OTHER_BYTES = 1_000_000  # of a request that uploads nothing: labels and fields
+MAX_OTHER_BYTES = 300_000  # of a request that uploads nothing: labels and fields
+MAX_SESSION_NAME = 100  # characters; Gradio remembers 2,000 of them
 WINDOW_SECONDS = 60
-VISITOR_FILES, VISITOR_BYTES = 64, 50_000_000  # of one address in that time
+VISITOR_REQUESTS, VISITOR_FILES, VISITOR_BYTES = 300, 64, 50_000_000  # of one address in that time
 TOTAL_FILES, TOTAL_BYTES = 1000, 250_000_000  # of all uploads on the disk and on their way
 IDLE_SECONDS, REQUEST_SECONDS = 30, 300  # without a byte, and for all of a request
 ORPHAN_SECONDS, SWEEP_SECONDS = 40, 10  # an upload that nobody's page asked for is gone within a minute
@@ -32,7 +33,7 @@ DRAIN_BYTES, DRAIN_SECONDS = (
 
 # Other routes of Gradio would give files away, fetch addresses, write files, or go around the queue.
 _GET = re.compile(
-    r"/|/(?:config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)|/(?:assets|static|svelte)/.+"
+    r"/|/(?:config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)|/(?:assets|static|svelte)/(?!.*\.\./).+"
     r"|/gradio_api/(?:info|app_id|startup-events|login_check|theme\.css|upload_progress|queue/data|heartbeat/[^/]+)"
 )
 _POST = re.compile(r"/gradio_api/(?:upload|queue/join|cancel|reset)")
@@ -54,7 +55,7 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Visitor:
-    """What came from one address: in the last minute as `(time, files, bytes)`, and what is on its way."""
+    """What one address sent: in the last minute as `(time, files, bytes)`, and what is on its way."""
 
     taken: deque[tuple[float, int, int]] = field(default_factory=deque)
     on_its_way: int = 0
@@ -96,12 +97,17 @@ class UploadLimits:
                 await self._app(scope, receive, send)
             elif scope["method"] != "POST" or not _POST.fullmatch(path):
                 raise _RefusedError(404, "This page has no such address.")
+            elif len(self._visitor(scope).taken) >= VISITOR_REQUESTS:
+                raise _RefusedError(
+                    429, f"More than {VISITOR_REQUESTS} requests a minute came from your address. Wait one."
+                )
             elif path == _UPLOAD:
                 async with self._upload(scope, incoming) as body:
                     await self._app(scope, _replay(body, receive), send)
             else:
                 body = b"".join([part async for part in _parts(scope, incoming, MAX_OTHER_BYTES)])
-                _refuse_addresses(body)
+                _check_fields(body)
+                self._visitor(scope).taken.append((time.monotonic(), 0, 0))
                 await self._app(scope, _replay(body, receive), send)
         except _RefusedError as error:
             if error.status != 408:
@@ -233,17 +239,22 @@ def _count_files(scope: Scope, body: bytearray) -> int:
     if not body.rstrip(b"\r\n").endswith(b"--" + boundary + b"--"):
         raise _RefusedError(400, "The upload broke off. Choose the file again.")
     count = body.count(b"--" + boundary) - 1
+    if count < 1:
+        raise _RefusedError(400, "No file came. Choose one.")
     if count > MAX_FILES:
         raise _RefusedError(413, f"{count} files came, expected at most {MAX_FILES}. Choose the files of one ECG.")
     return count
 
 
-def _refuse_addresses(body: bytes) -> None:
-    """Gradio would fetch a file whose path is an address, and without a limit."""
+def _check_fields(body: bytes) -> None:
+    """Refuse what Gradio would keep for long, or fetch: a file whose path is an address, and without a limit."""
     try:
-        waiting = [json.loads(body or b"null")]
+        content = json.loads(body or b"null")
     except (ValueError, RecursionError) as error:
         raise _RefusedError(400, "Expected JSON.") from error
+    if isinstance(content, dict) and len(str(content.get("session_hash"))) > MAX_SESSION_NAME:
+        raise _RefusedError(400, f"The name of a session has up to {MAX_SESSION_NAME} characters.")
+    waiting = [content]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):

@@ -1,6 +1,7 @@
 """What a visitor may send is bounded before it is written: of a request, of an address, and of all."""
 
 import asyncio
+import itertools
 import os
 import time
 
@@ -30,8 +31,11 @@ def visit(server):
     return lambda address="192.0.2.1": TestClient(server, client=(address, 1))
 
 
+NUMBERS = itertools.count()  # one content under one name would be one file
+
+
 def send(client, *sizes: int):
-    return client.post(UPLOAD, files=[("files", (f"{n}.npy", os.urandom(size))) for n, size in enumerate(sizes)])
+    return client.post(UPLOAD, files=[("files", (f"{next(NUMBERS)}.npy", bytes(size))) for size in sizes])
 
 
 def written(uploads) -> int:
@@ -73,6 +77,7 @@ def test_a_body_that_does_not_state_its_length_is_bounded_too(visit, uploads):
     [
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nhalf'),
         ("multipart/form-data", b"--x--"),
+        ("multipart/form-data; boundary=x", b"--x--"),
         ("application/octet-stream", b"content"),
     ],
 )  # fmt: skip
@@ -98,6 +103,14 @@ def test_addresses_of_one_ipv6_network_are_one_visitor(visit):
     refused = send(visit("2001:db8::ffff"), 1)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
     assert send(visit("2001:db8:0:1::1"), 1).status_code == 200
+
+
+def test_requests_of_an_address_are_bounded_too(visit, monkeypatch):
+    monkeypatch.setattr(limits, "VISITOR_REQUESTS", 5)
+    client = visit()
+    answers = [client.post("/gradio_api/queue/join", json={"data": []}) for _ in range(6)]
+    assert [answer.status_code for answer in answers][4:] == [answers[0].status_code, 429]
+    assert visit("192.0.2.2").post("/gradio_api/queue/join", json={"data": []}).status_code != 429
 
 
 def test_a_minute_later_there_is_room_again(visit, monkeypatch):
@@ -181,6 +194,7 @@ def test_the_server_sweeps(server, uploads, monkeypatch):
         ("GET", "/gradio_api/proxy=http://192.0.2.1/"),
         ("GET", "/gradio_api/deep_link?session_hash=a"),
         ("GET", "/monitoring"),
+        ("GET", "/assets/%2e%2e/%2e%2e/%2e%2e/etc/passwd"),
         ("GET", "/gradio_api/upload"),
         ("POST", "/gradio_api/process_recording"),
         ("POST", "/gradio_api/run/predict"),
@@ -204,13 +218,14 @@ def test_routes_of_the_page_are_open(visit, path):
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b'{"data": ["' + b"x" * 1_100_000 + b'"]}', 413),
+        (b'{"data": ["' + b"x" * 310_000 + b'"]}', 413),
         (b"[" * 100_000, 400),
+        (b'{"session_hash": "' + b"x" * 1000 + b'"}', 400),
         (b"{", 400),
         (b'{"data": [[{"path": "HTTP://192.0.2.1/a", "meta": {"_type": "gradio.FileData"}}]]}', 400),
         (b'{"data": [{"path": "http://192.0.2.1/a", "meta": {"_type": "gradio.FileData"}}]}', 400),
     ],
-    ids=["large", "deep", "half", "address", "address in another field"],
+    ids=["large", "deep", "long session", "half", "address", "address in another field"],
 )
 def test_a_request_that_is_too_large_too_deep_or_wants_something_fetched_is_refused(visit, body, status):
     answer = visit().post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
