@@ -35,6 +35,8 @@ MAX_DOWNLOAD_BYTES = 100_000_000  # 12 leads at 500 Hz for two hours
 DOWNLOAD_TIMEOUT_SECONDS = 30  # without a byte
 DOWNLOAD_TOTAL_SECONDS = 300  # for all files of a record, however they come
 _MAX_REDIRECTIONS = 10
+# Formats of which a part is no valid file; a table may end at any row, DICOM after any group of leads, EDF after any record.
+_KNOW_THEIR_END = ("NumPy", "MATLAB", "CPSC2018", "aECG", "MUSE", "SCP-ECG")
 _CHUNK = 1 << 20
 
 
@@ -66,7 +68,7 @@ def read_ecg_url(url: str, *, allow_private_addresses: bool | None = None, **sta
         _check_whole(url, is_whole or content.endswith(b"\n"))
         return _read_wfdb(url, content, fetch, **stated)
     recording = _read(url, content, **stated)
-    _check_whole(url, is_whole or recording.metadata.get("format") != "CSV")  # the other formats know their end
+    _check_whole(url, is_whole or recording.metadata.get("format") in _KNOW_THEIR_END)
     return recording
 
 

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from ecg_writers import edf_bytes, make_microvolts
 from raw_server import RawServer, answer, drip, whole
 
 from etp.cli import main
@@ -74,6 +75,20 @@ def test_what_broke_off_is_not_read_as_a_whole_ecg(server, kind):
     server.answers = {"/1.csv": BROKEN_OFF[kind](TABLE.encode())}
     with pytest.raises(EcgFileError, match=r"/1\.csv: "):
         open_ecg(server.url("/1.csv"))
+
+
+def test_a_format_that_does_not_know_its_end_needs_a_length(server, npy):
+    content = edf_bytes(make_microvolts() / 1000)
+    server.answers = {"/a.edf": whole(content)}
+    assert open_ecg(server.url("/a.edf")).signal.shape == (12, 200)
+    server.answers = {"/a.edf": answer(content)}
+    with pytest.raises(EcgFileError, match="says how long it is"):
+        open_ecg(server.url("/a.edf"))
+    server.answers = {"/a.npy": answer(npy)}
+    assert open_ecg(server.url("/a.npy"), sampling_rate=500).signal.shape == (12, 5000)
+    server.answers = {"/a.npy": answer(npy[:-1000])}
+    with pytest.raises(EcgFileError):
+        open_ecg(server.url("/a.npy"), sampling_rate=500)
 
 
 def record(num_samples: str = "") -> tuple[bytes, bytes]:
