@@ -1,5 +1,6 @@
 """Uploads and examples: what is read of them, and that nothing of them stays on the disk."""
 
+import errno
 import time
 from pathlib import Path
 
@@ -70,6 +71,16 @@ def test_a_header_alone_asks_for_its_signals_and_names_no_folder_of_the_server(r
         AppError, match=r"00001_lr\.dat.*Choose the \.hea and the files that it names together"
     ) as error:
         UploadedEcg({HEADER: record[HEADER]}).read()
+    assert "/" not in str(error.value)
+
+
+def test_a_full_disk_names_no_folder_of_the_server(record, monkeypatch):
+    def full(path, *args):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(AppError, match=r"00001_lr\.hea: .*\(No space left on device\)\. Try again later") as error:
+        UploadedEcg(record).read()
     assert "/" not in str(error.value)
 
 
