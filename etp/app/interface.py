@@ -32,6 +32,7 @@ from .sources import (
 )
 
 MEMORY_SECONDS = 1800  # how long the content of an upload is kept for a visit
+QUEUE_SIZE = 64  # events that wait; more are turned away
 FIRST_MESSAGE = "Choose a file or a synthetic example."
 UNEXPECTED = (
     "Something went wrong on the server with this ECG; nothing of it was kept. Try another file or other labels."
@@ -193,7 +194,7 @@ def build_interface(scorer: EcgScorer) -> gr.Blocks:
             api_visibility="private",
             show_progress="hidden",
         )
-    return interface.queue(max_size=64, api_open=False)
+    return interface.queue(max_size=QUEUE_SIZE, api_open=False)
 
 
 def launch_options() -> dict[str, Any]:
@@ -204,7 +205,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": [],
         "app_kwargs": {"middleware": [Middleware(UploadLimits)]},
         "max_file_size": MAX_UPLOAD_BYTES,
-        "state_session_capacity": 64,  # visits whose upload is in memory
+        "state_session_capacity": 2 * QUEUE_SIZE,  # visits whose upload is in memory: those that wait, and as many
         "ssr_mode": False,
         "share": False,
     }

@@ -72,7 +72,9 @@ class UploadedEcg:
         except EcgFileError as error:
             raise AppError(f"{name}: {_explain(error)}") from error
         except OSError as error:  # whose words name folders of this machine
-            raise AppError(f"{name}: the server has no room for it now ({error.strerror}). Try again later.") from error
+            raise AppError(
+                f"{name}: the server has no room for it now ({error.strerror}). Try again later."
+            ) from error
 
 
 @dataclass(frozen=True)
