@@ -11,6 +11,7 @@ from filelock import FileLock
 from datasets_scripts.archive_errors import ArchiveError
 
 _MAX_MEMBER_BYTES = 1 << 28  # the longest record of CPSC2018 has 7 MB
+_MAX_MEMBERS = 100_000  # each costs an entry of the disk, even if it is empty
 _MAX_BYTES = 1 << 33  # its 6,877 records together have 3 GB at most
 
 
@@ -58,12 +59,14 @@ def _unpack_into(unfinished: Path, archive: Path, endings: tuple[str, ...]) -> N
 def _members(source: zipfile.ZipFile, archive: Path, endings: tuple[str, ...]) -> list[zipfile.ZipInfo]:
     """The members with those endings, whose names and sizes are those of records."""
     members = [member for member in source.infolist() if not member.is_dir() and member.filename.endswith(endings)]
+    if len(members) > _MAX_MEMBERS:
+        raise ArchiveError(f"{archive} holds {len(members)} records; no archive of CPSC2018 does.")
     names: set[str] = set()
     for member in members:
         if member.file_size > _MAX_MEMBER_BYTES:
-            raise ArchiveError(f"{archive}: {member.filename} unfolds to {member.file_size} bytes; no record does.")
+            raise ArchiveError(f"{archive}: {member.filename!r} unfolds to {member.file_size} bytes; no record does.")
         if _flat(member) in names:
-            raise ArchiveError(f"{archive} holds {_flat(member)} twice.")
+            raise ArchiveError(f"{archive} holds {_flat(member)!r} twice.")
         names.add(_flat(member))
     total = sum(member.file_size for member in members)
     if total > _MAX_BYTES:

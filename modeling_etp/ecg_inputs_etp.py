@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .ecg_addresses_etp import printable_url
 from .ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
 from .ecg_microvolts_etp import NO_SAMPLE
 from .ecg_urls_etp import is_url, read_ecg_url
@@ -42,6 +43,7 @@ def open_ecg(
     sampling_rate: int | float | None = None,
     lead_names: Sequence[str] | None = None,
     units: str | None = None,
+    allow_private_addresses: bool | None = None,
 ) -> EcgInput:
     """Make one of the many things that are an ECG into an [`EcgInput`].
 
@@ -53,13 +55,15 @@ def open_ecg(
         sampling_rate: Hz, of what does not state its own.
         lead_names: Names of the rows, of what does not state its own; of a file, those of its channels.
         units: Of arrays, mV if omitted; of files that do not state it.
+        allow_private_addresses: Of URLs, see `read_ecg_url`.
 
     Raises:
         ValueError: If it is none of these, its rate is not stated, or its own rate differs from the argument.
         EcgFileError: If a file cannot be read or downloaded.
     """
     if _is_file(ecg):
-        name, recording = _read(ecg, name, sampling_rate=sampling_rate, lead_names=lead_names, units=units)
+        stated = {"sampling_rate": sampling_rate, "lead_names": lead_names, "units": units}
+        name, recording = _read(ecg, name, allow_private_addresses, **stated)
         return EcgInput(name, recording.signal, recording.sampling_rate, recording.lead_names, "mV")
     if isinstance(ecg, EcgRecording):
         rate = _one_rate(name, ecg.sampling_rate, sampling_rate)
@@ -140,36 +144,37 @@ def _is_file(ecg: Any) -> bool:
     return isinstance(ecg, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(ecg, "read")
 
 
-def _read(source: Any, name: str, **stated) -> tuple[str, EcgRecording]:
+def _read(source: Any, name: str, allow_private_addresses: bool | None, **stated) -> tuple[str, EcgRecording]:
     """Name and content of a path, a URL, or a file in memory."""
     if isinstance(source, (str, os.PathLike)):
-        name = os.fspath(source)
-        return name, read_path_or_url(name, **stated)
+        path = os.fspath(source)
+        return printable_url(path), read_path_or_url(path, allow_private_addresses=allow_private_addresses, **stated)
     try:
         return name, read_ecg(source, **stated)
     except EcgFileError as error:  # which knows the content only, not which ECG it is
         raise type(error)(name, error.problem) from error
 
 
-def read_path_or_url(source: str, **stated: Any) -> EcgRecording:
+def read_path_or_url(source: str, *, allow_private_addresses: bool | None = None, **stated: Any) -> EcgRecording:
     """Read the ECG file at a path or an http(s) URL.
 
     Args:
+        allow_private_addresses: Of URLs, see `read_ecg_url`.
         stated: `sampling_rate`, `lead_names`, `units`, as `read_ecg` takes them.
 
     Raises:
         EcgFileError: If it cannot be fetched or read.
     """
     if is_url(source):
-        return read_ecg_url(source, **stated)
+        return read_ecg_url(source, allow_private_addresses=allow_private_addresses, **stated)
     try:
         return read_ecg(source, **stated)
-    except EcgFileNotFoundError as error:
+    except EcgFileNotFoundError:
         scheme, separator, _ = source.partition("://")
         if not (separator and scheme.isalnum()):
             raise
         problem = f"{scheme} addresses aren't fetched, only http and https. Download the file and pass its path."
-        raise EcgFileNotFoundError(source, problem) from error
+        raise EcgFileNotFoundError(printable_url(source), problem) from None  # whose words hold what isn't to be shown
 
 
 def is_one_ecg(ecg: Any) -> bool:

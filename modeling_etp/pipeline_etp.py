@@ -93,6 +93,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
             sampling_rate: Hz, of ECGs that do not state their own.
             lead_names: Names of the rows, of ECGs that do not state their own; the model's leads if omitted.
             units: Unit of arrays, "mV" if omitted; dataset rows of integers are in µV.
+            allow_private_addresses: Whether hosts of URLs may have addresses that are not of the public internet; what
+                `ETP_ALLOW_PRIVATE_ADDRESSES` says if omitted, and without that they may.
             hypothesis_template: A text with `{}` in the place of the phrase, or several; "{}" if omitted: phrases such
                 as "atrial fibrillation" are statements of a report already.
             multi_label: Whether labels are judged one by one instead of against each other. A score is then relative
@@ -127,7 +129,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
 
     def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
         names = {
-            "preprocess": ("sampling_rate", "lead_names", "units", "window_overlap"),
+            "preprocess": ("sampling_rate", "lead_names", "units", "allow_private_addresses", "window_overlap"),
             "forward": (
                 "candidate_labels",
                 "hypothesis_template",

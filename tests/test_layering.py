@@ -16,7 +16,7 @@ CORE_DEPENDENCIES = {"huggingface_hub", "numpy", "safetensors", "scipy", "torch"
 # Package -> what of this repository it may import, itself aside.
 MAY_IMPORT = {
     "modeling_etp": set(),
-    "datasets_scripts": {"modeling_etp.ecg_files_etp"},
+    "datasets_scripts": {"modeling_etp.ecg_files_etp", "modeling_etp.ecg_addresses_etp"},
     "etp": {"modeling_etp", "datasets_scripts"},
     "metrics": set(),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from datasets_scripts.label_sets import LABEL_TASKS
 from datasets_scripts.synthetic_ecg import CONDITIONS
@@ -15,6 +16,7 @@ from modeling_etp.ecg_files_etp import EcgRecording
 
 from . import page
 from .labels import DEFAULT_LABELS, MAX_CHARACTERS, label_set_text, parse_labels
+from .limits import UploadLimits
 from .scorer import EcgScorer
 from .sources import (
     FIELDS,
@@ -22,21 +24,21 @@ from .sources import (
     MAX_UPLOAD_BYTES,
     AppError,
     ExampleEcg,
+    RefusedUpload,
     SharedUploads,
-    UploadedEcg,
+    Source,
     read_source,
     take_upload,
 )
 
 MEMORY_SECONDS = 1800  # how long the content of an upload is kept for a visit
-ORPHAN_SECONDS = 600  # after which an upload goes that no visitor's page asked for
+QUEUE_SIZE = 64  # events that wait; more are turned away
 FIRST_MESSAGE = "Choose a file or a synthetic example."
 UNEXPECTED = (
     "Something went wrong on the server with this ECG; nothing of it was kept. Try another file or other labels."
 )
 UNITS = ("mV", "uV", "V")
 
-Source = UploadedEcg | ExampleEcg | None
 # On a narrow screen the results are below the fields.
 SHOW_MESSAGE = """() => {
     const message = document.getElementById("message"), top = message.getBoundingClientRect().top;
@@ -49,7 +51,7 @@ _log = logging.getLogger(__name__)
 class Request:
     """What the page's fields say, in their order on the page."""
 
-    source: Source
+    source: Source | None
     sampling_rate: float | None
     lead_names: str | None
     units: str | None
@@ -83,13 +85,12 @@ class Handlers:
         self.scorer = scorer
         self._shared = SharedUploads()
 
-    def upload(self, paths: Sequence[str] | None, *fields: Any) -> tuple:
-        """Take files over and score them. Returns the source, an empty file field and example, and the results."""
+    def upload(self, paths: Sequence[str] | None) -> tuple[Source, None, None]:
+        """Take files over, for `score`. Returns the source, an empty file field and an empty example."""
         try:
-            source = take_upload(paths or (), self._shared)
+            return take_upload(paths or (), self._shared), None, None
         except AppError as error:
-            return None, None, None, *_failed(error)
-        return source, None, None, *self.score(source, *fields)
+            return RefusedUpload(str(error)), None, None
 
     def take_example(self, condition: str | None, *fields: Any) -> tuple:
         """Score a synthetic example. Returns the source and the results."""
@@ -134,7 +135,8 @@ class Handlers:
 def build_interface(scorer: EcgScorer) -> gr.Blocks:
     """The page around a model, not launched yet; see `launch_options`."""
     handlers = Handlers(scorer)
-    with gr.Blocks(title=page.TITLE, analytics_enabled=False, delete_cache=(60, ORPHAN_SECONDS)) as interface:
+    # Without `delete_cache`: Gradio would delete what visitors name, and stop for good at a folder. See `UploadLimits`.
+    with gr.Blocks(title=page.TITLE, analytics_enabled=False) as interface:
         gr.HTML(page.INTRODUCTION)
         source = gr.State(None, time_to_live=MEMORY_SECONDS)
         with gr.Row():
@@ -167,18 +169,23 @@ def build_interface(scorer: EcgScorer) -> gr.Blocks:
             "outputs": attribution,
             **event,
         }
-        files.upload(
-            handlers.upload,
-            [files, *fields[1:]],
-            [source, files, example, *results],
-            show_progress_on=message,
+        score: dict[str, Any] = {
+            "fn": handlers.score,
+            "inputs": fields,
+            "outputs": results,
+            "show_progress_on": message,
             **event,
+        }
+        # Files leave the disk at once, however many visitors wait for the model.
+        take = {**event, "concurrency_id": "uploads", "concurrency_limit": 4}
+        files.upload(handlers.upload, files, [source, files, example], show_progress_on=message, **take).then(
+            **score
         ).then(**show).then(**explain)
         example.input(
             handlers.take_example, [example, *fields[1:]], [source, *results], show_progress_on=message, **event
         ).then(**show).then(**explain)
         for trigger in (button.click, labels.submit):
-            trigger(handlers.score, fields, results, show_progress_on=message, **event).then(**show).then(**explain)
+            trigger(**score).then(**show).then(**explain)
         explained.input(**explain)
         label_set.input(
             lambda task: label_set_text(task) if task else "\n".join(DEFAULT_LABELS),
@@ -187,7 +194,7 @@ def build_interface(scorer: EcgScorer) -> gr.Blocks:
             api_visibility="private",
             show_progress="hidden",
         )
-    return interface.queue(max_size=64, api_open=False)
+    return interface.queue(max_size=QUEUE_SIZE, api_open=False)
 
 
 def launch_options() -> dict[str, Any]:
@@ -196,8 +203,9 @@ def launch_options() -> dict[str, Any]:
         "theme": _theme(),
         "css_paths": Path(__file__).with_name("style.css"),
         "footer_links": [],
+        "app_kwargs": {"middleware": [Middleware(UploadLimits)]},
         "max_file_size": MAX_UPLOAD_BYTES,
-        "state_session_capacity": 64,  # visits whose upload is in memory
+        "state_session_capacity": 2 * QUEUE_SIZE,  # visits whose upload is in memory: those that wait, and as many
         "ssr_mode": False,
         "share": False,
     }

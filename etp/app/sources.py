@@ -1,11 +1,11 @@
 """Where the page's ECG comes from: uploaded files, which leave the disk as soon as they are read, or a synthetic example."""
 
 import re
-import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,11 +13,14 @@ from typing import Any
 from datasets_scripts.synthetic_ecg import CONDITIONS, simulate_ecgs
 from modeling_etp.ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
 
+from .upload_folder import UploadFolder
+
 MAX_FILES = 8
 MAX_UPLOAD_BYTES = 10_000_000  # 14 minutes of 12 leads at 500 Hz in 16 bits
 MAX_MINUTES = 30
 SHARED_SECONDS, SHARED_BYTES = 120, 64_000_000  # how long, and how much of, what two visitors may share is kept
 EXAMPLE_RATE, EXAMPLE_SEED = 500, 1
+LOST = "The upload was lost on its way. Choose the file again."
 
 # What the readers call their arguments -> what the page calls its fields, and where they are.
 FIELDS = {"sampling_rate": "Sampling rate", "lead_names": "Leads", "units": "Unit"}
@@ -68,6 +71,10 @@ class UploadedEcg:
                 return read_ecg(Path(folder) / name, **stated)
         except EcgFileError as error:
             raise AppError(f"{name}: {_explain(error)}") from error
+        except OSError as error:  # whose words name folders of this machine
+            raise AppError(
+                f"{name}: the server has no room for it now ({error.strerror}). Try again later."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,28 @@ class ExampleEcg:
         return EcgRecording(ecgs.signal[0], EXAMPLE_RATE, ecgs.lead_names)
 
 
+@dataclass(frozen=True)
+class RefusedUpload:
+    """Files that could not be taken, and the sentence that says why."""
+
+    problem: str
+
+    @property
+    def name(self) -> str:
+        return "upload"
+
+    def read(self, **stated: Any) -> EcgRecording:
+        """Say why.
+
+        Raises:
+            AppError: Always.
+        """
+        raise AppError(self.problem)
+
+
+Source = UploadedEcg | ExampleEcg | RefusedUpload
+
+
 class SharedUploads:
     """Contents of files that were just read and deleted, for another visitor who uploaded the very same file.
 
@@ -99,16 +128,16 @@ class SharedUploads:
         self._lock = threading.Lock()
         self._kept: dict[Path, tuple[float, bytes]] = {}  # the oldest first
 
-    def read(self, file: Path) -> bytes:
+    def read(self, file: Path, read: Callable[[], bytes]) -> bytes:
         """The file's bytes, from the disk or from the last two minutes.
 
         Raises:
-            OSError: If they are in neither.
+            OSError, ValueError: If they are in neither.
         """
         now = time.monotonic()
         with self._lock:
             try:
-                content = file.read_bytes()
+                content = read()
             except FileNotFoundError:
                 until, content = self._kept.get(file, (now, b""))
                 if until <= now:
@@ -129,26 +158,31 @@ class SharedUploads:
 def take_upload(paths: Sequence[str | Path], shared: SharedUploads) -> UploadedEcg:
     """Read uploaded files into memory and delete them, whether they can be used or not.
 
-    Two visitors who upload the same file at once are both served, see `SharedUploads`.
+    Two visitors who upload the same file at once are both served, see `SharedUploads`. A path is a visitor's word: one
+    that isn't of an upload, see `UploadFolder`, is neither read nor deleted.
 
     Args:
         paths: Each in a folder of its own that the upload made; the folder goes too.
         shared: Of all visitors of the page.
 
     Raises:
-        AppError: If there are too many, they are too large, or two have one name.
+        AppError: If there are too many, they are too large, two have one name, or one is no upload.
     """
-    files = [Path(path) for path in paths]
+    from gradio.utils import get_upload_folder  # here, because Gradio reads variables that are set late
+
+    uploads, files = UploadFolder(get_upload_folder()), [Path(path) for path in paths]
     try:
-        return UploadedEcg(_contents(files, shared))
-    except OSError as error:
-        raise AppError("The upload was lost on its way. Choose the file again.") from error
+        return UploadedEcg(_contents(files, shared, uploads))
+    except AppError:
+        raise
+    except (OSError, ValueError) as error:
+        raise AppError(LOST) from error
     finally:
         for file in files:
-            shutil.rmtree(file.parent, ignore_errors=True)
+            uploads.discard(file)
 
 
-def read_source(source: UploadedEcg | ExampleEcg, **stated: Any) -> EcgRecording:
+def read_source(source: Source, **stated: Any) -> EcgRecording:
     """Read an ECG of a length that the page can show while somebody waits.
 
     Raises:
@@ -164,7 +198,7 @@ def read_source(source: UploadedEcg | ExampleEcg, **stated: Any) -> EcgRecording
     return recording
 
 
-def _contents(files: Sequence[Path], shared: SharedUploads) -> dict[str, bytes]:
+def _contents(files: Sequence[Path], shared: SharedUploads, uploads: UploadFolder) -> dict[str, bytes]:
     if not files:
         raise AppError("No file came. Choose one, or a synthetic example.")
     if len(files) > MAX_FILES:
@@ -172,13 +206,20 @@ def _contents(files: Sequence[Path], shared: SharedUploads) -> dict[str, bytes]:
     names = [file.name for file in files]
     if len(set(names)) < len(names):
         raise AppError(f"Two files have the same name among {', '.join(names)}. Choose the files of one ECG.")
-    total = sum(file.stat().st_size for file in files if file.exists())
+    total = sum(_size(file, uploads) for file in files)
     if total > MAX_UPLOAD_BYTES:
         raise AppError(
             f"{total / 1e6:.1f} MB came, this page takes up to {MAX_UPLOAD_BYTES / 1e6:g} MB. Cut the recording, or "
             "score it with `etp classify` on your own machine."
         )
-    return {file.name: shared.read(file) for file in files}
+    return {file.name: shared.read(file, partial(uploads.read, file, MAX_UPLOAD_BYTES)) for file in files}
+
+
+def _size(file: Path, uploads: UploadFolder) -> int:
+    try:
+        return uploads.size(file)
+    except FileNotFoundError:  # taken a moment ago, for a visitor with the same file
+        return 0
 
 
 def _explain(error: EcgFileError) -> str:

@@ -36,7 +36,7 @@ def read_recording(path: str, args: ReadingArguments) -> "EcgRecording":
 
     opened = open_ecg(path, **_stated(args))
     if opened.lead_names is None:
-        raise ValueError(f"{path}: it doesn't name its leads. Name them with --lead_names.")
+        raise ValueError(f"{opened.name}: it doesn't name its leads. Name them with --lead_names.")
     return EcgRecording(opened.signal, opened.sampling_rate, opened.lead_names)
 
 
@@ -87,7 +87,7 @@ class EcgRun:
         return 1 if self.failed else 0
 
     def map(self, function: Callable[[list[Any]], Any], *, description: str) -> Iterator[tuple[str, Any]]:
-        """Pairs of path and what `function` makes of its recording, in order.
+        """Pairs of path, of a URL without password, and what `function` makes of its recording, in order.
 
         Args:
             function: Takes a list of ECGs, as the pipeline does, and gives one result for each.
@@ -103,12 +103,14 @@ class EcgRun:
                 bar.update(len(paths))
 
     def _batch(self, paths: Sequence[str], function: Callable) -> Iterator[tuple[str, Any]]:
+        from modeling_etp.ecg_addresses_etp import printable_url
+
         recordings = {}
         for path in paths:
             try:
                 recordings[path] = read_recording(path, self._args)
             except (ValueError, OSError) as error:
-                self._pass_over(path, error)
+                self._pass_over(printable_url(path), error)
         if not recordings:
             return
         try:
@@ -118,11 +120,11 @@ class EcgRun:
                 try:
                     results = function([recording])
                 except ValueError as error:
-                    self._pass_over(path, error)
+                    self._pass_over(printable_url(path), error)
                 else:
-                    yield path, results[0]
+                    yield printable_url(path), results[0]
         else:
-            yield from zip(recordings, results, strict=True)
+            yield from zip(map(printable_url, recordings), results, strict=True)
 
     def _pass_over(self, path: str, error: Exception) -> None:
         self.failed += 1

@@ -33,6 +33,7 @@ def run(args: PlotArguments) -> int:
     if args.given != (args.model is not None):
         raise OptionError("scores need both: --model, and labels by --labels, --task or --prompts.")
     from etp.plots import plot_ecg
+    from modeling_etp.ecg_addresses_etp import printable_url
 
     recording, scores = read_recording(args.file, args), None
     if args.model is not None:
@@ -43,7 +44,7 @@ def run(args: PlotArguments) -> int:
         recording.signal,
         recording.sampling_rate,
         recording.lead_names,
-        title=Path(args.file).name if args.title is None else args.title,
+        title=Path(printable_url(args.file)).name if args.title is None else args.title,
         scores=scores,
     )
     with whole_file(args.output) as unfinished:

@@ -49,31 +49,33 @@ def test_labels_judged_one_by_one_do_not_share_a_score(handlers):
     assert apart["normal ECG"] == alone["normal ECG"] != together["normal ECG"]
 
 
-def test_an_upload_is_scored_deleted_and_kept_in_memory_for_other_labels(handlers, archive_dir, tmp_path):
-    paths = []
-    for name in ("00002_lr.hea", "00002_lr.dat"):
-        (tmp_path / name).mkdir()
-        paths.append(str(tmp_path / name / name))
-        (tmp_path / name / name).write_bytes((archive_dir / "records100" / "00000" / name).read_bytes())
-    source, files, example, message, _, first, *_ = handlers.upload(paths, *fields()[1:])
-    assert (files, example, list(tmp_path.iterdir())) == (None, None, [])
+def test_an_upload_is_scored_deleted_and_kept_in_memory_for_other_labels(handlers, archive_dir, upload, uploads):
+    folder = archive_dir / "records100" / "00000"
+    paths = upload({name: (folder / name).read_bytes() for name in ("00002_lr.hea", "00002_lr.dat")})
+    source, files, example = handlers.upload(paths)
+    assert (files, example, list(uploads.iterdir())) == (None, None, [])
+    message, _, first, *_ = handlers.score(*fields(source))
     assert "00002_lr.hea: 12 leads, 10.0 s at 100 Hz" in message
     second = handlers.score(*fields(source, labels="sinus rhythm\npacemaker"))[2]
     assert set(shown_scores(first)) == {"normal ECG", "AF"}
     assert set(shown_scores(second)) == {"sinus rhythm", "pacemaker"}
 
 
-def test_a_bad_file_takes_the_place_of_the_good_one_before_it(handlers, tmp_path):
-    (tmp_path / "upload").mkdir()
-    file = tmp_path / "upload" / "holiday.jpg"
-    file.write_bytes(b"\xff\xd8\xff\xe0 no ECG")
-    source, _, _, message, paper, scores, nearest, explainable, explanation = handlers.upload(
-        [str(file)], *fields()[1:]
-    )
+def test_a_bad_file_takes_the_place_of_the_good_one_before_it(handlers, upload, uploads):
+    source, _, _ = handlers.upload(upload({"holiday.jpg": b"\xff\xd8\xff\xe0 no ECG"}))
+    message, paper, scores, nearest, explainable, explanation = handlers.score(*fields(source))
     assert 'role="alert">holiday.jpg: ' in message
     assert (paper, scores, nearest, explainable.value, explanation.visible) == ("", "", "", None, False)
-    assert not file.exists()
-    assert handlers.score(*fields(source))[1] == ""
+    assert not list(uploads.iterdir())
+
+
+def test_files_that_could_not_be_taken_take_the_place_of_the_ones_before_too(handlers, upload, uploads):
+    source, files, example = handlers.upload(upload({f"{number}.dat": b"" for number in range(9)}))
+    assert (files, example, list(uploads.iterdir())) == (None, None, [])
+    message, paper, *_ = handlers.score(*fields(source))
+    assert 'role="alert">9 files came, expected at most 8' in message
+    assert paper == ""
+    assert handlers.explain("AF", *fields(source)) == message
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Uploads and examples: what is read of them, and that nothing of them stays on the disk."""
 
+import errno
 import time
 from pathlib import Path
 
@@ -12,22 +13,6 @@ from etp.app.sources import AppError, ExampleEcg, SharedUploads, UploadedEcg, re
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, read_ecg
 
 HEADER = "00001_lr.hea"
-
-
-@pytest.fixture
-def upload(tmp_path):
-    """Files as an upload leaves them, each in a folder of its own; returns their paths."""
-
-    def upload(files: dict[str, bytes]) -> list[str]:
-        paths = []
-        for number, (name, content) in enumerate(files.items()):
-            folder = tmp_path / "uploads" / str(number)
-            folder.mkdir(parents=True)
-            (folder / name).write_bytes(content)
-            paths.append(str(folder / name))
-        return paths
-
-    return upload
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +74,16 @@ def test_a_header_alone_asks_for_its_signals_and_names_no_folder_of_the_server(r
     assert "/" not in str(error.value)
 
 
+def test_a_full_disk_names_no_folder_of_the_server(record, monkeypatch):
+    def full(path, *args):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(AppError, match=r"00001_lr\.hea: .*\(No space left on device\)\. Try again later") as error:
+        UploadedEcg(record).read()
+    assert "/" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -101,13 +96,11 @@ def test_files_that_are_not_one_ecg_are_refused(names, message):
         read_source(UploadedEcg(dict.fromkeys(names, b"")))
 
 
-def test_too_many_files_and_files_of_one_name_are_refused(upload, tmp_path):
+def test_too_many_files_and_files_of_one_name_are_refused(upload, uploads):
     with pytest.raises(AppError, match="9 files came, expected at most 8"):
         take_upload(upload({f"{number}.dat": b"" for number in range(9)}), SharedUploads())
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
     with pytest.raises(AppError, match=r"Two files have the same name among a\.dat, a\.dat"):
-        take_upload([tmp_path / "one" / "a.dat", tmp_path / "two" / "a.dat"], SharedUploads())
+        take_upload([uploads / "one" / "a.dat", uploads / "two" / "a.dat"], SharedUploads())
 
 
 def test_two_visitors_with_the_same_file_are_both_served(upload):
@@ -133,16 +126,16 @@ def test_what_visitors_share_is_bounded(tmp_path, monkeypatch):
     shared = SharedUploads()
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"123456")
-        shared.read(tmp_path / name)
+        shared.read(tmp_path / name, (tmp_path / name).read_bytes)
         (tmp_path / name).unlink()
-    assert shared.read(tmp_path / "b") == b"123456"
+    assert shared.read(tmp_path / "b", (tmp_path / "b").read_bytes) == b"123456"
     with pytest.raises(FileNotFoundError):
-        shared.read(tmp_path / "a")
+        shared.read(tmp_path / "a", (tmp_path / "a").read_bytes)
 
 
-def test_an_upload_that_vanished_or_is_none_says_so(tmp_path):
+def test_an_upload_that_vanished_or_is_none_says_so(uploads):
     with pytest.raises(AppError, match="The upload was lost on its way"):
-        take_upload([tmp_path / "gone" / "a.npy"], SharedUploads())
+        take_upload([uploads / "gone" / "a.npy"], SharedUploads())
     with pytest.raises(AppError, match="No file came"):
         take_upload([], SharedUploads())
 

@@ -11,17 +11,11 @@ from etp.app.sources import MAX_UPLOAD_BYTES
 
 
 @pytest.fixture
-def uploads(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    return tmp_path / "uploads"
-
-
-@pytest.fixture
 def client(handlers, uploads):
     interface = build_interface(handlers.scorer)
     options = launch_options()
     interface.max_file_size = options["max_file_size"]
-    with TestClient(gr.routes.App.create_app(interface)) as client:
+    with TestClient(gr.routes.App.create_app(interface, app_kwargs=options["app_kwargs"])) as client:
         yield client
 
 

@@ -237,11 +237,21 @@ def test_many_small_members_are_no_way_around_the_limit(tmp_path, monkeypatch):
         unzip_flat(tmp_path / "a.zip", tmp_path / "a", endings=(".mat",))
 
 
+def test_many_empty_members_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets_scripts.unzip._MAX_MEMBERS", 10)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(11):
+            archive.writestr(f"A{number:04d}.mat", b"")
+    with pytest.raises(ArchiveError, match=r"a\.zip holds 11 records"):
+        unzip_flat(tmp_path / "a.zip", tmp_path / "a", endings=(".mat",))
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_zip_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets_scripts.unzip._MAX_MEMBER_BYTES", 10_000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("A0001.mat", bytes(1_000_000))
-    with pytest.raises(ArchiveError, match=r"A0001\.mat unfolds to 1000000 bytes"):
+    with pytest.raises(ArchiveError, match=r"'A0001\.mat' unfolds to 1000000 bytes"):
         unzip_flat(tmp_path / "a.zip", tmp_path / "a", endings=(".mat",))
 
 
