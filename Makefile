@@ -97,7 +97,7 @@ results: $(READY) ## The whole protocol on MODEL with the archives in DATA: JSON
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
 	$(BIN)/python -m etp.evaluation.all --model $(or $(MODEL),build/etp-ptb-xl) --ptb_xl $(DATA)/ptb-xl \
 		$(if $(wildcard $(DATA)/cpsc2018),--cpsc2018 $(DATA)/cpsc2018 --cpsc2018_config challenge) --bf16 \
-		--output build/results --embedding_cache build/embeddings --page docs/results.md
+		--output build/results --embedding_cache build/embeddings --page docs/results.md --overwrite
 
 bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive
 	for part in tower training pipeline; do $(BIN)/python benchmarks/bench_$$part.py || exit 1; done

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etp.atomic_files import whole_file
-from etp.common_options import MODEL_HELP, RESULTS_HELP
+from etp.common_options import MODEL_HELP, OVERWRITE_HELP, RESULTS_HELP
 from etp.options import OptionError, option
 
-from .files import write
+from .files import check_output_file, write
 from .models import open_checkpoint
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ class CardArguments(ContentArguments):
     model: str = option(MODEL_HELP, positional=True)
     repo: str | None = option("USER/NAME under which the model will be found; the folder's name if omitted.", None)
     output: Path | None = option("File that receives the card; printed if omitted.", None, short="-o")
+    overwrite: bool = option(OVERWRITE_HELP, False)
 
 
 def run(args: CardArguments) -> int:
     from etp.card import make_card
 
-    if args.output is not None and args.output.exists():
-        raise OptionError(f"-o {args.output} exists already, perhaps edited. Delete it, or choose another name.")
+    if args.output is not None:
+        check_output_file(args.output, overwrite=args.overwrite)
     checkpoint = open_checkpoint(args.model)
     results = list(read_results(args.results, checkpoint).values())
     repo_id = args.repo or checkpoint.folder.resolve().name

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etp.atomic_files import whole_file
-from etp.common_options import JSON_HELP, ModelArguments
+from etp.common_options import JSON_HELP, OVERWRITE_HELP, ModelArguments
 from etp.options import OptionError, option
 
-from .files import EcgRun, FilesArguments, find_ecgs, json_line, write
+from .files import EcgRun, FilesArguments, check_output_file, find_ecgs, json_line, write
 from .models import make_classifier, open_checkpoint
 
 
@@ -16,6 +16,7 @@ class EmbedArguments(ModelArguments, FilesArguments):
     """Where the embeddings go."""
 
     output: Path | None = option(".npz file that receives files, embeds and checkpoint_sha256.", None, short="-o")
+    overwrite: bool = option(OVERWRITE_HELP, False)
     json: bool = option(JSON_HELP, False)
 
 
@@ -24,9 +25,9 @@ def run(args: EmbedArguments) -> int:
 
     if args.output is None and not args.json:
         raise OptionError("nothing receives the embeddings: give -o FILE.npz, --json or both.")
-    if args.output is not None:
-        check_output(args.output)
     paths = find_ecgs(args.files)
+    if args.output is not None:
+        check_output_file(args.output, overwrite=args.overwrite, inputs=paths)
     checkpoint = open_checkpoint(args.model, device=args.device)
     classifier = make_classifier(checkpoint)
     ecgs = EcgRun(paths, args, batch_size=args.batch_size)
@@ -42,11 +43,3 @@ def run(args: EmbedArguments) -> int:
         if not args.json:
             write(f"{args.output}: {len(files)} of {len(paths)} ECGs, {len(embeds[0])} numbers each")
     return ecgs.status
-
-
-def check_output(path: Path) -> None:
-    """Refuse an output file that can't be, before anything is computed."""
-    if path.is_dir():
-        raise OptionError(f"-o {path}: it is a folder; name a file in it.")
-    if not path.parent.is_dir():
-        raise OptionError(f"-o {path}: there is no folder {path.parent}.")

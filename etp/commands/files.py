@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from etp.common_options import BatchArguments, ReadingArguments
 from etp.options import OptionError, option
+from etp.outputs import check_output
 
 if TYPE_CHECKING:
     from modeling_etp.ecg_files_etp import EcgRecording
@@ -38,6 +39,20 @@ def read_recording(path: str, args: ReadingArguments) -> "EcgRecording":
     if opened.lead_names is None:
         raise ValueError(f"{opened.name}: it doesn't name its leads. Name them with --lead_names.")
     return EcgRecording(opened.signal, opened.sampling_rate, opened.lead_names)
+
+
+def check_output_file(path: Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
+    """As [`etp.outputs.check_output`], and the folder has to be there.
+
+    Raises:
+        OptionError: If the file can't be written, or would replace something.
+    """
+    if not path.parent.is_dir():
+        raise OptionError(f"-o {path}: there is no folder {path.parent}.")
+    try:
+        check_output(path, overwrite=overwrite, inputs=[own for own in inputs if "://" not in str(own)], flag="-o")
+    except ValueError as error:
+        raise OptionError(str(error)) from error
 
 
 def find_ecgs(arguments: Sequence[str]) -> list[str]:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etp.atomic_files import whole_file
-from etp.common_options import DEVICE_HELP, MODEL_HELP, LabelArguments, ReadingArguments
+from etp.common_options import DEVICE_HELP, MODEL_HELP, OVERWRITE_HELP, LabelArguments, ReadingArguments
 from etp.options import OptionError, option
 
-from .embed import check_output
-from .files import read_recording, write
+from .files import check_output_file, read_recording, write
 from .labels import read_labels, scoring_options
 from .models import make_classifier, open_checkpoint
 
@@ -21,6 +20,7 @@ class PlotArguments(LabelArguments, ReadingArguments):
 
     file: str = option("ECG file or http(s) URL.", positional=True)
     output: Path = option(".png, .svg or .pdf file.", short="-o")
+    overwrite: bool = option(OVERWRITE_HELP, False)
     title: str | None = option("Printed above the traces; the file's name if omitted.", None)
     model: str | None = option(MODEL_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
@@ -29,7 +29,7 @@ class PlotArguments(LabelArguments, ReadingArguments):
 def run(args: PlotArguments) -> int:
     if args.output.suffix.lower() not in FORMATS:
         raise OptionError(f"-o {args.output}: the name must end in {', '.join(FORMATS)}.")
-    check_output(args.output)
+    check_output_file(args.output, overwrite=args.overwrite, inputs=[args.file])
     if args.given != (args.model is not None):
         raise OptionError("scores need both: --model, and labels by --labels, --task or --prompts.")
     from etp.plots import plot_ecg

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from etp.atomic_files import whole_file
+from etp.outputs import check_output
+
 from .arguments import TablesArguments
 from .command import refusing_bad_input
 from .markdown import EMPTY, markdown
@@ -151,7 +154,8 @@ def draw_ablations(columns: Sequence[Column], rows: Sequence[Row], path: Path) -
         axes.legend(fontsize=7, loc="best")
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.invert_yaxis()
-    figure.savefig(path, dpi=150)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, format=path.suffix[1:].lower(), dpi=110)
 
 
 def main(args: TablesArguments):
@@ -160,11 +164,13 @@ def main(args: TablesArguments):
         if not columns:
             raise ValueError("None of the files holds a figure of zero-shot, linear-probe or open-vocabulary runs.")
         for path in filter(None, (args.output, args.picture)):
+            check_output(path, overwrite=args.overwrite, inputs=args.results)
             check_writable(path)
     table = ablation_table(columns, rows)
     if args.output is None:
         print(table)
     else:
-        args.output.write_text(table + "\n", encoding="utf-8")
+        with refusing_bad_input(), whole_file(args.output) as unfinished:
+            unfinished.write_text(table + "\n", encoding="utf-8")
     if args.picture is not None:
         draw_ablations(columns, rows, args.picture)

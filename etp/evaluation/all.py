@@ -9,6 +9,7 @@ from etp.evaluation.arguments import AllArguments
 from etp.evaluation.command import refusing_bad_input
 from etp.evaluation.plan import Command, run_commands
 from etp.evaluation.results import check_writable
+from etp.outputs import check_output
 
 TASKS = list(PTB_XL.tasks)
 # Beside all twelve: limb leads, three leads of a small monitor, and one as from a watch.
@@ -22,6 +23,8 @@ def main(args: AllArguments):
             if archive is not None and not archive.is_dir():
                 raise FileNotFoundError(f"{name} {archive} is not a folder; expected the unpacked archive.")
         check_writable(args.output / "zero-shot-ptb-xl.json")
+        if args.page is not None and not args.dry_run:
+            check_output(args.page, overwrite=args.overwrite)
     run_commands(planned, dry_run=args.dry_run)
 
 
@@ -31,6 +34,7 @@ def commands(args: AllArguments) -> list[Command]:
     common += ["--precision", args.precision, "--device", args.device]
     common += ["--name", args.name] if args.name else []
     common += ["--cache_dir", str(args.cache_dir)] if args.cache_dir else []
+    common += ["--overwrite"] if args.overwrite else []
     common += ["--embedding_cache", str(args.embedding_cache or args.output / "embeddings")]
     files: list[str] = []
 
@@ -61,5 +65,5 @@ def commands(args: AllArguments) -> list[Command]:
             "--rows",
             str(page.with_suffix("")),
         ]
-        planned.append(["-m", "etp.cli", "evaluate", "tables", *files, *pictured])
+        planned.append(["-m", "etp.cli", "evaluate", "tables", *files, *pictured, "--overwrite"])
     return planned

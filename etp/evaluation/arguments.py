@@ -11,6 +11,7 @@ from etp.common_options import (
     EMBEDDING_CACHE_HELP,
     MODEL_HELP,
     NAME_HELP,
+    OVERWRITE_HELP,
     PRECISION_HELP,
     PROMPTS_HELP,
     RESAMPLES_HELP,
@@ -57,6 +58,7 @@ class RunArguments(BatchArguments, ModelArguments):
     """Where the results go, and how they are computed."""
 
     output: Path = option("JSON file that receives the results; an unfinished run goes on.", short="-o")
+    overwrite: bool = option("Replace results of another model, code or option that OUTPUT holds.", False)
     name: str | None = option(NAME_HELP, None)
     num_resamples: int = option(RESAMPLES_HELP, 1000)
     precision: Precision = option(PRECISION_HELP, "auto")
@@ -130,6 +132,9 @@ class AllArguments:
     cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
     output: Path = option("Folder that receives one JSON file a command.", short="-o")
     page: Path | None = option("Markdown page of all tables; beside it its picture and a folder of CSVs.", None)
+    overwrite: bool = option(
+        "Replace the page, and results of other models, code or options, where they exist.", False
+    )
     name: str | None = option(NAME_HELP, None)
     split: Split = option("Split of PTB-XL; paraphrases are evaluated on validation in any case.", "test")
     device: str = option(DEVICE_HELP, "auto")
@@ -149,6 +154,9 @@ class ProtocolArguments:
     model: str = option(MODEL_HELP)
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
+    overwrite: bool = option(
+        "Replace the page, and results of other models, code or options, where they exist.", False
+    )
     prompts: Path | None = option(PROMPTS_HELP, None)
     name: str | None = option(NAME_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
@@ -171,6 +179,7 @@ class TablesArguments:
     )
     output: Path | None = option("Markdown file; printed if omitted.", None, short="-o")
     picture: Path | None = option("Picture file, .png, .svg or .pdf.", None)
+    overwrite: bool = option(OVERWRITE_HELP, False)
     rows: Path | None = option("Folder that receives a CSV of each file of results.", None, metavar="DIR")
 
 

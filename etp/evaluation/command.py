@@ -87,7 +87,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
         "conditions": {**asdict(conditions), "leads": data.leads, "bf16": bf16},
         "options": {"num_resamples": run.num_resamples, **options},
     }
-    results = ResultsFile(run.output, kind=kind, identity=identity, seed=run.seed)
+    results = ResultsFile(run.output, kind=kind, identity=identity, seed=run.seed, overwrite=run.overwrite)
     # Beside the metrics and no part of what they hang on, so that tables can say what a model cost.
     results.content["training_seconds"] = training_seconds(checkpoint.folder)
     embedder = Embedder(checkpoint.processor.feature_extractor, conditions, run.batch_size, bf16, run.embedding_cache)

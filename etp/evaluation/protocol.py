@@ -15,6 +15,7 @@ from etp.evaluation.markdown import EMPTY, cell, markdown, percent
 from etp.evaluation.plan import Command, run_commands
 from etp.evaluation.results import check_writable, load_results
 from etp.evaluation.task_metrics import ON_TEST
+from etp.outputs import check_output
 
 LABEL_FRACTIONS = ("0.01", "0.1", "1.0")
 
@@ -57,6 +58,7 @@ def main(args: ProtocolArguments) -> None:
             folders = ", ".join(f"{each.folder}/" for each in SETS)
             raise FileNotFoundError(f"--data {args.data} holds none of {folders}: expected unpacked data sets there.")
         page = args.output / f"{args.protocol}.md"
+        check_output(page, overwrite=args.overwrite)
         check_writable(page)
     run_commands([command for each in found for command in commands(args, each)], dry_run=args.dry_run)
     if args.dry_run:
@@ -81,6 +83,7 @@ def commands(args: ProtocolArguments, each: MerlSet) -> list[Command]:
     common += ["--split", "test", "--num_resamples", str(args.num_resamples), "--precision", args.precision]
     common += ["--device", args.device, "--name", args.name or Path(args.model).name]
     common += ["--cache_dir", str(args.cache_dir)] if args.cache_dir else []
+    common += ["--overwrite"] if args.overwrite else []
     common += ["--embedding_cache", str(args.embedding_cache or args.output / "embeddings")]
     common += ["--tasks", *each.tasks]
     own = ["--prompts", str(args.prompts)] if args.prompts else []

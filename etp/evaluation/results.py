@@ -24,12 +24,16 @@ class ResultsFile:
         kind: "zero_shot", "linear_probe" or "retrieval".
         identity: What decides every figure: model, data, split, options. JSON values.
         seed: Of the run.
+        overwrite: Whether a file of something else may be replaced.
 
     Raises:
+        ValueError: If the file is there and holds something else than a part of this run.
         OSError: If the file can't be written where it is to be.
     """
 
-    def __init__(self, path: str | Path, *, kind: str, identity: Mapping[str, Any], seed: int):
+    def __init__(
+        self, path: str | Path, *, kind: str, identity: Mapping[str, Any], seed: int, overwrite: bool = False
+    ):
         self.path = Path(path)
         check_writable(self.path)
         made_with = provenance(seed=seed)
@@ -42,22 +46,25 @@ class ResultsFile:
             **made_with,
             "tasks": {},
         }
-        self.resumed = [*self._finished_tasks(key)]
+        self.resumed = [*self._finished_tasks(key, overwrite=overwrite)]
 
-    def _finished_tasks(self, key: str) -> dict[str, Any]:
-        """Tasks that the same run has written before; another run's file is begun anew."""
+    def _finished_tasks(self, key: str, *, overwrite: bool) -> dict[str, Any]:
+        """Tasks that the same run has written before."""
         if not self.path.exists():
             return {}
         try:
             before = json.loads(self.path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError:
-            print(f"{self.path} is no JSON; it is written anew.")
-            return {}
-        if not isinstance(before, dict) or before.get("run_sha256") != key:
-            print(f"{self.path} is of another model, code or option; it is written anew.")
-            return {}
-        self.content = before
-        return before["tasks"]
+        except (ValueError, RecursionError):  # also of bytes that are not UTF-8
+            before = None
+        if isinstance(before, dict) and before.get("run_sha256") == key:
+            self.content = before
+            return before["tasks"]
+        if not overwrite:
+            what = "results of another model, data set, code or option" if isinstance(before, dict) else "no results"
+            raise ValueError(
+                f"--output {self.path} holds {what}. Name another file, or add --overwrite to replace it."
+            )
+        return {}
 
     def __contains__(self, task: str) -> bool:
         return task in self.content["tasks"]

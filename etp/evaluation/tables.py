@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from etp.atomic_files import whole_file
+from etp.outputs import check_output
 from etp.retrieval import RECALL_AT
 
 from .arguments import TablesArguments
@@ -194,6 +195,7 @@ def main(args: TablesArguments):
         results = [load_results(path) for path in args.results]
         rows = [args.rows / f"{path.stem}.csv" for path in args.results] if args.rows else []
         for path in filter(None, (args.output, args.picture, *rows)):
+            check_output(path, overwrite=args.overwrite, inputs=args.results)
             check_writable(path)
     page = results_page(results)
     if args.output is None:

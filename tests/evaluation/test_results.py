@@ -11,8 +11,9 @@ from etp.evaluation.metrics import SENSITIVITY, decision_metrics, macro, ranking
 from etp.evaluation.results import ResultsFile, check_writable, load_results, to_json
 
 
-def make_file(path, *, checkpoint="a", seed=0):
-    return ResultsFile(path, kind="zero_shot", identity={"checkpoint_sha256": checkpoint}, seed=seed)
+def make_file(path, *, checkpoint="a", seed=0, overwrite=False):
+    identity = {"checkpoint_sha256": checkpoint}
+    return ResultsFile(path, kind="zero_shot", identity=identity, seed=seed, overwrite=overwrite)
 
 
 def test_the_same_run_goes_on_where_it_stopped(tmp_path):
@@ -26,21 +27,27 @@ def test_the_same_run_goes_on_where_it_stopped(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"checkpoint": "b"}, {"seed": 1}])
-def test_another_run_begins_anew_and_says_so(tmp_path, capsys, change):
+def test_another_run_is_refused_and_replaces_only_when_told(tmp_path, change):
     make_file(tmp_path / "r.json").add("form", {"macro_auroc": 0.7})
-    assert "form" not in make_file(tmp_path / "r.json", **change)
-    assert "written anew" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"r.json holds results of another model, .* or add --overwrite"):
+        make_file(tmp_path / "r.json", **change)
+    assert load_results(tmp_path / "r.json")["tasks"] == {"form": {"macro_auroc": 0.7}}
+    assert "form" not in make_file(tmp_path / "r.json", overwrite=True, **change)
 
 
-def test_figures_of_other_code_are_not_resumed(tmp_path, monkeypatch):
+def test_metrics_of_other_code_are_not_resumed(tmp_path, monkeypatch):
     make_file(tmp_path / "r.json").add("form", {"macro_auroc": 0.7})
     monkeypatch.setattr(provenance, "source_sha256", lambda: "other code")
-    assert "form" not in make_file(tmp_path / "r.json")
+    assert "form" not in make_file(tmp_path / "r.json", overwrite=True)
 
 
-def test_a_file_that_is_no_json_is_begun_anew(tmp_path):
-    (tmp_path / "r.json").write_text('{"tasks": ')
-    make_file(tmp_path / "r.json").add("form", {"macro_auroc": 0.7})
+@pytest.mark.parametrize("content", [b'{"tasks": ', b"\xff\xfe", b"[" * 5000, b"notes of somebody"])
+def test_a_file_of_something_else_is_not_replaced_unasked(tmp_path, content):
+    (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(ValueError, match="holds no results"):
+        make_file(tmp_path / "r.json")
+    assert (tmp_path / "r.json").read_bytes() == content
+    make_file(tmp_path / "r.json", overwrite=True).add("form", {"macro_auroc": 0.7})
     assert load_results(tmp_path / "r.json")["tasks"]
 
 
