@@ -5,20 +5,18 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_weights
+from .ecg_units_etp import millivolts_per
+from .leads_etp import LIMB_LEADS, STANDARD_LEADS, leads_of, limb_lead_weights
 
 # Values (leads x samples) that a compressed file may unfold to: 55 minutes of 12 leads at 500 Hz. What an uncompressed
 # file declares is checked against its real size instead, so its length isn't limited.
 MAX_UNPACKED_VALUES = 20_000_000
-
-_VOLTS = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "nv": 1e-9}
-_UNIT_WORDS = {"volt": "v", "volts": "v", "millivolt": "mv", "millivolts": "mv", "microvolt": "uv", "microvolts": "uv"}
 
 
 class EcgFileError(ValueError):
@@ -76,12 +74,15 @@ class EcgRecording:
         lead_names: One name per row, spelled as in `STANDARD_LEADS` where it is one of them.
         metadata: What the file says besides: `format`, and where given `age` (years), `sex` ("male" or "female"),
             `record_id`, `comments`, `dropped_channels` (names of channels that are no ECG leads) and others.
+        notes: Short sentences on what was left out, assumed, joined, cut, padded, masked or resampled; empty where
+            nothing was.
     """
 
     signal: np.ndarray
     sampling_rate: int | float
     lead_names: tuple[str, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def optional_module(name: str, source: str | os.PathLike) -> ModuleType:
@@ -114,20 +115,6 @@ def errors_named(source: str | os.PathLike, library: str) -> Iterator[None]:
         ) from error
 
 
-def millivolts_per(unit: str | None) -> float | None:
-    """How many mV one `unit` is, `None` if it isn't a unit of voltage.
-
-    Example:
-        >>> millivolts_per("µV"), millivolts_per("mmHg")
-        (0.001, None)
-    """
-    if not isinstance(unit, str):
-        return None
-    key = unit.strip().lower().replace("µ", "u").replace("μ", "u")
-    volts = _VOLTS.get(_UNIT_WORDS.get(key, key))
-    return None if volts is None else volts * 1e3
-
-
 def tidy_rate(rate: float, source: str | os.PathLike) -> int | float:
     """The sampling rate in Hz as an `int` where it is whole; raises if it isn't a rate."""
     if not np.isfinite(rate) or rate <= 0:
@@ -157,6 +144,7 @@ def make_recording(
     metadata: Mapping[str, Any],
     *,
     lead_names: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> EcgRecording:
     """Keep the ECG leads among the channels of a file and hold them to what a recording must be.
 
@@ -165,12 +153,17 @@ def make_recording(
         rates: Hz, one per channel.
         names: What the file calls its channels; `None` if it doesn't say, then twelve of them are `STANDARD_LEADS`.
         lead_names: The caller's names, which override those of the file.
+        notes: What the reader has to say about what it left out, assumed, joined or cut. What is left out or assumed
+            here is added.
 
     Raises:
         EcgContentError: If no channel is a lead, a lead comes twice, rates or lengths differ, or a value is infinite.
     """
+    notes = list(notes)
+    if names is None and lead_names is None and len(channels) == len(STANDARD_LEADS):
+        notes.append(f"Its 12 channels have no names; the order {', '.join(STANDARD_LEADS)} is assumed.")
     names = _channel_names(source, len(channels), names, lead_names)
-    leads = [canonical_lead(name) for name in names]
+    leads = leads_of(names)
     if not any(leads):
         raise EcgContentError(
             source,
@@ -197,8 +190,10 @@ def make_recording(
     _check_not_infinite(source, signal, kept_names)
     metadata = dict(metadata)
     if len(kept) < len(leads):
-        metadata["dropped_channels"] = [name for name, lead in zip(names, leads, strict=True) if not lead]
-    return EcgRecording(signal, tidy_rate(rates[kept[0]], source), kept_names, metadata)
+        dropped = [name for name, lead in zip(names, leads, strict=True) if not lead]
+        metadata["dropped_channels"] = dropped
+        notes.append(f"Left out, as they are no ECG leads: {', '.join(dropped)}.")
+    return EcgRecording(signal, tidy_rate(rates[kept[0]], source), kept_names, metadata, tuple(notes))
 
 
 def with_derived_leads(recording: EcgRecording) -> EcgRecording:
@@ -214,8 +209,13 @@ def with_derived_leads(recording: EcgRecording) -> EcgRecording:
     names = sorted(
         signals, key=lambda name: STANDARD_LEADS.index(name) if name in STANDARD_LEADS else len(STANDARD_LEADS)
     )
-    metadata = {**recording.metadata, "derived_leads": derived}
-    return EcgRecording(np.stack([signals[name] for name in names]), recording.sampling_rate, tuple(names), metadata)
+    return replace(
+        recording,
+        signal=np.stack([signals[name] for name in names]),
+        lead_names=tuple(names),
+        metadata={**recording.metadata, "derived_leads": derived},
+        notes=(*recording.notes, f"Derived from {', '.join(limbs)}: {', '.join(derived)}."),
+    )
 
 
 def _channel_names(source, count: int, names: Sequence[str] | None, lead_names: Sequence[str] | None) -> list[str]:
@@ -254,3 +254,24 @@ def _check_not_infinite(source, signal: np.ndarray, names: Sequence[str]) -> Non
 def _listed(names: Sequence[str], limit: int = 20) -> str:
     shown = ", ".join(repr(name) for name in names[:limit])
     return shown + (f", … {len(names)} in all" if len(names) > limit else "")
+
+
+__all__ = [
+    "MAX_UNPACKED_VALUES",
+    "EcgContentError",
+    "EcgCorruptError",
+    "EcgDependencyError",
+    "EcgFileError",
+    "EcgFileNotFoundError",
+    "EcgFormatError",
+    "EcgRecording",
+    "EcgUnsafeError",
+    "age_in_years",
+    "errors_named",
+    "make_recording",
+    "millivolts_per",
+    "optional_module",
+    "sex_name",
+    "tidy_rate",
+    "with_derived_leads",
+]

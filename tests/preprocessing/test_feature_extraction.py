@@ -229,7 +229,7 @@ def test_model_of_fewer_leads_takes_them_from_twelve(ecg):
     np.testing.assert_allclose(values(extractor, ecg[[0, 2]], lead_names=["I", "III"])[0, 0], ecg[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["-aVR", "V10", "RESP", "C3", "ABP", "IV", "", "ECG"])
+@pytest.mark.parametrize("name", ["-aVR", "V10", "RESP", "CC5", "ABP", "IV", "", "ECG"])
 def test_what_is_no_standard_lead_is_not_taken_for_one(name):
     assert canonical_lead(name) not in STANDARD_LEADS
 
