@@ -52,7 +52,7 @@ EXTERNAL = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><RestingECG>&a
         (EXTERNAL, EcgUnsafeError, "defines or includes entities"),
         ("<a/>" * 500_001, EcgUnsafeError, "500,000 tags, it has"),
         ("<RestingECG>", EcgCorruptError, "malformed XML"),
-        ("<svg/>", EcgFormatError, "root element <svg>"),
+        ("<note/>", EcgFormatError, "root element <note>"),
         ("<RestingECG/>", EcgContentError, "no Rhythm waveform"),
         ("<AnnotatedECG/>", EcgContentError, "with a waveform"),
         (

@@ -1,0 +1,458 @@
+"""A recording of named values: one signal, and what is stated of it beside it under whatever names."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .ecg_facts_etp import (
+    all_leads,
+    as_plain,
+    as_texts,
+    check_names,
+    fact_key,
+    hertz,
+    one_of,
+    seconds,
+    stated_names,
+    stated_rate,
+    stated_unit,
+    unit_size,
+    without_marks,
+)
+from .ecg_gains_etp import GAIN_KEYS, OFFSET_KEYS, SIZE_KEYS, in_millivolts
+from .ecg_recording_etp import EcgContentError, EcgRecording, age_in_years, make_recording, sex_name
+from .ecg_times_etp import believable_rate, layout_to_unit, rate_of_step, rate_of_times, times_key
+from .leads_etp import STANDARD_LEADS, canonical_lead
+
+# What people call the signal; names are compared by `fact_key`.
+SIGNAL_KEYS = {"signal", "signals", "sig", "ecg", "ekg", "val", "data", "psignal", "dsignal", "array", "ecgdata", "ecgsignal", "ecgsignals", "waveform", "waveforms", "leads", "channels", "tracing", "tracings"}  # fmt: skip
+_NAME_KEYS = {"leadnames", "leadname", "leads", "lead", "sig", "signame", "signames", "signalnames", "signalname", "signallabels", "siglabels", "channelnames", "channelname", "channellabels", "channels", "channel", "chnames", "chname", "leadlabels", "leadorder", "leadlist", "ecgleads", "ecgleadnames", "derivations"}  # fmt: skip
+_UNIT_KEYS = {"units", "unit", "sigunits", "sigunit", "signalunits", "physicalunits", "physunits", "physicaldimension", "channelunits", "leadunits", "ecgunits", "ecgunit", "voltageunit"}  # fmt: skip
+_INTERVAL_KEYS = {"dt", "samplinginterval", "sampleinterval", "samplingperiod", "sampleperiod", "isi", "timestep"}
+_LENGTH_KEYS = {"siglen", "nsamp", "nsamples", "numsamples", "signallength"}
+_COUNT_KEYS = {"nsig", "nleads", "numleads", "nchannels", "numchannels", "nchan", "nsignals"}
+_MISSING_KEYS = {"missing", "invalid", "nanmask", "missingmask", "isnan", "invalidmask", "mask"}
+_VALID_KEYS = {"valid", "validmask", "isvalid"}
+_SHIFT_KEYS = {"skew", "leadoffsets", "leadskew", "timeoffsets", "startoffsets", "delays"}
+
+_RATE_NAME = re.compile(
+    r"samp\w*?[\s_]*(?:rate|freq)|^(?:fs|sfreq|freq|frequency|sr|sf|srate|hz|fsamp)$|^fs[^a-z]|[^a-z](?:fs|hz)$|^f_?s(?:amp)?$"
+)
+_FASTEST_HEART = 250  # beats a minute
+_OTHER_RATE = re.compile(r"filt|cut|low|high|notch|line|mains|band|target|new|orig|heart|source|hr|resp|rate_?unit")
+
+
+def recording_from_arrays(
+    arrays: Mapping[str, Any],
+    source: str,
+    file_format: str,
+    *,
+    sampling_rate: Any = None,
+    lead_names: Any = None,
+    units: Any = None,
+    notes: Sequence[str] = (),
+) -> EcgRecording:
+    """Make a recording of named values.
+
+    Args:
+        arrays: The signal, `(leads, samples)`, under one of the usual names or as the only matrix, or one vector a lead
+            under its name; and with it perhaps its rate, leads, units, gains and times. Dicts in it are looked into.
+        sampling_rate, lead_names, units: What the caller states where the file doesn't.
+        notes: What the reader has left out or assumed by now.
+
+    Raises:
+        EcgContentError: If there isn't one signal, its rate or unit stays unknown, a fact isn't understood, or two
+            contradict each other.
+    """
+    given_names, given_units = stated_names(lead_names, source), stated_unit(units, source)
+    facts = _Facts(arrays, source)
+    facts.notes.extend(notes)
+    signal, names = facts.signal()
+    names = facts.names(len(signal), given_names) if names is None else names
+    expected = next((len(some) for some in (given_names, names) if some is not None), len(STANDARD_LEADS))
+    if signal.shape[0] != expected and signal.shape[1] == expected:
+        raise EcgContentError(
+            source,
+            f"expected shape ({expected}, samples), got {signal.shape}. It looks transposed: save its transpose.",
+        )
+    check_names(names, given_names, source)
+    facts.check_lengths(signal)
+    rate, spread = facts.rate(signal.shape[1], stated_rate(sampling_rate, source))
+    signal = spread(facts.without_missing(signal))
+    final_names = given_names or names
+    signal = in_millivolts(
+        signal, facts.units(len(signal), final_names), given_units, facts.scaling(), facts.is_physical, source,
+        final_names, facts.notes,
+    )  # fmt: skip
+    metadata = {"format": file_format, **facts.person()}
+    facts.note_unread()
+    return make_recording(
+        source, signal, [rate] * len(signal), names, metadata, lead_names=given_names, notes=facts.notes
+    )
+
+
+class _Facts:
+    """Named values that are taken out one by one, so that what is left is known.
+
+    Args:
+        arrays: Values by name, dicts among them.
+        source: What errors call the file.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any], source: str):
+        self.source = source
+        self.notes: list[str] = []
+        self.is_physical = False
+        self._left = dict(_flat(arrays))
+
+    def _take(self, wanted: Callable[[str, Any], bool]) -> dict[str, Any]:
+        taken = {name: value for name, value in self._left.items() if wanted(name.rpartition(".")[2], value)}
+        for name in taken:
+            del self._left[name]
+        return taken
+
+    def _take_keys(self, keys: set[str]) -> dict[str, Any]:
+        return self._take(lambda name, _: fact_key(name) in keys)
+
+    def signal(self) -> tuple[np.ndarray, list[str] | None]:
+        """The signal, and the names of its rows if each row had its own."""
+        called = {
+            name: value for name, value in self._left.items() if fact_key(name.rpartition(".")[2]) in SIGNAL_KEYS
+        }
+        found = {name: value for name, value in called.items() if _is_signal(value)}
+        # What WFDB calls p_signal is physical, d_signal are the same counts.
+        physical = [name for name in found if fact_key(name) == "psignal"]
+        if physical and len(found) > 1:
+            self.notes.append(
+                f"Read `{physical[0]}`, not {', '.join(f'`{name}`' for name in found if name != physical[0])}."
+            )
+            found = {physical[0]: self._left.pop(physical[0])} | {
+                name: self._left.pop(name) for name in found if name not in physical
+            }
+            found = {physical[0]: found[physical[0]]}
+        if not found:
+            rows = self._take(lambda name, value: canonical_lead(name) is not None and _is_vector(value))
+            if any(canonical_lead(name.rpartition(".")[2]) in STANDARD_LEADS for name in rows):
+                return self._stacked(rows)
+            self._left.update(rows)
+            found = {name: value for name, value in self._left.items() if _is_matrix(value) and not is_fact(name)}
+        if not found and len(called) == 1 and isinstance(next(iter(called.values())), np.ndarray):
+            found = called  # of another shape, which is said below
+        if len(found) != 1 and not _all_equal(list(found.values())):
+            which = f"it has several: {', '.join(list(found)[:20])}" if found else f"it has {sorted(self._left)[:20]}"
+            raise EcgContentError(
+                self.source,
+                f"expected one matrix called signal, ecg, val, data or p_signal, {which}. Save the ECG alone under one "
+                "of these names.",
+            )
+        for name in found:
+            self._left.pop(name, None)
+        name = next(iter(found))
+        self.is_physical = fact_key(name.rpartition(".")[2]) == "psignal"
+        return self._as_leads(found[name]), None
+
+    def _as_leads(self, value: Any) -> np.ndarray:
+        if isinstance(value, np.ma.MaskedArray):
+            if missing := int(np.ma.count_masked(value)):
+                self.notes.append(f"{missing} values are masked and count as no sample.")
+                value = np.ma.filled(value.astype(np.float64), np.nan)
+        signal = np.asarray(value)
+        if signal.ndim == 1 or (signal.ndim == 2 and signal.shape[1] == 1 and signal.shape[0] > len(STANDARD_LEADS)):
+            signal = signal.reshape(1, -1)  # a vector is one lead, whichever way it lies
+        if signal.ndim != 2 or signal.dtype.kind not in "fiu":
+            raise EcgContentError(
+                self.source, f"expected numbers of shape (leads, samples), got {signal.dtype} of shape {signal.shape}."
+            )
+        return signal
+
+    def _stacked(self, rows: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
+        lengths = {name: np.asarray(row).size for name, row in rows.items()}
+        if len(set(lengths.values())) > 1:
+            raise EcgContentError(
+                self.source, f"its leads have different numbers of samples: {lengths}. Save equal ones."
+            )
+        signals = [
+            self._as_leads(np.ma.ravel(row) if isinstance(row, np.ma.MaskedArray) else np.ravel(row))[0]
+            for row in rows.values()
+        ]
+        return np.stack(signals), [name.rpartition(".")[2] for name in rows]
+
+    def names(self, count: int, given: Sequence[str] | None) -> list[str] | None:
+        """Names of the rows, by what they are called or by what they are."""
+        by_key = self._take_keys(_NAME_KEYS)
+        found = {}
+        for name, value in by_key.items():
+            plain = as_plain(value)
+            if isinstance(plain, (int, float)) and plain == count and count != 1:
+                continue  # their number
+            texts = as_texts(value)
+            if texts is None and plain in (None, "", []):
+                continue
+            if texts is not None and len(texts) == count:
+                found[name] = texts
+            elif given is None:
+                raise EcgContentError(
+                    self.source,
+                    f"its `{name}` is {str(plain)[:80]}, expected the names of its {count} rows. Pass them in order as "
+                    "`lead_names`.",
+                )
+        if not found:
+            taken = self._take(
+                lambda _, value: (texts := as_texts(value)) is not None and len(texts) == count and all_leads(texts)
+            )
+            found = {name: as_texts(value) or [] for name, value in taken.items()}
+            self.notes.extend(f"Names of leads are taken from `{name}`." for name in found)
+        leads = {name: texts for name, texts in found.items() if all_leads(texts)}
+        compared = {
+            name: ", ".join(canonical_lead(text) or text for text in texts) for name, texts in (leads or found).items()
+        }
+        one_of(compared, "sets of lead names", self.source)
+        return next(iter((leads or found).values()), None)
+
+    def check_lengths(self, signal: np.ndarray) -> None:
+        for axis, keys, what in ((1, _LENGTH_KEYS, "samples"), (0, _COUNT_KEYS, "leads")):
+            for name, value in self._take_keys(keys).items():
+                plain = as_plain(value)
+                if isinstance(plain, (int, float)) and plain != signal.shape[axis]:
+                    raise EcgContentError(
+                        self.source,
+                        f"its `{name}` is {plain:g}, its signal has {signal.shape[axis]} {what}. Save it again.",
+                    )
+
+    def rate(self, length: int, given: float | None) -> tuple[float, Callable[[np.ndarray], np.ndarray]]:
+        """Hz, and how gaps in the times are put into the signal."""
+        stated: dict[str, float] = {}
+        problems: list[EcgContentError] = []
+        spread: Callable[[np.ndarray], np.ndarray] = lambda signal: signal  # noqa: E731
+        rates = self._take(_is_rate)
+        for name, value in rates.items():
+            if _is_empty(value):
+                continue
+            rate = hertz(value)
+            if rate is None:
+                raise EcgContentError(
+                    self.source,
+                    f"its `{name}` is {str(as_plain(value))[:60]!r}, expected a rate in Hz. Save a number.",
+                )
+            if "khz" in fact_key(name) and rate < 100:
+                rate *= 1000
+            self._believe(
+                stated,
+                problems,
+                name,
+                lambda rate=rate, name=name: believable_rate(rate, f"its `{name}`", self.source),
+            )
+        units = {name: self._left.get(f"{name}_units") for name in self._left}
+        for name, value in self._take_keys(_INTERVAL_KEYS).items():
+            self._believe(
+                stated, problems, name, lambda name=name, value=value: self._of_interval(name, value, units.get(name))
+            )
+        for name, value in self._take(lambda name, value: times_key(name)[0] and np.size(value) == length > 1).items():
+            try:
+                times = np.asarray(value, dtype=np.float64).ravel()
+                found = rate_of_times(
+                    times, layout_to_unit(times_key(name.rpartition(".")[2])[1]), f"`{name}`", self.source
+                )
+            except (TypeError, ValueError) as error:
+                if given is None:
+                    problems.append(
+                        error
+                        if isinstance(error, EcgContentError)
+                        else EcgContentError(
+                            self.source, f"its `{name}` holds no times. Pass `sampling_rate=500` (Hz)."
+                        )
+                    )
+                else:
+                    self.notes.append(f"Its `{name}` was not used.")
+                continue
+            stated[name] = found.rate
+            spread = lambda signal, found=found: found.spread(signal.T).T  # noqa: E731
+            self.notes = _joined(self.notes, found)
+        if given is not None and stated and not np.isclose(given, next(iter(stated.values())), rtol=1e-3):
+            name, rate = next(iter(stated.items()))
+            raise EcgContentError(
+                self.source, f"its sampling rate is {rate:g} Hz, `sampling_rate` says {given:g}. Leave it out."
+            )
+        if not stated and given is None:
+            raise (
+                problems[0]
+                if problems
+                else EcgContentError(
+                    self.source, "the sampling rate isn't in the file. Pass it, e.g. `sampling_rate=500` (Hz)."
+                )
+            )
+        if given is not None:
+            self.notes.extend(
+                f"Not believed: {error.problem.split(', expected')[0].split('. Pass')[0]}." for error in problems
+            )
+        rate = one_of(stated, "sampling rates (Hz)", self.source)
+        return (given if rate is None else rate), spread
+
+    def _believe(self, stated, problems, name: str, read: Callable[[], float]) -> None:
+        try:
+            stated[name] = read()
+        except EcgContentError as error:
+            problems.append(error)
+
+    def _of_interval(self, name: str, value: Any, unit: Any) -> float:
+        plain = as_plain(value)
+        if isinstance(plain, (int, float)) and plain > 0 and unit is None:
+            rate, note = rate_of_step(float(plain), None, f"its `{name}`", self.source)
+            self.notes.extend([note] if note else [])
+            return rate
+        step = seconds(value, unit)
+        if step is None or step <= 0:
+            raise EcgContentError(
+                self.source, f"its `{name}` is {str(plain)[:60]!r}, expected seconds. Pass `sampling_rate=500` (Hz)."
+            )
+        return believable_rate(1 / step, f"its `{name}`", self.source)
+
+    def without_missing(self, signal: np.ndarray) -> np.ndarray:
+        for name, value in self._take_keys(_SHIFT_KEYS).items():
+            if np.size(value) and np.any(np.asarray(as_plain(value)) != 0):
+                raise EcgContentError(
+                    self.source, f"its leads are shifted by `{name}` {as_plain(value)}. Save them aligned."
+                )
+        missing = self._take_keys(_MISSING_KEYS)
+        valid = self._take_keys(_VALID_KEYS)
+        for name, value in {**missing, **valid}.items():
+            marks = np.asarray(value)
+            if (
+                marks.shape not in (signal.shape, signal.shape[1:], (1, signal.shape[1]))
+                or marks.dtype.kind not in "biu"
+            ):
+                self._left[name] = value
+                continue
+            marks = np.broadcast_to(marks.astype(bool) == (name in missing), signal.shape)
+            if fact_key(name) == "mask" and marks.any() and not marks.all():
+                raise EcgContentError(
+                    self.source,
+                    f"its `{name}` marks {int(marks.sum())} values without saying as what. Save it as `missing` or `valid`.",
+                )
+            if fact_key(name) != "mask" and marks.any():
+                signal = np.where(marks, np.nan, signal)
+                self.notes.append(f"{int(marks.sum())} values that `{name}` marks count as no sample.")
+        signal, count = without_marks(signal)
+        if count:
+            self.notes.append(f"{count} values that are the lowest of their type count as no sample.")
+        return signal
+
+    def units(self, count: int, names: Sequence[str] | None) -> list[str | None]:
+        """What the file says of each row, `None` where nothing or of a row that is no lead."""
+        found: dict[str, list[str]] = {}
+        for name, value in self._take_keys(_UNIT_KEYS).items():
+            if _is_empty(value):
+                continue
+            texts = as_texts(value)
+            if texts is None or len(texts) not in (1, count):
+                raise EcgContentError(
+                    self.source,
+                    f"its `{name}` is {str(as_plain(value))[:80]}, expected a unit of voltage, one or {count}. Correct it.",
+                )
+            found[name] = texts * count if len(texts) == 1 else texts
+        if not found:
+            taken = self._take(lambda _, value: _are_units(as_texts(value), count))
+            found = {
+                name: list(as_texts(value) or []) * (count if len(as_texts(value) or []) == 1 else 1)
+                for name, value in taken.items()
+            }
+        sizes = {name: ", ".join(str(unit_size(text) or text) for text in texts) for name, texts in found.items()}
+        one_of(sizes, "units", self.source)
+        own: list[str | None] = [*next(iter(found.values()), [None] * count)]
+        if names is not None and len(names) == count:
+            own = [
+                unit if canonical_lead(name) or unit_size(unit) else "mV"
+                for unit, name in zip(own, names, strict=True)
+            ]
+        return own
+
+    def scaling(self) -> dict[str, dict[str, Any]]:
+        """Gains, sizes of a count and offsets, by kind."""
+        kinds = {"gain": GAIN_KEYS, "size": SIZE_KEYS, "offset": OFFSET_KEYS}
+        return {
+            kind: {name: value for name, value in self._take_keys(keys).items() if not _is_empty(value)}
+            for kind, keys in kinds.items()
+        }
+
+    def person(self) -> dict[str, Any]:
+        taken = self._take_keys({"age", "sex", "gender"})
+        metadata: dict[str, Any] = {}
+        for name, value in taken.items():
+            plain = as_plain(value)
+            if fact_key(name) == "age":
+                metadata |= {} if (age := age_in_years(plain)) is None else {"age": age}
+            elif sex := sex_name(plain):
+                metadata["sex"] = sex
+        return metadata
+
+    def note_unread(self) -> None:
+        if self._left:
+            names = [f"`{name}`" for name in self._left]
+            self.notes.append(f"Not read: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}.")
+
+
+def _joined(notes: list[str], found: Any) -> list[str]:
+    found.notes[:0] = notes
+    return found.notes
+
+
+def _flat(arrays: Mapping[str, Any], prefix: str = "", depth: int = 4) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in arrays.items():
+        if isinstance(value, Mapping) and depth:
+            pairs.extend(_flat(value, f"{prefix}{name}.", depth - 1))
+        else:
+            pairs.append((f"{prefix}{name}", value))
+    return pairs
+
+
+def is_fact(name: str) -> bool:
+    """Whether a name is one under which something is stated of a signal, or the signal itself."""
+    key = fact_key(name.rpartition(".")[2])
+    known = (_NAME_KEYS - SIGNAL_KEYS, _UNIT_KEYS, _INTERVAL_KEYS, _LENGTH_KEYS, _COUNT_KEYS, _MISSING_KEYS, _VALID_KEYS, _SHIFT_KEYS, GAIN_KEYS, SIZE_KEYS, OFFSET_KEYS)  # fmt: skip
+    return any(key in keys for keys in known) or times_key(name)[0] or bool(_RATE_NAME.search(name.lower()))
+
+
+def _is_rate(name: str, value: Any) -> bool:
+    lower = name.lower()
+    if lower == "rate":  # of the heart or of samples
+        rate = hertz(value)
+        return rate is not None and (rate >= _FASTEST_HEART or isinstance(as_plain(value), str))
+    return bool(_RATE_NAME.search(lower)) and not _OTHER_RATE.search(lower)
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2 and value.size > 1 and value.dtype.kind in "fiu"
+
+
+def _is_vector(value: Any) -> bool:
+    return (
+        isinstance(value, np.ndarray)
+        and value.size > 1
+        and max(value.shape) == value.size
+        and value.dtype.kind in "fiu"
+    )
+
+
+def _is_signal(value: Any) -> bool:
+    return _is_matrix(value) or (_is_vector(value) and value.size > len(STANDARD_LEADS))
+
+
+def _all_equal(values: Sequence[np.ndarray]) -> bool:
+    return bool(values) and all(
+        value.shape == values[0].shape and np.array_equal(value, values[0]) for value in values
+    )
+
+
+def _is_empty(value: Any) -> bool:
+    plain = as_plain(value)
+    return plain is None or (isinstance(plain, (str, list, np.ndarray)) and len(plain) == 0)
+
+
+def _are_units(texts: list[str] | None, count: int) -> bool:
+    return texts is not None and len(texts) in (1, count) and all(unit_size(text) is not None for text in texts)
+
+
+__all__ = ["SIGNAL_KEYS", "is_fact", "recording_from_arrays"]
