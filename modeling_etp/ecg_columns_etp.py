@@ -12,17 +12,19 @@ from .ecg_facts_etp import (
     check_names,
     hertz,
     means_counts,
-    one_of,
     seconds_per,
     size_in_millivolts,
     unit_size,
     without_marks,
 )
+from .ecg_rates_etp import RateFacts
 from .ecg_recording_etp import EcgContentError, EcgRecording, make_recording
-from .ecg_times_etp import Times, believable_rate, layout_to_unit, rate_of_times, times_key
+from .ecg_times_etp import layout_to_unit, times_key
 from .leads_etp import STANDARD_LEADS, leads_of
 
 _INDEX_NAMES = {"", "sample", "samples", "index", "#", "sample #", "sample_number", "sample number", "sample_no", "n", "nseq", "row", "frame", "no", "nr", "idx", "id", "unnamed: 0", "level_0"}  # fmt: skip
+# Units of what is recorded beside an ECG.
+OTHER_UNITS = {"mmhg", "cmh2o", "kpa", "pa", "bpm", "1/min", "/min", "rpm", "%", "degc", "°c", "c", "k", "ohm", "kohm", "l/min", "ml", "l", "g", "m/s2", "m/s^2", "n", "hz", "us", "ma", "deg", "pct"}  # fmt: skip
 # Units that a name may end in: "II [uV]", "II (uV)", "II/uV", "ECG_I_mV", "ecg [uV]".
 _BRACKETED = re.compile(r"^(.*?)\s*[\[(/]\s*([^\[\]()]*?)\s*[\])]?\s*$")
 _TRAILING = re.compile(r"^(.+?)[\s_.:-]+([munµμ]?[vV]|[Mm]icrovolts?|[Mm]illivolts?|[Vv]olts?|adu|counts|raw)$")
@@ -57,14 +59,18 @@ def split_unit(name: str) -> tuple[str, str | None]:
 
     Example:
         >>> split_unit("II [uV]"), split_unit("ECG_I_mV"), split_unit("Temp (degC)"), split_unit("V1")
-        (('II', 'uV'), ('ECG_I', 'mV'), ('Temp (degC)', None), ('V1', None))
+        (('II', 'uV'), ('ECG_I', 'mV'), ('Temp (degC)', 'degC'), ('V1', None))
     """
     text = name.strip()[:200]
+    if leads_of([text])[0]:
+        return text, None
     match = _BRACKETED.match(text)
     if match and match[1] and (unit_size(match[2]) or seconds_per(match[2]) or (match[2] and means_counts(match[2]))):
         return match[1], match[2]
     if match and match[1] and match[2] and leads_of([match[1]])[0]:
         return match[1], match[2]
+    if match and match[2].lower() in OTHER_UNITS:
+        return text, match[2]
     match = _TRAILING.match(text)
     return (match[1], match[2]) if match else (text, None)
 
@@ -171,56 +177,19 @@ def first_column_counts(values: np.ndarray) -> str | None:
 
 
 def _rate(table: Columns, source: str, time_columns: dict[int, str | None], given: float | None):
-    """Hz, and the times if there are gaps in them."""
-    stated: dict[str, float] = {}
-    problems: list[EcgContentError] = []
+    """Hz, and the times if there are any."""
+    rates = RateFacts(source)
     for name, rate in table.rates.items():
-        try:
-            stated[name] = believable_rate(rate, name, source)
-        except EcgContentError as error:
-            problems.append(error)
-    times: Times | None = None
+        rates.add(name, rate)
     for column, unit in time_columns.items():
-        name = f"its column {table.names[column]!r}" if table.names else "its first column"
-        name = "its time column" if table.names and table.names[column].strip().lower() == "time" else name
-        try:
-            found = rate_of_times(table.values[:, column], unit, name, source)
-        except EcgContentError as error:
-            problems.append(error)
-            continue
-        stated[name] = found.rate
-        times = times or found
-        times = found if times.rows is None and found.rows is not None else times
-    if given is not None and stated:
-        wrong = {name: rate for name, rate in stated.items() if not np.isclose(rate, given, rtol=2e-3)}
-        if wrong:
-            name, rate = next(iter(wrong.items()))
-            raise EcgContentError(
-                source,
-                f"{name} and `sampling_rate` disagree: {rate:g} Hz and {given:g} Hz. Leave `sampling_rate` out.",
-            )
-        return given, times
-    lasting = [error for error in problems if "`sampling_rate" not in error.problem]
-    if given is not None and not lasting:  # what is wrong is cured by the argument
-        table.notes.extend(f"Not used, as `sampling_rate` is given: {_what(error)}." for error in problems)
-        return given, None
-    if not stated:
-        raise (
-            (lasting or problems)[0]
-            if problems
-            else EcgContentError(
-                source,
-                "the sampling rate isn't in the file: it has no column `time`. Pass e.g. `sampling_rate=500` (Hz).",
-            )
-        )
-    rate = one_of({name: round(rate, 6) for name, rate in stated.items()}, "sampling rates (Hz)", source)
-    whole = [value for value in stated.values() if float(value).is_integer()]
-    table.notes.extend(f"Not used: {_what(error)}." for error in problems)
-    return (whole[0] if whole else rate), times
-
-
-def _what(error: EcgContentError) -> str:
-    return re.split(r"[.,:] |\.$", error.problem)[0]
+        name = "its first column" if table.names is None else f"its column {table.names[column]!r}"
+        name = "its time column" if name == "its column 'time'" else name
+        rates.add_times(name, table.values[:, column], unit)
+    decided = rates.decide(
+        given, "the sampling rate isn't in the file: it has no column `time`. Pass e.g. `sampling_rate=500` (Hz)."
+    )
+    table.notes.extend(rates.notes)
+    return decided
 
 
 def rate_in(text: str) -> float | None:

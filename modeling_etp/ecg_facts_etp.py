@@ -307,7 +307,9 @@ def one_of(facts: Mapping[str, Any], what: str, source: str) -> Any:
     values = list(facts.values())
     different = [value for value in values[1:] if not _same(value, values[0])]
     if different:
-        listed = ", ".join(f"`{name}` {value}" for name, value in facts.items())
+        listed = ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in facts.items()
+        )
         raise EcgContentError(
             source, f"it states two different {what}: {listed}. Correct the file: keep the right one."
         )

@@ -80,7 +80,7 @@ def read_ecg(
         head = _read(path, HEAD_BYTES)
         header = None if part else _wfdb_header(path, head)
     else:
-        path, name, content = None, "ECG data", _content(source)
+        path, name, content = Path(), "ECG data", _content(source)
         head, header = content[:HEAD_BYTES], None
     rate, names = stated_rate(sampling_rate, name), stated_names(lead_names, name)
     if header is not None:

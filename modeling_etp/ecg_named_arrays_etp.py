@@ -1,6 +1,5 @@
 """A recording of named values: one signal, and what is stated of it beside it under whatever names."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,7 @@ from .ecg_facts_etp import (
     as_texts,
     check_names,
     fact_key,
-    hertz,
     one_of,
-    seconds,
     stated_names,
     stated_rate,
     stated_unit,
@@ -22,26 +19,20 @@ from .ecg_facts_etp import (
     without_marks,
 )
 from .ecg_gains_etp import GAIN_KEYS, OFFSET_KEYS, SIZE_KEYS, in_millivolts
+from .ecg_rates_etp import INTERVAL_KEYS, RateFacts, add_arrays, is_rate
 from .ecg_recording_etp import EcgContentError, EcgRecording, age_in_years, make_recording, sex_name
-from .ecg_times_etp import believable_rate, layout_to_unit, rate_of_step, rate_of_times, times_key
+from .ecg_times_etp import Times, times_key
 from .leads_etp import STANDARD_LEADS, canonical_lead
 
 # What people call the signal; names are compared by `fact_key`.
 SIGNAL_KEYS = {"signal", "signals", "sig", "ecg", "ekg", "val", "data", "psignal", "dsignal", "array", "ecgdata", "ecgsignal", "ecgsignals", "waveform", "waveforms", "leads", "channels", "tracing", "tracings"}  # fmt: skip
 _NAME_KEYS = {"leadnames", "leadname", "leads", "lead", "sig", "signame", "signames", "signalnames", "signalname", "signallabels", "siglabels", "channelnames", "channelname", "channellabels", "channels", "channel", "chnames", "chname", "leadlabels", "leadorder", "leadlist", "ecgleads", "ecgleadnames", "derivations"}  # fmt: skip
 _UNIT_KEYS = {"units", "unit", "sigunits", "sigunit", "signalunits", "physicalunits", "physunits", "physicaldimension", "channelunits", "leadunits", "ecgunits", "ecgunit", "voltageunit"}  # fmt: skip
-_INTERVAL_KEYS = {"dt", "samplinginterval", "sampleinterval", "samplingperiod", "sampleperiod", "isi", "timestep"}
 _LENGTH_KEYS = {"siglen", "nsamp", "nsamples", "numsamples", "signallength"}
 _COUNT_KEYS = {"nsig", "nleads", "numleads", "nchannels", "numchannels", "nchan", "nsignals"}
 _MISSING_KEYS = {"missing", "invalid", "nanmask", "missingmask", "isnan", "invalidmask", "mask"}
 _VALID_KEYS = {"valid", "validmask", "isvalid"}
 _SHIFT_KEYS = {"skew", "leadoffsets", "leadskew", "timeoffsets", "startoffsets", "delays"}
-
-_RATE_NAME = re.compile(
-    r"samp\w*?[\s_]*(?:rate|freq)|^(?:fs|sfreq|freq|frequency|sr|sf|srate|hz|fsamp)$|^fs[^a-z]|[^a-z](?:fs|hz)$|^f_?s(?:amp)?$"
-)
-_FASTEST_HEART = 250  # beats a minute
-_OTHER_RATE = re.compile(r"filt|cut|low|high|notch|line|mains|band|target|new|orig|heart|source|hr|resp|rate_?unit")
 
 
 def recording_from_arrays(
@@ -79,8 +70,11 @@ def recording_from_arrays(
         )
     check_names(names, given_names, source)
     facts.check_lengths(signal)
-    rate, spread = facts.rate(signal.shape[1], stated_rate(sampling_rate, source))
-    signal = spread(facts.without_missing(signal))
+    rate, times = facts.rate(signal.shape[1], stated_rate(sampling_rate, source))
+    signal = facts.without_missing(signal)
+    if times is not None:
+        signal = times.spread(signal.T).T
+        facts.notes.extend(times.notes)
     final_names = given_names or names
     signal = in_millivolts(
         signal, facts.units(len(signal), final_names), given_units, facts.scaling(), facts.is_physical, source,
@@ -122,16 +116,13 @@ class _Facts:
             name: value for name, value in self._left.items() if fact_key(name.rpartition(".")[2]) in SIGNAL_KEYS
         }
         found = {name: value for name, value in called.items() if _is_signal(value)}
-        # What WFDB calls p_signal is physical, d_signal are the same counts.
-        physical = [name for name in found if fact_key(name) == "psignal"]
-        if physical and len(found) > 1:
-            self.notes.append(
-                f"Read `{physical[0]}`, not {', '.join(f'`{name}`' for name in found if name != physical[0])}."
-            )
-            found = {physical[0]: self._left.pop(physical[0])} | {
-                name: self._left.pop(name) for name in found if name not in physical
-            }
-            found = {physical[0]: found[physical[0]]}
+        # What WFDB calls p_signal is physical; its d_signal are the same as counts.
+        physical = next((name for name in found if fact_key(name.rpartition(".")[2]) == "psignal"), None)
+        if physical is not None and len(found) > 1:
+            others = [name for name in found if name != physical]
+            self.notes.append(f"Read `{physical}`, not {', '.join(f'`{name}`' for name in others)}.")
+            self._left = {name: value for name, value in self._left.items() if name not in others}
+            found = {physical: found[physical]}
         if not found:
             rows = self._take(lambda name, value: canonical_lead(name) is not None and _is_vector(value))
             if any(canonical_lead(name.rpartition(".")[2]) in STANDARD_LEADS for name in rows):
@@ -154,10 +145,9 @@ class _Facts:
         return self._as_leads(found[name]), None
 
     def _as_leads(self, value: Any) -> np.ndarray:
-        if isinstance(value, np.ma.MaskedArray):
-            if missing := int(np.ma.count_masked(value)):
-                self.notes.append(f"{missing} values are masked and count as no sample.")
-                value = np.ma.filled(value.astype(np.float64), np.nan)
+        if isinstance(value, np.ma.MaskedArray) and (missing := int(np.ma.count_masked(value))):
+            self.notes.append(f"{missing} values are masked and count as no sample.")
+            value = np.ma.filled(value.astype(np.float64), np.nan)
         signal = np.asarray(value)
         if signal.ndim == 1 or (signal.ndim == 2 and signal.shape[1] == 1 and signal.shape[0] > len(STANDARD_LEADS)):
             signal = signal.reshape(1, -1)  # a vector is one lead, whichever way it lies
@@ -188,7 +178,7 @@ class _Facts:
             if isinstance(plain, (int, float)) and plain == count and count != 1:
                 continue  # their number
             texts = as_texts(value)
-            if texts is None and plain in (None, "", []):
+            if texts is None and _is_empty(value):
                 continue
             if texts is not None and len(texts) == count:
                 found[name] = texts
@@ -206,7 +196,8 @@ class _Facts:
             self.notes.extend(f"Names of leads are taken from `{name}`." for name in found)
         leads = {name: texts for name, texts in found.items() if all_leads(texts)}
         compared = {
-            name: ", ".join(canonical_lead(text) or text for text in texts) for name, texts in (leads or found).items()
+            f"`{name}`": ", ".join(canonical_lead(text) or text for text in texts)
+            for name, texts in (leads or found).items()
         }
         one_of(compared, "sets of lead names", self.source)
         return next(iter((leads or found).values()), None)
@@ -221,93 +212,19 @@ class _Facts:
                         f"its `{name}` is {plain:g}, its signal has {signal.shape[axis]} {what}. Save it again.",
                     )
 
-    def rate(self, length: int, given: float | None) -> tuple[float, Callable[[np.ndarray], np.ndarray]]:
-        """Hz, and how gaps in the times are put into the signal."""
-        stated: dict[str, float] = {}
-        problems: list[EcgContentError] = []
-        spread: Callable[[np.ndarray], np.ndarray] = lambda signal: signal  # noqa: E731
-        rates = self._take(_is_rate)
-        for name, value in rates.items():
-            if _is_empty(value):
-                continue
-            rate = hertz(value)
-            if rate is None:
-                raise EcgContentError(
-                    self.source,
-                    f"its `{name}` is {str(as_plain(value))[:60]!r}, expected a rate in Hz. Save a number.",
-                )
-            if "khz" in fact_key(name) and rate < 100:
-                rate *= 1000
-            self._believe(
-                stated,
-                problems,
-                name,
-                lambda rate=rate, name=name: believable_rate(rate, f"its `{name}`", self.source),
-            )
-        units = {name: self._left.get(f"{name}_units") for name in self._left}
-        for name, value in self._take_keys(_INTERVAL_KEYS).items():
-            self._believe(
-                stated, problems, name, lambda name=name, value=value: self._of_interval(name, value, units.get(name))
-            )
-        for name, value in self._take(lambda name, value: times_key(name)[0] and np.size(value) == length > 1).items():
-            try:
-                times = np.asarray(value, dtype=np.float64).ravel()
-                found = rate_of_times(
-                    times, layout_to_unit(times_key(name.rpartition(".")[2])[1]), f"`{name}`", self.source
-                )
-            except (TypeError, ValueError) as error:
-                if given is None:
-                    problems.append(
-                        error
-                        if isinstance(error, EcgContentError)
-                        else EcgContentError(
-                            self.source, f"its `{name}` holds no times. Pass `sampling_rate=500` (Hz)."
-                        )
-                    )
-                else:
-                    self.notes.append(f"Its `{name}` was not used.")
-                continue
-            stated[name] = found.rate
-            spread = lambda signal, found=found: found.spread(signal.T).T  # noqa: E731
-            self.notes = _joined(self.notes, found)
-        if given is not None and stated and not np.isclose(given, next(iter(stated.values())), rtol=1e-3):
-            name, rate = next(iter(stated.items()))
-            raise EcgContentError(
-                self.source, f"its sampling rate is {rate:g} Hz, `sampling_rate` says {given:g}. Leave it out."
-            )
-        if not stated and given is None:
-            raise (
-                problems[0]
-                if problems
-                else EcgContentError(
-                    self.source, "the sampling rate isn't in the file. Pass it, e.g. `sampling_rate=500` (Hz)."
-                )
-            )
-        if given is not None:
-            self.notes.extend(
-                f"Not believed: {error.problem.split(', expected')[0].split('. Pass')[0]}." for error in problems
-            )
-        rate = one_of(stated, "sampling rates (Hz)", self.source)
-        return (given if rate is None else rate), spread
-
-    def _believe(self, stated, problems, name: str, read: Callable[[], float]) -> None:
-        try:
-            stated[name] = read()
-        except EcgContentError as error:
-            problems.append(error)
-
-    def _of_interval(self, name: str, value: Any, unit: Any) -> float:
-        plain = as_plain(value)
-        if isinstance(plain, (int, float)) and plain > 0 and unit is None:
-            rate, note = rate_of_step(float(plain), None, f"its `{name}`", self.source)
-            self.notes.extend([note] if note else [])
-            return rate
-        step = seconds(value, unit)
-        if step is None or step <= 0:
-            raise EcgContentError(
-                self.source, f"its `{name}` is {str(plain)[:60]!r}, expected seconds. Pass `sampling_rate=500` (Hz)."
-            )
-        return believable_rate(1 / step, f"its `{name}`", self.source)
+    def rate(self, length: int, given: float | None) -> tuple[float, Times | None]:
+        """Hz, and the times of the samples if there are any."""
+        intervals = [name for name in self._left if fact_key(name.rpartition(".")[2]) in INTERVAL_KEYS]
+        units = {name: self._left.pop(f"{name}_units", None) for name in intervals}
+        taken = self._take(
+            lambda name, value: is_rate(name, value) or fact_key(name) in INTERVAL_KEYS or times_key(name)[0]
+        )
+        rates = RateFacts(self.source)
+        left = add_arrays(rates, taken, length, units)
+        self._left.update({name: taken[name] for name in left})
+        decided = rates.decide(given, "the sampling rate isn't in the file. Pass it, e.g. `sampling_rate=500` (Hz).")
+        self.notes.extend(rates.notes)
+        return decided
 
     def without_missing(self, signal: np.ndarray) -> np.ndarray:
         for name, value in self._take_keys(_SHIFT_KEYS).items():
@@ -358,7 +275,9 @@ class _Facts:
                 name: list(as_texts(value) or []) * (count if len(as_texts(value) or []) == 1 else 1)
                 for name, value in taken.items()
             }
-        sizes = {name: ", ".join(str(unit_size(text) or text) for text in texts) for name, texts in found.items()}
+        sizes = {
+            f"`{name}`": ", ".join(str(unit_size(text) or text) for text in texts) for name, texts in found.items()
+        }
         one_of(sizes, "units", self.source)
         own: list[str | None] = [*next(iter(found.values()), [None] * count)]
         if names is not None and len(names) == count:
@@ -393,11 +312,6 @@ class _Facts:
             self.notes.append(f"Not read: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}.")
 
 
-def _joined(notes: list[str], found: Any) -> list[str]:
-    found.notes[:0] = notes
-    return found.notes
-
-
 def _flat(arrays: Mapping[str, Any], prefix: str = "", depth: int = 4) -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in arrays.items():
@@ -411,16 +325,8 @@ def _flat(arrays: Mapping[str, Any], prefix: str = "", depth: int = 4) -> list[t
 def is_fact(name: str) -> bool:
     """Whether a name is one under which something is stated of a signal, or the signal itself."""
     key = fact_key(name.rpartition(".")[2])
-    known = (_NAME_KEYS - SIGNAL_KEYS, _UNIT_KEYS, _INTERVAL_KEYS, _LENGTH_KEYS, _COUNT_KEYS, _MISSING_KEYS, _VALID_KEYS, _SHIFT_KEYS, GAIN_KEYS, SIZE_KEYS, OFFSET_KEYS)  # fmt: skip
-    return any(key in keys for keys in known) or times_key(name)[0] or bool(_RATE_NAME.search(name.lower()))
-
-
-def _is_rate(name: str, value: Any) -> bool:
-    lower = name.lower()
-    if lower == "rate":  # of the heart or of samples
-        rate = hertz(value)
-        return rate is not None and (rate >= _FASTEST_HEART or isinstance(as_plain(value), str))
-    return bool(_RATE_NAME.search(lower)) and not _OTHER_RATE.search(lower)
+    known = (_NAME_KEYS - SIGNAL_KEYS, _UNIT_KEYS, INTERVAL_KEYS, _LENGTH_KEYS, _COUNT_KEYS, _MISSING_KEYS, _VALID_KEYS, _SHIFT_KEYS, GAIN_KEYS, SIZE_KEYS, OFFSET_KEYS)  # fmt: skip
+    return any(key in keys for keys in known) or times_key(name)[0] or is_rate(name, 500)
 
 
 def _is_matrix(value: Any) -> bool:

@@ -178,10 +178,8 @@ def _xml_root(head: bytes) -> bytes | None:
 
 
 def _is_html(head: bytes) -> bool:
-    return (
-        _xml_root(head) == b"html"
-        or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower() == b"<!doctype"
-        and b"html" in head[:64].lower()
+    return _xml_root(head) == b"html" or (
+        head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower() == b"<!doctype" and b"html" in head[:64].lower()
     )
 
 

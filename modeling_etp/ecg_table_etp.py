@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from .ecg_columns_etp import Columns, rate_in, recording_from_columns, split_unit
+from .ecg_columns_etp import OTHER_UNITS, Columns, rate_in, recording_from_columns, split_unit
 from .ecg_facts_etp import (
     all_leads,
     as_texts,
@@ -51,7 +51,7 @@ def _columns(text: str, source: str, lead_names: list[str] | None) -> Columns:
     if (columns := read_opensignals(table, source)) is not None:
         return columns
     notes: list[str] = []
-    names, units, used = _header(table, source, notes)
+    names, units, other_rows = _header(table, source, notes)
     values, texts = numbers(table, names, source)
     if texts:
         called = [names[column] if names else f"column {column + 1}" for column in sorted(texts)]
@@ -62,40 +62,42 @@ def _columns(text: str, source: str, lead_names: list[str] | None) -> Columns:
         kept = [column for column in range(table.width) if column not in texts]
         values, units = values[:, kept], [units[column] for column in kept]
         names = None if names is None else [names[column] for column in kept]
-    lines = [*table.comments, *(": ".join(filter(None, row)) for row in table.preamble[:used])]
+    lines = [*table.comments, *(": ".join(filter(None, row)) for row in other_rows)]
     units = _default_units(lines, units, notes)
     rates = {f"its line {line[:60]!r}": rate for line in lines if (rate := rate_in(line)) is not None}
     metadata = {"comments": table.comments} if table.comments else {}
     return Columns(values, names, units, rates, "CSV", metadata, notes)
 
 
-def _header(table: Text, source: str, notes: list[str]) -> tuple[list[str] | None, list[str | None], int]:
-    """Names and units of the columns, and how many rows of the preamble aren't these."""
+def _header(table: Text, source: str, notes: list[str]) -> tuple[list[str] | None, list[str | None], list[list[str]]]:
+    """Names and units of the columns, and the rows before the numbers that are neither."""
     nothing: list[str | None] = [None] * table.width
     special = _labchart(table) or _acqknowledge(table)
     if special is not None:
-        return (*special, len(table.preamble))
+        return (*special, table.preamble)
     rows = [_fitted(row, table) for row in table.preamble]
-    last = len(rows)
-    while last and rows[last - 1] is not None and len(rows) - last < 3:
-        last -= 1
-    block = [row for row in rows[last:] if row is not None]
+    first = len(rows)
+    while first and rows[first - 1] is not None and len(rows) - first < 3:
+        first -= 1
+    block = [row for row in rows[first:] if row is not None]
     if not block:
-        if table.preamble and len(table.preamble[-1]) > 1 and last == len(rows):
+        if table.preamble and len(table.preamble[-1]) > 1:
             raise EcgCorruptError(
                 source,
                 f"line {table.line_numbers[0]} has {table.width} columns, expected {len(table.preamble[-1])} columns as in "
                 "the row of names.",
             )
-        return _names_in_comments(table, notes), nothing, len(rows)
+        return _names_in_comments(table, notes), nothing, table.preamble
     scores = [sum(map(_is_name, row)) for row in block]
     at = scores.index(max(scores)) if max(scores) else 0
     split = [split_unit(cell) for cell in block[at]]
     names, units = [name for name, _ in split], [unit for _, unit in split]
-    for row in block[at + 1 :]:
+    used = {first + at}
+    for index, row in enumerate(block[at + 1 :], start=first + at + 1):
         if sum(map(_is_unit, row)) * 2 >= sum(bool(cell) for cell in row):
             units = [own or (cell or None) for own, cell in zip(units, row, strict=True)]
-    return names, units, last
+            used.add(index)
+    return names, units, [row for index, row in enumerate(table.preamble) if index not in used]
 
 
 def _fitted(row: list[str], table: Text) -> list[str] | None:
@@ -121,7 +123,7 @@ def _is_unit(cell: str) -> bool:
         or seconds_per(text) is not None
         or means_counts(text)
         or bool(re.match(r"^[hmsdy:./\-t]+$", text, re.IGNORECASE))
-        or text.lower() in ("mmhg", "bpm", "%", "degc", "°c", "ohm", "l/min", "g", "hz")
+        or text.lower() in OTHER_UNITS
     )
 
 

@@ -15,6 +15,7 @@ from .leads_etp import STANDARD_LEADS, canonical_lead
 # A watch export starts with lines such as `Sample Rate,512 hertz`; it has nine of them and a name for each.
 _FEWEST_LINES, _MOST_LINES = 3, 40
 _WATCH_RATE = re.compile(r"^(\d{2,5}(?:[.,]\d+)?)\s*([^\W\d_]+\.?)$")
+_QUOTES = "\"' ,\u201e\u201c\u201d\u201a\u2018\u2019"
 _ONE_VALUE = re.compile(r"^\s*\"?\s*[-+\u2212]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?\s*\"?\s*[,;]?\s*$")
 
 # mV = (count / 2^bits - 1/2) * supply / gain * 1000, from the data sheets of the ECG sensors of PLUX.
@@ -35,7 +36,7 @@ def read_watch(text: str, source: str) -> Columns | None:
     head = [re.split(r"[,;\t]", line, maxsplit=1) for line in stripped[:start] if line]
     if len(head) < _FEWEST_LINES or any(len(parts) != 2 or not re.search(r"[^\W\d_]", parts[0]) for parts in head):
         return None
-    facts = [(label.strip("\"' "), value.strip("\"'„“”‚‘’ ,")) for label, value in head]
+    facts = [(label.strip("\"' "), value.strip(_QUOTES)) for label, value in head]
     unit = next((value for _, value in facts if unit_size(value) is not None), None)
     rates = [
         (label, float(match[1].replace(",", ".")))
@@ -117,6 +118,7 @@ def read_opensignals(table: Text, source: str) -> Columns | None:
     ecgs = {label for label, sensor in wanted if re.match(r"(?i)e[ck]g", sensor)} or {
         label for label, sensor in wanted if sensor.lower() in ("raw", "rawbit", "custom", "unknown")
     }
+    columns += [""] * (table.width == len(columns) + 1)  # rows end with a tab
     if not ecgs or len(columns) != table.width:
         raise EcgContentError(
             source,
@@ -125,9 +127,12 @@ def read_opensignals(table: Text, source: str) -> Columns | None:
     values, _ = read_numbers(table, columns, source)
     kept = [index for index, name in enumerate(columns) if name in ecgs]
     notes = (
-        [f"Left out: {', '.join(name for name in columns if name not in ecgs)}."] if len(kept) < len(columns) else []
+        [f"Left out: {', '.join(name for name in columns if name and name not in ecgs)}."]
+        if len(kept) < len(columns)
+        else []
     )
-    values, units = values[:, kept], [None] * len(kept)
+    values = values[:, kept]
+    units: list[str | None] = [None] * len(kept)
     named = dict(wanted)
     device = str(facts.get("device", "")).lower()
     plux = next((size for name, size in _PLUX.items() if device.startswith(name)), None)
@@ -137,7 +142,7 @@ def read_opensignals(table: Text, source: str) -> Columns | None:
         if plux and re.match(r"(?i)e[ck]g", named[name]) and len(bits) >= len(labels):
             depth = bits[labels.index(name) + offsets]
             values[:, at] = (values[:, at] / 2.0**depth - 0.5) * plux[0] / plux[1] * 1e3
-            units[at] = "mV"  # type: ignore[call-overload]
+            units[at] = "mV"
             notes.append(
                 f"{name} is converted to mV by the sensor's data sheet: {depth} bits, {plux[0]:g} V, gain {plux[1]:g}."
             )

@@ -179,7 +179,8 @@ def _lines(text: str) -> tuple[list[str], list[str], list[int]]:
         if line.startswith(("#", "%", "//", '"#', "'#")):
             comments.append(line.strip("\"'").lstrip("#%/ "))
         elif line.strip():
-            rows.append(line.partition("#*")[0] if "#*" in line else line)  # LabChart writes comments behind a row
+            # LabChart writes comments behind a row.
+            rows.append(line.partition("#*")[0].rstrip() if "#*" in line else line)
             line_numbers.append(index)
     return comments, rows, line_numbers
 

@@ -11,7 +11,6 @@ from scipy.io import savemat
 from modeling_etp.ecg_files_etp import (
     EcgContentError,
     EcgCorruptError,
-    EcgFormatError,
     EcgUnsafeError,
     read_ecg,
 )
