@@ -33,3 +33,19 @@ def millivolts_per(unit: str | None) -> float | None:
         word = _WORD.match(text.lower())
         text = _PREFIXES[word[1]] if word else text
     return _MILLIVOLTS.get(text)
+
+
+# Quantities that a recorder stores beside ECGs, in the UCUM codes of DICOM and as people write them.
+_OTHER_UNITS = frozenset(
+    """mmhg mm[hg] cmh2o cm[h2o] kpa hpa pa mbar bar
+    bpm /min 1/min {beats}/min {h.b.}/min rpm br/min breaths/min hz khz 1/s
+    % pct percent degc deg_c cel °c \ufffdc k degf °f
+    l ml l/s l/min ml/min ml/s lpm ohm ohms kohm mohm ω s us ns/cm us/cm siemens
+    g mg m/s2 m/s^2 m/s² m/s deg rad deg/s rad/s m cm mm n nm kg w watt ma ua a lux lx db dba
+    boolean bool sec secs ms min""".split()
+)
+
+
+def is_other_quantity(unit: str | None) -> bool:
+    """Whether a unit is known to measure something else than a voltage, such as a pressure."""
+    return isinstance(unit, str) and unit.strip(" \t\r\n\0").lower() in _OTHER_UNITS

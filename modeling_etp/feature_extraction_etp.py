@@ -10,6 +10,7 @@ from transformers.utils import TensorType, is_torch_tensor
 
 from .ecg_checks_etp import bridge_short_gaps, check_amplitude, check_finite
 from .ecg_recording_etp import millivolts_per
+from .ecg_resample_etp import resample
 from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_weights
 
 # An ECG sampled more slowly holds no QRS complex, and a faster one doesn't exist: the number is in another unit.
@@ -201,21 +202,6 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         stop = -(-(first + self.num_samples) // up) + blocks
         signal = resample(signal[:, start * down : stop * down], rate)
         return signal[:, first - start * up :][:, : min(self.num_samples, total)]
-
-
-def resample(signal: np.ndarray, rate: Fraction) -> np.ndarray:
-    """Change the sampling rate along the last axis with a zero-phase anti-aliasing filter.
-
-    `scipy.signal.resample_poly` with its Kaiser window. Each end is continued by the line through the first and last
-    sample, so that an offset of the baseline doesn't ring at the edges.
-
-    Args:
-        signal: Shape `(leads, samples)`.
-        rate: Output samples per input sample.
-    """
-    from scipy.signal import resample_poly  # takes 0.3 s to import, and the model's own rate doesn't need it
-
-    return resample_poly(signal, rate.numerator, rate.denominator, axis=-1, padtype="line").astype(np.float32)
 
 
 class _LeadPlan:
