@@ -82,7 +82,7 @@ def read_aecg(
         piece.start -= first
     joined, joining = put_together(source, pieces)
     return recording_of(
-        source, LeadChoice([], joined.lead_names, [], dropped, ()), joined.signal, [joined.rate] * len(joined.signal),
+        source, LeadChoice((), joined.lead_names, (), tuple(dropped)), joined.signal, [joined.rate] * len(joined.signal),
         {"format": "aECG", **_patient(root)}, gains=[gains[name] for name in joined.lead_names],
         notes=list(dict.fromkeys([*notes, *joining])),
     )  # fmt: skip
@@ -169,17 +169,18 @@ def _unit(value: Any) -> str | None:
 
 def _fault(code: str, value: Any) -> str | None:
     """Why the amplitude of a sequence is unknown."""
-    scale, origin = (value.find(field) if value is not None else None for field in ("scale", "origin"))
-    for what, element in (("scale", scale), ("origin", origin)):
-        if element is None or element.get("value") is None:
-            return f"the {what} of {code} has the unit None, expected a voltage."
-        if is_other_quantity(element.get("unit")):
-            return f"the {what} of {code} has the unit {element.get('unit')!r}, expected a voltage."
-    if float(scale.get("value")) == 0:
+    parts = {}
+    for what in ("scale", "origin"):
+        element = value.find(what) if value is not None else None
+        unit = None if element is None else element.get("unit")
+        if element is None or element.get("value") is None or is_other_quantity(unit):
+            return f"the {what} of {code} has the unit {unit!r}, expected a voltage."
+        parts[what] = (float(element.get("value")), unit)
+    (scale, unit), (origin, other) = parts["scale"], parts["origin"]
+    if scale == 0:
         return f"the scale of {code} is 0: its amplitude is lost. Export it again."
-    known = millivolts_per(scale.get("unit")) is None
-    if float(origin.get("value")) != 0 and (millivolts_per(origin.get("unit")) is None) != known:
-        return f"the origin of {code} has the unit {origin.get('unit')!r} and its scale {scale.get('unit')!r}."
+    if origin != 0 and (millivolts_per(unit) is None) != (millivolts_per(other) is None):
+        return f"the origin of {code} has the unit {other!r} and its scale {unit!r}, expected voltages."
     return None
 
 

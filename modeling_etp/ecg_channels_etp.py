@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from .ecg_errors_etp import EcgContentError
@@ -22,11 +23,11 @@ class LeadChoice:
         notes: What was left out and assumed.
     """
 
-    rows: list[int]
+    rows: tuple[int, ...]
     lead_names: tuple[str, ...]
-    millivolts: list[float]
-    dropped: list[str]
-    notes: tuple[str, ...]
+    millivolts: tuple[float, ...]
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def choose_leads(
@@ -54,102 +55,132 @@ def choose_leads(
         EcgContentError: If no channel is a lead, one of the twelve comes twice or has a fault, or its unit isn't known
             or isn't what the caller says.
     """
-    given = None
-    if stated_units is not None:
-        given = millivolts_per(stated_units)
-        if given is None:
-            raise EcgContentError(
-                source, f'`units` must be a unit of voltage such as "mV" or "uV", got {stated_units!r}.'
-            )
+    try:
+        return _choose(
+            None if names is None else tuple(names),
+            tuple(units),
+            None if lead_names is None else tuple(map(str, lead_names)),
+            stated_units,
+            tuple(faults.items()),
+            required,
+        )
+    except EcgContentError as error:
+        raise EcgContentError(source, error.problem) from None
+
+
+# An archive repeats the same few lists of channels in every file.
+@lru_cache(maxsize=1024)
+def _choose(
+    names: tuple[str, ...] | None,
+    units: tuple[str | None, ...],
+    lead_names: tuple[str, ...] | None,
+    stated_units: str | None,
+    faults: tuple[tuple[int, str], ...],
+    required: bool,
+) -> LeadChoice:
+    """`choose_leads`; its errors don't name the file."""
+    given = millivolts_per(stated_units)
+    if stated_units is not None and given is None:
+        raise _refusal(f'`units` must be a unit of voltage such as "mV" or "uV", got {stated_units!r}.')
     notes = []
     if names is None and lead_names is None and len(units) == len(STANDARD_LEADS):
         notes.append(f"Its 12 channels have no names; the order {', '.join(STANDARD_LEADS)} is assumed.")
-    names = _channel_names(source, len(units), names, lead_names)
-    leads = leads_of(names)
+    called = _channel_names(len(units), names, lead_names)
     scales = [millivolts_per(unit) for unit in units]
+    leads = _usable_leads(called, units, named_by_caller=lead_names is not None, given=given, faults=dict(faults))
+    rows = tuple(row for row, lead in enumerate(leads) if lead)
+    shown = [
+        name if scale is not None or not unit else f"{name} [{unit}]"
+        for name, unit, scale in zip(called, units, scales, strict=True)
+    ]
+    chosen = tuple(lead for lead in leads if lead)
+    if rows or required:
+        _check_names(chosen, shown)
+    if unknown := [row for row in rows if scales[row] is None]:
+        which = [called[row] for row in unknown]
+        stated = ", ".join(
+            repr(unit) if unit else "not stated" for unit in dict.fromkeys(units[row] for row in unknown)
+        )
+        if given is None:
+            raise _refusal(
+                f"the unit of lead(s) {_listed(which)} is {stated}, expected a voltage. If the values are in mV, pass "
+                'units="mV" (or "uV", "V").'
+            )
+        notes.append(f"The unit of {', '.join(which)} ({stated}) is taken as {stated_units}, as `units` says.")
+    for row in rows:
+        if given is not None and scales[row] not in (None, given):
+            raise _refusal(
+                f"lead {leads[row]} is in {units[row]!r}, `units` says {stated_units!r}. Leave `units` out."
+            )
+    dropped = tuple(name for name, lead in zip(shown, leads, strict=True) if not lead)
+    if dropped:
+        notes.append(f"Left out, as they are no ECG leads: {', '.join(dropped)}.")
+    known = (scales[row] if given is None else given for row in rows)
+    return LeadChoice(rows, chosen, tuple(scale for scale in known if scale is not None), dropped, tuple(notes))
+
+
+def _usable_leads(
+    names: Sequence[str],
+    units: Sequence[str | None],
+    *,
+    named_by_caller: bool,
+    given: float | None,
+    faults: Mapping[int, str],
+) -> list[str | None]:
+    """The lead that each channel is; `None` for those that are none, or that nobody wants and that have a fault."""
+    leads = leads_of(names)
     for row, lead in enumerate(leads):
         if lead is None:
             continue
-        standard = lead in STANDARD_LEADS
+        wanted = lead in STANDARD_LEADS
         if is_other_quantity(units[row]):
-            if lead_names is not None and standard:
-                raise EcgContentError(
-                    source,
+            if named_by_caller and wanted:
+                raise _refusal(
                     f"`lead_names` calls channel {row + 1} {lead}, the file says that it is in {units[row]}. "
-                    "Give that channel another name.",
+                    "Give that channel another name."
                 )
             leads[row] = None
-        elif not standard and (row in faults or (scales[row] is None and given is None) or leads.count(lead) > 1):
-            leads[row] = None
+        elif not wanted:
+            without_unit = given is None and millivolts_per(units[row]) is None
+            if row in faults or without_unit or leads.count(lead) > 1:
+                leads[row] = None
         elif row in faults:
-            raise EcgContentError(
-                source, f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}."
+            raise _refusal(
+                f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}."
             )
-    rows = [row for row, lead in enumerate(leads) if lead]
-    shown = [
-        name if scale is not None or not unit else f"{name} [{unit}]"
-        for name, unit, scale in zip(names, units, scales, strict=True)
-    ]
-    if rows or required:
-        _check_names(source, [leads[row] for row in rows], shown)
-    unknown = [row for row in rows if scales[row] is None]
-    if unknown and given is None:
-        raise EcgContentError(
-            source,
-            f"the unit of lead(s) {_listed([names[row] for row in unknown])} is {_units_listed(units, unknown)}, "
-            'expected a voltage. If the values are in mV, pass units="mV" (or "uV", "V").',
-        )
-    if unknown:
-        notes.append(
-            f"The unit of {', '.join(names[row] for row in unknown)} ({_units_listed(units, unknown)}) is taken as "
-            f"{stated_units}, as `units` says."
-        )
-    for row in rows:
-        if given is not None and scales[row] not in (None, given):
-            raise EcgContentError(
-                source, f"lead {leads[row]} is in {units[row]!r}, `units` says {stated_units!r}. Leave `units` out."
-            )
-    dropped = [name for name, lead in zip(shown, leads, strict=True) if not lead]
-    if dropped:
-        notes.append(f"Left out, as they are no ECG leads: {', '.join(dropped)}.")
-    millivolts = [given if (scale := scales[row]) is None else scale for row in rows]
-    return LeadChoice(rows, tuple(leads[row] for row in rows), millivolts, dropped, tuple(notes))
+    return leads
 
 
-def _channel_names(source, count: int, names: Sequence[str] | None, lead_names: Sequence[str] | None) -> list[str]:
+def _refusal(problem: str) -> EcgContentError:
+    return EcgContentError("", problem)
+
+
+def _channel_names(count: int, names: Sequence[str] | None, lead_names: Sequence[str] | None) -> list[str]:
     if lead_names is not None:
         if len(lead_names) != count:
-            raise EcgContentError(
-                source, f"`lead_names` has {len(lead_names)} names, the file has {count} channels. Name each channel."
+            raise _refusal(
+                f"`lead_names` has {len(lead_names)} names, the file has {count} channels. Name each channel."
             )
         return [str(name) for name in lead_names]
     if names is not None:
         return list(names)
     if count == len(STANDARD_LEADS):
         return list(STANDARD_LEADS)
-    raise EcgContentError(
-        source, f"it has {count} channels and doesn't name them. Pass their names in order as `lead_names`."
-    )
+    raise _refusal(f"it has {count} channels and doesn't name them. Pass their names in order as `lead_names`.")
 
 
-def _check_names(source, leads: Sequence[str], shown: Sequence[str]) -> None:
+def _check_names(leads: Sequence[str], shown: Sequence[str]) -> None:
     if not leads:
-        raise EcgContentError(
-            source,
+        raise _refusal(
             f"none of its channels is an ECG lead ({_listed(shown)}). If they are leads under other names, "
             f"pass their names in order as `lead_names`, e.g. {list(STANDARD_LEADS)}.",
         )
     repeated = sorted({name for name in leads if leads.count(name) > 1})
     if repeated:
-        raise EcgContentError(
-            source,
+        raise _refusal(
             f"lead(s) {', '.join(repeated)} occur more than once among its channels ({_listed(shown)}). "
             "Keep one of each, or tell them apart with `lead_names`.",
         )
-
-
-def _units_listed(units: Sequence[str | None], rows: Sequence[int]) -> str:
-    return ", ".join(repr(unit) if unit else "not stated" for unit in dict.fromkeys(units[row] for row in rows))
 
 
 def _listed(names: Sequence[str], limit: int = 20) -> str:

@@ -69,7 +69,7 @@ def read_dicom(
         pieces = read.pieces()
         metadata = {"format": "DICOM", **_patient(dataset)}
     joined, joining = put_together(source, pieces)
-    choice = LeadChoice([], joined.lead_names, [], read.dropped, ())
+    choice = LeadChoice((), joined.lead_names, (), tuple(read.dropped))
     return recording_of(
         source, choice, joined.signal, [joined.rate] * len(joined.signal), metadata,
         gains=[read.gains[name] for name in joined.lead_names], notes=[*notes, *read.notes, *joining],

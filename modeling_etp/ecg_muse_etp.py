@@ -53,7 +53,7 @@ def read_muse(
         notes.extend((*choice.notes, *_remarks(waveform, choice), *_masked(piece)))
     joined, joining = put_together(source, pieces)
     recording = recording_of(
-        source, LeadChoice([], joined.lead_names, [], dropped, ()), joined.signal, [joined.rate] * len(joined.signal),
+        source, LeadChoice((), joined.lead_names, (), tuple(dropped)), joined.signal, [joined.rate] * len(joined.signal),
         {"format": "MUSE", **_patient(root)}, gains=[gains[name] for name in joined.lead_names], notes=[*notes, *joining],
     )  # fmt: skip
     return with_derived_leads(recording)

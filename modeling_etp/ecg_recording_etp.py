@@ -132,9 +132,9 @@ def recording_of(
     _check_not_infinite(source, signal, choice.lead_names)
     metadata = dict(metadata)
     if choice.dropped:
-        metadata["dropped_channels"] = choice.dropped
+        metadata["dropped_channels"] = list(choice.dropped)
     notes = (*notes, *choice.notes, *resampled)
-    if len(set(gains)) > 1 and (wrong := contradicting_limb_leads(choice.lead_names, signal, gains)):
+    if len(set(gains)) > 1 and (wrong := contradicting_limb_leads(choice.lead_names, list(signal), gains)):
         notes += (
             f"{', '.join(wrong)} contradict each other under the gains that the file states and agree under one common "
             "gain: at least one gain is wrong.",
@@ -194,12 +194,11 @@ def with_derived_leads(recording: EcgRecording) -> EcgRecording:
 
 
 def _at_one_rate(source, names: Sequence[str], signals, rates: Sequence[float]) -> tuple[Any, list[str]]:
-    highest = max(rates)
-    for rate in rates:
-        tidy_rate(rate, source)
-    lower = sorted({rate for rate in rates if rate < highest})
-    if not lower:
+    different = {tidy_rate(rate, source) for rate in set(rates)}
+    if len(different) == 1:
         return signals, []
+    highest = max(different)
+    lower = sorted(different - {highest})
     factors = {rate: Fraction(highest / rate).limit_denominator(1000) for rate in lower}
     if any(abs(float(factor) * rate / highest - 1) > 1e-6 for rate, factor in factors.items()):
         _check_equal(source, "sampling rates (Hz)", names, rates)

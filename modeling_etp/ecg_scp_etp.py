@@ -60,7 +60,7 @@ def read_scp(
             notes.append("Left out: the long-term rhythm of section 12.")
     joined, joining = put_together(source, read.pieces)
     recording = recording_of(
-        source, LeadChoice([], joined.lead_names, [], read.dropped, ()), joined.signal, [rate] * len(joined.signal),
+        source, LeadChoice((), joined.lead_names, (), tuple(read.dropped)), joined.signal, [rate] * len(joined.signal),
         metadata, notes=[*notes, *read.notes, *joining],
     )  # fmt: skip
     return with_derived_leads(recording)

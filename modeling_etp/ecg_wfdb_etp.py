@@ -41,6 +41,7 @@ def read_wfdb(
     """
     header = read_wfdb_header(header_path)
     choice: LeadChoice
+    channels: np.ndarray | list[np.ndarray]
     if header.segments:
         choice, channels, rates, gains, notes = join_segments(
             header_path, header, lead_names=lead_names, units=units, verify_checksum=verify_checksum

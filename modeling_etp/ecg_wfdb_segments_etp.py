@@ -105,13 +105,13 @@ def _open_segments(header_path, header: WfdbHeader) -> tuple[WfdbHeader, list[_S
         if name != "~":
             path = Path(header_path).parent / f"{name}.hea"
             os.close(open_beside(header_path, path.name))  # refuses a link out of the folder
-            segment = read_wfdb_header(path)
-            if segment.segments:
+            own = read_wfdb_header(path)
+            if own.segments:
                 raise EcgFormatError(header_path, f"its segment {name} has segments itself. Read that record instead.")
             if index == 0 and length == 0:
-                layout = segment
+                layout = own
             else:
-                segments.append(_Segment(start, length, path, segment))
+                segments.append(_Segment(start, length, path, own))
         start += length
     if header.num_samples not in (None, start):
         raise EcgCorruptError(
