@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .ecg_channels_etp import LeadChoice, choose_leads
+from .ecg_checks_etp import unusual_amplitude
 from .ecg_errors_etp import (
     EcgContentError,
     EcgCorruptError,
@@ -139,7 +140,10 @@ def recording_of(
             f"{', '.join(wrong)} contradict each other under the gains that the file states and agree under one common "
             "gain: at least one gain is wrong.",
         )
-    return EcgRecording(signal, tidy_rate(max(rates), source), choice.lead_names, metadata, notes)
+    rate = tidy_rate(max(rates), source)
+    if (amplitude := unusual_amplitude(signal, rate)) is not None:
+        notes += (f"Its amplitude, {amplitude:.2g} mV, is one that hardly any ECG has: check its gain and unit.",)
+    return EcgRecording(signal, rate, choice.lead_names, metadata, notes)
 
 
 def make_recording(
