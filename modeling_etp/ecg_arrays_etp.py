@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_facts_etp import stated_rate, stated_unit, unit_size
+from .ecg_facts_etp import stated_rate, stated_unit
 from .ecg_named_arrays_etp import is_fact, recording_from_arrays
 from .ecg_recording_etp import (
     MAX_UNPACKED_VALUES,
@@ -18,6 +18,7 @@ from .ecg_recording_etp import (
     EcgUnsafeError,
     errors_named,
 )
+from .ecg_units_etp import unit_size
 from .matlab_files_etp import MAX_UNPACKED_BYTES, load_matlab
 
 

@@ -7,24 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from .ecg_channels_etp import check_names
 from .ecg_facts_etp import (
     are_counts,
-    check_names,
     hertz,
     means_counts,
     seconds_per,
     size_in_millivolts,
-    unit_size,
     without_marks,
 )
 from .ecg_rates_etp import RateFacts
 from .ecg_recording_etp import EcgContentError, EcgRecording, make_recording
 from .ecg_times_etp import layout_to_unit, times_key
+from .ecg_units_etp import is_other_quantity, unit_size
 from .leads_etp import STANDARD_LEADS, leads_of
 
 _INDEX_NAMES = {"", "sample", "samples", "index", "#", "sample #", "sample_number", "sample number", "sample_no", "n", "nseq", "row", "frame", "no", "nr", "idx", "id", "unnamed: 0", "level_0"}  # fmt: skip
-# Units of what is recorded beside an ECG.
-OTHER_UNITS = {"mmhg", "cmh2o", "kpa", "pa", "bpm", "1/min", "/min", "rpm", "%", "degc", "°c", "c", "k", "ohm", "kohm", "l/min", "ml", "l", "g", "m/s2", "m/s^2", "n", "hz", "us", "ma", "deg", "pct"}  # fmt: skip
 # Units that a name may end in: "II [uV]", "II (uV)", "II/uV", "ECG_I_mV", "ecg [uV]".
 _BRACKETED = re.compile(r"^(.*?)\s*[\[(/]\s*([^\[\]()]*?)\s*[\])]?\s*$")
 _TRAILING = re.compile(r"^(.+?)[\s_.:-]+([munµμ]?[vV]|[Mm]icrovolts?|[Mm]illivolts?|[Vv]olts?|adu|counts|raw)$")
@@ -69,7 +67,7 @@ def split_unit(name: str) -> tuple[str, str | None]:
         return match[1], match[2]
     if match and match[1] and match[2] and leads_of([match[1]])[0]:
         return match[1], match[2]
-    if match and match[2].lower() in OTHER_UNITS:
+    if match and is_other_quantity(match[2]):
         return text, match[2]
     match = _TRAILING.match(text)
     return (match[1], match[2]) if match else (text, None)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_recording_etp import EcgContentError
-from .ecg_units_etp import millivolts_per
+from .ecg_errors_etp import EcgContentError
+from .ecg_units_etp import unit_size
 from .leads_etp import STANDARD_LEADS, leads_of
 
 # What an ECG can be sampled at (Hz); the feature extractor takes 50 Hz and more.
@@ -122,25 +122,6 @@ def seconds(value: Any, unit: Any = None) -> float | None:
 def seconds_per(unit: Any) -> float | None:
     """How many seconds one `unit` of time is, `None` if it isn't one."""
     return SECONDS_PER.get(str(unit).strip().strip("()[].").lower().replace("µ", "u").replace("μ", "u"))
-
-
-def unit_size(unit: Any) -> float | None:
-    """How many mV one `unit` is, where a size may stand before it: `"0.1 mV"`, `"4.88 µV"`, `"1/200 mV"`.
-
-    Example:
-        >>> unit_size("uV"), unit_size("5 uV"), unit_size("1/200 mV"), unit_size("mmHg")
-        (0.001, 0.005, 0.005, None)
-    """
-    if not isinstance(unit, str):
-        return None
-    if (plain := millivolts_per(unit)) is not None:
-        return plain
-    match = re.match(rf"^\s*{_NUMBER}\s*(?:/\s*{_NUMBER})?\s*([^\d\s].*)$", unit)
-    scale = millivolts_per(re.sub(r"\s*/\s*(adu|bit|lsb|count)s?$", "", match[3].strip())) if match else None
-    if match is None or scale is None:
-        return None
-    size, per = float(match[1].replace(",", ".")), float(match[2].replace(",", ".")) if match[2] else 1.0
-    return size / per * scale if size > 0 and per > 0 else None
 
 
 def means_counts(unit: str | None) -> bool:
@@ -278,24 +259,6 @@ def all_leads(texts: Sequence[str] | None) -> bool:
     if not texts:
         return False
     return 2 * sum(lead in STANDARD_LEADS for lead in leads_of(texts)) >= len(texts)
-
-
-def check_names(file_names: Sequence[str] | None, lead_names: Sequence[str] | None, source: str) -> None:
-    """Refuse names of the caller that contradict those of the file.
-
-    A channel may be named that the file calls no lead, or calls like another; a lead may be left out by another name.
-
-    Raises:
-        EcgContentError: If the file calls a channel one lead and the caller another.
-    """
-    if file_names is None or lead_names is None or len(file_names) != len(lead_names):
-        return
-    own = leads_of(file_names)
-    for name, lead, given in zip(file_names, own, leads_of(list(lead_names)), strict=True):
-        if lead and given and lead != given and lead in STANDARD_LEADS and own.count(lead) == 1:
-            raise EcgContentError(
-                source, f"the file calls a channel {name!r}, `lead_names` calls it {given!r}. Leave `lead_names` out."
-            )
 
 
 def one_of(facts: Mapping[str, Any], what: str, source: str) -> Any:

@@ -59,7 +59,8 @@ def read_ecg(
             column, some `.mat`). An error if the file states another.
         lead_names: Names of all channels in order, where the file has none or others.
         units: `"mV"`, `"uV"`, `"V"` or the size of one count such as `"4.88 uV"` or `"1/200 mV"`, for files that don't
-            state it. Without it, fractional numbers are mV.
+            state it or state an unknown one; an error if the file states another. Without it, fractional numbers of
+            arrays and tables are mV.
         verify_checksum: Whether WFDB samples must add up to the checksum in their header.
 
     Returns:
@@ -84,7 +85,7 @@ def read_ecg(
         head, header = content[:HEAD_BYTES], None
     rate, names = stated_rate(sampling_rate, name), stated_names(lead_names, name)
     if header is not None:
-        recording = read_wfdb(header, lead_names=names, verify_checksum=verify_checksum)
+        recording = read_wfdb(header, lead_names=names, units=units, verify_checksum=verify_checksum)
     else:
         kind = recognise(head, name)
         if part and kind != "HDF5":
@@ -99,7 +100,7 @@ def read_ecg(
         if len(content) > limit:
             raise EcgUnsafeError(name, f"expected at most {limit:,} bytes of {kind}, got more. Cut the recording.")
         if kind in _STATING_READERS:
-            recording = _STATING_READERS[kind](content, name, lead_names=names)
+            recording = _STATING_READERS[kind](content, name, lead_names=names, units=units)
         else:
             return _ASKING_READERS[kind](content, name, **stated)
 
@@ -107,12 +108,10 @@ def read_ecg(
         raise EcgContentError(
             name, f"its sampling rate is {recording.sampling_rate} Hz, `sampling_rate` says {rate:g}. Leave it out."
         )
-    if units is not None:
-        raise EcgContentError(name, f"the file states the unit of its leads, `units` says {units!r}. Leave it out.")
     return recording
 
 
-# Formats that state rate and unit, and those that may not and need to ask the caller.
+# Formats that state the rate and nearly always the unit, and those that may not and need to ask the caller.
 _STATING_READERS = {
     "EDF": read_edf,
     "DICOM": read_dicom,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_facts_etp import are_counts, as_plain, means_counts, size_in_millivolts, unit_size
+from .ecg_facts_etp import are_counts, as_plain, means_counts, size_in_millivolts
 from .ecg_recording_etp import EcgContentError
+from .ecg_units_etp import unit_size
 
 # Counts per unit, as WFDB says it; and units per count.
 GAIN_KEYS = {"gain", "gains", "adcgain", "adcgains", "siggain", "adugain", "ampgain", "aduspermv", "adupermv", "countspermv", "adu", "aduperunit", "lsbpermv"}  # fmt: skip

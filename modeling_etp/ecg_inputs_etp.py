@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .ecg_channels_etp import check_names
 from .ecg_facts_etp import (
     are_counts,
     as_texts,
-    check_names,
     fact_key,
     hertz,
     size_in_millivolts,

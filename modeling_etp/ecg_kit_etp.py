@@ -8,26 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_facts_etp import check_names
+from .ecg_channels_etp import choose_leads
 from .ecg_recording_etp import (
     EcgContentError,
     EcgRecording,
     EcgUnsafeError,
     age_in_years,
     errors_named,
-    make_recording,
     optional_module,
+    recording_of,
     sex_name,
     with_derived_leads,
 )
-from .ecg_units_etp import millivolts_per
 from .ecg_xml_etp import MAX_XML_BYTES
 
 # Counts that the formats say are no measurement: ISHNE's fault, MFER's and Sierra's lowest number of 16 bits.
 _NO_SAMPLE = -32768
 
 
-def read_philips(content: bytes, source: str, *, lead_names: Sequence[str] | None = None) -> EcgRecording:
+def read_philips(content: bytes, source: str, **stated: Any) -> EcgRecording:
     """Read the rhythm of a Philips (Sierra) XML, with XLI compression too.
 
     Raises:
@@ -45,11 +44,11 @@ def read_philips(content: bytes, source: str, *, lead_names: Sequence[str] | Non
             raise EcgUnsafeError(
                 source, f"its XML defines or includes entities ({error}). No ECG needs them."
             ) from error
-    recording = _read(content, source, "sierra_xml", "SierraXMLParser", "Philips XML", lead_names)
+    recording = _read(content, source, "sierra_xml", "SierraXMLParser", "Philips XML", **stated)
     return with_derived_leads(recording)
 
 
-def read_ishne(content: bytes, source: str, *, lead_names: Sequence[str] | None = None) -> EcgRecording:
+def read_ishne(content: bytes, source: str, **stated: Any) -> EcgRecording:
     """Read a Holter recording of the ISHNE format (Badilini 1998)."""
 
     def names(record: Any) -> list[str]:
@@ -60,17 +59,17 @@ def read_ishne(content: bytes, source: str, *, lead_names: Sequence[str] | None 
             for index, lead in enumerate(record.leads)
         ]
 
-    return _read(content, source, "ishne_holter", "ISHNEHolterParser", "ISHNE", lead_names, names)
+    return _read(content, source, "ishne_holter", "ISHNEHolterParser", "ISHNE", names, **stated)
 
 
-def read_mfer(content: bytes, source: str, *, lead_names: Sequence[str] | None = None) -> EcgRecording:
+def read_mfer(content: bytes, source: str, **stated: Any) -> EcgRecording:
     """Read a recording of the MFER format (ISO 22077)."""
-    return with_derived_leads(_read(content, source, "mfer", "MFERParser", "MFER", lead_names))
+    return with_derived_leads(_read(content, source, "mfer", "MFERParser", "MFER", **stated))
 
 
-def read_kardia(content: bytes, source: str, *, lead_names: Sequence[str] | None = None) -> EcgRecording:
+def read_kardia(content: bytes, source: str, **stated: Any) -> EcgRecording:
     """Read the raw leads of a recording as AliveCor's interface gives it out in JSON."""
-    return with_derived_leads(_read(content, source, "alivecor_kardia", "AliveCorKardiaParser", "Kardia", lead_names))
+    return with_derived_leads(_read(content, source, "alivecor_kardia", "AliveCorKardiaParser", "Kardia", **stated))
 
 
 def _labels(record: Any) -> list[str]:
@@ -84,9 +83,12 @@ def _read(
     module: str,
     parser: str,
     file_format: str,
-    lead_names: Sequence[str] | None,
     names_of: Callable[[Any], list[str]] = _labels,
+    *,
+    lead_names: Sequence[str] | None = None,
+    units: str | None = None,
 ) -> EcgRecording:
+    """Read the content by one of the library's parsers; `lead_names` and `units` as of `read_ecg`."""
     library = optional_module(f"ecgdatakit.parsing.parsers.{module}", source)
     with errors_named(source, "ecgdatakit"), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "record"  # the parsers take nothing but a path
@@ -97,35 +99,26 @@ def _read(
         if not record.leads:
             raise EcgContentError(source, "it holds no waveform. Export it with its waveform.")
         names = names_of(record)
-        signal = [_millivolts(lead, source) for lead in record.leads]
-        rates = [float(lead.sampling_rate) for lead in record.leads]
         metadata: dict[str, Any] = {"format": file_format}
         if (age := age_in_years(record.patient.age)) is not None:
             metadata["age"] = age
         if sex := sex_name(record.patient.sex):
             metadata["sex"] = sex
-    check_names(names, lead_names, source)
+    in_units = [lead.resolution_unit or lead.units or None for lead in record.leads]
+    choice = choose_leads(source, names, in_units, lead_names=lead_names, stated_units=units)
     notes = [f"ecgdatakit says: {str(warning.message)[:200]}." for warning in said]
+    leads = [record.leads[row] for row in choice.rows]
+    signal = [_samples(lead) * scale for lead, scale in zip(leads, choice.millivolts, strict=True)]
     missing = sum(int(np.isnan(lead).sum()) for lead in signal)
     notes += [f"{missing} values that the format marks count as no sample."] if missing else []
-    return make_recording(source, signal, rates, names, metadata, lead_names=lead_names, notes=notes)
+    rates = [float(lead.sampling_rate) for lead in leads]
+    return recording_of(source, choice, signal, rates, metadata, notes=notes)
 
 
-def _millivolts(lead: Any, source: str) -> np.ndarray:
-    """Samples in mV, NaN where the lowest number of 16 bits marks none.
-
-    Raises:
-        EcgContentError: If the file doesn't state how large a count is.
-    """
+def _samples(lead: Any) -> np.ndarray:
+    """Samples in the unit of the file, NaN where the lowest number of 16 bits marks none."""
     samples = np.asarray(lead.samples, dtype=np.float64)
-    unit = lead.resolution_unit or lead.units
-    scale = millivolts_per(unit)
-    if scale is None:
-        raise EcgContentError(
-            source,
-            f"lead {lead.label} doesn't state the size of its counts: its amplitude is unknown. Export it again.",
-        )
-    values = (samples * lead.resolution + lead.offset) * scale
+    values = samples * lead.resolution + lead.offset
     return np.where(samples == _NO_SAMPLE, np.nan, values) if lead.is_raw else values
 
 

@@ -5,23 +5,23 @@ from typing import Any
 
 import numpy as np
 
+from .ecg_channels_etp import check_names
 from .ecg_facts_etp import (
     all_leads,
     as_plain,
     as_texts,
-    check_names,
     fact_key,
     one_of,
     stated_names,
     stated_rate,
     stated_unit,
-    unit_size,
     without_marks,
 )
 from .ecg_gains_etp import GAIN_KEYS, OFFSET_KEYS, SIZE_KEYS, in_millivolts
 from .ecg_rates_etp import INTERVAL_KEYS, RateFacts, add_arrays, is_rate
 from .ecg_recording_etp import EcgContentError, EcgRecording, age_in_years, make_recording, sex_name
 from .ecg_times_etp import Times, times_key
+from .ecg_units_etp import unit_size
 from .leads_etp import STANDARD_LEADS, canonical_lead
 
 # What people call the signal; names are compared by `fact_key`.

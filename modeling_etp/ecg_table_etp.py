@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from .ecg_columns_etp import OTHER_UNITS, Columns, rate_in, recording_from_columns, split_unit
+from .ecg_columns_etp import Columns, rate_in, recording_from_columns, split_unit
 from .ecg_facts_etp import (
     all_leads,
     as_texts,
@@ -12,12 +12,12 @@ from .ecg_facts_etp import (
     stated_names,
     stated_rate,
     stated_unit,
-    unit_size,
 )
 from .ecg_recording_etp import EcgCorruptError, EcgRecording
 from .ecg_table_exports_etp import read_opensignals, read_watch
 from .ecg_table_text_etp import Text, cells, decode, numbers, split_text
 from .ecg_times_etp import times_key
+from .ecg_units_etp import is_other_quantity, unit_size
 from .leads_etp import leads_of
 
 _PER_MILLIVOLT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:adu|counts?|lsb|bits?)?\s*(?:/|per)\s*mv", re.IGNORECASE)
@@ -123,7 +123,7 @@ def _is_unit(cell: str) -> bool:
         or seconds_per(text) is not None
         or means_counts(text)
         or bool(re.match(r"^[hmsdy:./\-t]+$", text, re.IGNORECASE))
-        or text.lower() in OTHER_UNITS
+        or is_other_quantity(text)
     )
 
 

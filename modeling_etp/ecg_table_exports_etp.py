@@ -6,10 +6,10 @@ import re
 import numpy as np
 
 from .ecg_columns_etp import Columns
-from .ecg_facts_etp import unit_size
 from .ecg_recording_etp import EcgContentError, EcgCorruptError
 from .ecg_table_text_etp import Text, number
 from .ecg_table_text_etp import numbers as read_numbers
+from .ecg_units_etp import unit_size
 from .leads_etp import STANDARD_LEADS, canonical_lead
 
 # A watch export starts with lines such as `Sample Rate,512 hertz`; it has nine of them and a name for each.

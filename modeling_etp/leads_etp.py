@@ -94,3 +94,41 @@ def limb_lead_weights(lead: str, known: Sequence[str]) -> np.ndarray | None:
     if len(known) < 2:
         return None
     return np.array(LIMB_LEADS[lead]) @ np.linalg.pinv(np.array([LIMB_LEADS[name] for name in known]))
+
+
+# Einthoven and Goldberger as sums that are zero: leads and their weights.
+_ZERO_SUMS = (
+    {"I": 1.0, "III": 1.0, "II": -1.0},
+    {"aVR": 1.0, "I": 0.5, "II": 0.5},
+    {"aVL": 1.0, "I": -1.0, "II": 0.5},
+    {"aVF": 1.0, "II": -1.0, "I": 0.5},
+    {"aVR": 1.0, "aVL": 1.0, "aVF": 1.0},
+)
+
+
+def contradicting_limb_leads(names: Sequence[str], signals: Sequence[np.ndarray], gains: Sequence[float]) -> list[str]:
+    """Limb leads that break Einthoven's or Goldberger's law as scaled, and keep it to 1% if all had one gain.
+
+    Then a gain is wrong, not an electrode.
+
+    Args:
+        signals: One array of samples per lead, scaled.
+        gains: What one stored unit of each is worth, in the unit of `signals`.
+    """
+    for weights in _ZERO_SUMS:
+        rows = [names.index(name) for name in weights if name in names]
+        if len(rows) < len(weights) or len({gains[row] for row in rows}) == 1:
+            continue
+        scaled = np.array([signals[row] for row in rows], np.float64)
+        scaled = scaled[:, np.isfinite(scaled).all(axis=0)]
+        if not scaled.shape[1]:
+            continue
+        scaled -= scaled.mean(axis=1, keepdims=True)
+        stored = scaled / np.array([gains[row] for row in rows])[:, None]
+        broken, kept = (
+            (np.array(list(weights.values())) @ leads).std() / max(leads.std(axis=1).max(), 1e-30)
+            for leads in (scaled, stored)
+        )
+        if broken > 0.05 and kept < 0.01:
+            return list(weights)
+    return []

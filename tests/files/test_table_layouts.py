@@ -304,7 +304,7 @@ def test_opensignals_that_cannot_be_read(millivolts):
 WATCH = {
     "en": ("Name,Test\nDate of Birth,\"4 Jan 1992\"\nRecorded Date,2026-08-26 18:15:35 +0100\nClassification,Sinus Rhythm\nSymptoms,\nSoftware Version,2.0\nDevice,\"Watch6,1\"\nSample Rate,512 hertz\n\n\nLead,Lead I\nUnit,µV\n\n", "."),
     "de": ("Name,Test\nGeburtsdatum,\"4. Jan. 1992\"\nAufzeichnungsdatum,2026-08-26 18:15:35 +0100\nKlassifizierung,Sinusrhythmus\nSymptome,\nSoftwareversion,\"2,0\"\nGerät,„Watch6,1“\nAbtastrate,512 Hertz\n\nAbleitung,Ableitung I\nEinheit,µV\n\n", ","),
-    "fr": ("Nom,Test\nDate de naissance,1992\nDate d’enregistrement,2026-08-26\nClassification,Rythme sinusal\nAppareil,\"Watch6,1\"\nTaux d’échantillonnage,512 hertz\n\nDérivation,Dérivation I\nUnité,µV\n\n", ","),
+    "fr": ("Nom,Test\nDate de naissance,1992\nDate d'enregistrement,2026-08-26\nClassification,Rythme sinusal\nAppareil,\"Watch6,1\"\nTaux d'échantillonnage,512 hertz\n\nDérivation,Dérivation I\nUnité,µV\n\n", ","),
     "zh": ("姓名,测试\n出生日期,1992\n记录日期,2026-08-26\n分类,窦性心律\n设备,\"Watch6,1\"\n采样率,512 赫兹\n\n导联,I 导联\n单位,µV\n\n", "."),
     "ja": ("名前,\n生年月日,1992\n記録日,2026-08-26\nデバイス,\"Watch6,1\"\nサンプルレート,512ヘルツ\n\n誘導,第一\n単位,µV\n\n", "."),
 }  # fmt: skip
