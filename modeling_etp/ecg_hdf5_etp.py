@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_facts_etp import are_counts, fact_key
-from .ecg_named_arrays_etp import SIGNAL_KEYS, recording_from_arrays
+from .ecg_facts_etp import are_counts
+from .ecg_named_arrays_etp import recording_from_arrays
 from .ecg_recording_etp import (
     MAX_UNPACKED_VALUES,
     EcgContentError,
@@ -166,8 +166,7 @@ def arrays_in_memory(item: Any) -> Mapping[str, Any] | None:
         return None
     if hasattr(item, "keys"):
         return {name: item[name][()] for name in item if hasattr(item[name], "shape")} | _plain_attributes(item)
-    name = str(item.name or "signal").rpartition("/")[2]
-    return {"signal" if fact_key(name) not in SIGNAL_KEYS else name: item[()], **_plain_attributes(item)}
+    return {"signal": item[()], **_plain_attributes(item)}
 
 
 __all__ = ["arrays_in_memory", "read_hdf5"]

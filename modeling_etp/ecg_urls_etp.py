@@ -16,6 +16,7 @@ from .ecg_files_etp import (
     parse_wfdb_header,
     read_ecg,
 )
+from .ecg_wfdb_header_etp import decode_header
 
 MAX_DOWNLOAD_BYTES = 100_000_000  # 12 leads at 500 Hz for two hours
 DOWNLOAD_TIMEOUT_SECONDS = 30
@@ -42,7 +43,7 @@ def read_ecg_url(url: str, **stated: Any) -> EcgRecording:
 
 
 def _read_wfdb(url: str, content: bytes, **stated: Any) -> EcgRecording:
-    header = parse_wfdb_header(content.decode("latin-1"), url)
+    header = parse_wfdb_header(decode_header(content), url)
     if header.segments:
         raise EcgFormatError(url, "a WFDB record of several segments. Download its files and pass the header's path.")
     with TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ MAX_HEADER_BYTES = 4_000_000
 # No archive has records of more channels; polysomnography comes nearest with about 60.
 MAX_CHANNELS = 1024
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9_~][\w.~-]*\Z", re.ASCII)
+_FILE_NAME = re.compile(r"[\w~][\w.~-]*\Z")  # letters of any alphabet
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?\Z", re.ASCII)
 _GAIN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(([+-]?\d+)\))?(?:/(\S+))?\Z", re.ASCII)
 
@@ -73,7 +73,15 @@ def read_small_file(path: str | os.PathLike, limit: int = MAX_HEADER_BYTES) -> b
 def read_wfdb_header(header_path: str | os.PathLike) -> WfdbHeader:
     """Read and parse one `.hea` file."""
     # Latin-1 never fails, and the fields that matter are ASCII; comments may hold any encoding.
-    return parse_wfdb_header(read_small_file(header_path).decode("latin-1"), header_path)
+    return parse_wfdb_header(decode_header(read_small_file(header_path)), header_path)
+
+
+def decode_header(content: bytes) -> str:
+    """A header's text: UTF-8, or what older programs write, Latin-1."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def parse_wfdb_header(text: str, path: str | os.PathLike) -> WfdbHeader:
