@@ -192,7 +192,7 @@ def _check_names(leads: Sequence[str], shown: Sequence[str]) -> None:
     if not leads:
         raise _refusal(
             f"none of its channels is an ECG lead ({_listed(shown)}). If they are leads under other names, "
-            f"pass their names in order as `lead_names`, e.g. {list(STANDARD_LEADS)}.",
+            f"pass their names in order as `lead_names`, e.g. {[*STANDARD_LEADS, *shown[12:]][: len(shown)]}.",
         )
     repeated = sorted({name for name in leads if leads.count(name) > 1})
     if repeated:

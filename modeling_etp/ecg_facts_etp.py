@@ -31,6 +31,7 @@ SECONDS_PER = {
     **dict.fromkeys(("ns", "nsec", "nanosecond", "nanoseconds", "nanos"), 1e-9),
     **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
     **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
 }
 # Words that say that values are counts of a converter, of a size that isn't stated.
 _COUNTS = {"", "adu", "counts", "count", "bit", "bits", "lsb", "raw", "adc", "a.u.", "au", "nu", "digital", "dimensionless", "none", "n/a", "na", "-", "unknown", "?"}  # fmt: skip

@@ -199,7 +199,14 @@ def times_key(name: str) -> tuple[bool, str | None]:
 
 def _is_layout(unit: str) -> bool:
     """Whether it describes clock times, such as `hh:mm:ss.mmm`."""
-    return bool(re.match(r"^[hmsfdy:.,\-/ t]+$", unit)) or unit in ("utc", "local", "iso", "iso8601", "clock", "z")
+    return bool(re.match(r"^[hmsfdy:.,\-/ t]*[:\-/][hmsfdy:.,\-/ t]*$", unit)) or unit in (
+        "utc",
+        "local",
+        "iso",
+        "iso8601",
+        "clock",
+        "z",
+    )
 
 
 def layout_to_unit(unit: Any) -> str | None:
