@@ -11,6 +11,7 @@ import numpy as np
 from .ecg_channels_etp import choose_leads
 from .ecg_recording_etp import (
     EcgContentError,
+    EcgCorruptError,
     EcgRecording,
     EcgUnsafeError,
     age_in_years,
@@ -22,7 +23,7 @@ from .ecg_recording_etp import (
 )
 from .ecg_xml_etp import MAX_XML_BYTES
 
-# Counts that the formats say are no measurement: ISHNE's fault, MFER's and Sierra's lowest number of 16 bits.
+# What ISHNE proposes for a lead at fault.
 _NO_SAMPLE = -32768
 
 
@@ -98,7 +99,9 @@ def _read(
             record = getattr(library, parser)().parse(path)
         if not record.leads:
             raise EcgContentError(source, "it holds no waveform. Export it with its waveform.")
-        names = names_of(record)
+        names, raw = names_of(record), record.raw_metadata
+        if raw.get("checksum_valid") is False:
+            raise EcgCorruptError(source, "its checksum doesn't match its content. Fetch or export it again.")
         metadata: dict[str, Any] = {"format": file_format}
         if (age := age_in_years(record.patient.age)) is not None:
             metadata["age"] = age
@@ -108,18 +111,23 @@ def _read(
     choice = choose_leads(source, names, in_units, lead_names=lead_names, stated_units=units)
     notes = [f"ecgdatakit says: {str(warning.message)[:200]}." for warning in said]
     leads = [record.leads[row] for row in choice.rows]
-    signal = [_samples(lead) * scale for lead, scale in zip(leads, choice.millivolts, strict=True)]
+    signal = [
+        _samples(lead, marks=file_format == "ISHNE") * scale
+        for lead, scale in zip(leads, choice.millivolts, strict=True)
+    ]
     missing = sum(int(np.isnan(lead).sum()) for lead in signal)
     notes += [f"{missing} values that the format marks count as no sample."] if missing else []
-    rates = [float(lead.sampling_rate) for lead in leads]
+    # The library rounds rates to whole numbers and keeps those of MFER elsewhere.
+    exact = raw.get("sampling_rates") or [float(lead.sampling_rate) for lead in record.leads]
+    rates = [float(exact[row]) for row in choice.rows]
     return recording_of(source, choice, signal, rates, metadata, notes=notes)
 
 
-def _samples(lead: Any) -> np.ndarray:
-    """Samples in the unit of the file, NaN where the lowest number of 16 bits marks none."""
+def _samples(lead: Any, *, marks: bool) -> np.ndarray:
+    """Samples in the unit of the file, NaN where none is; `marks` says that the lowest number of 16 bits marks those."""
     samples = np.asarray(lead.samples, dtype=np.float64)
     values = samples * lead.resolution + lead.offset
-    return np.where(samples == _NO_SAMPLE, np.nan, values) if lead.is_raw else values
+    return np.where(samples == _NO_SAMPLE, np.nan, values) if marks else values
 
 
 __all__ = ["read_ishne", "read_kardia", "read_mfer", "read_philips"]

@@ -114,14 +114,16 @@ def test_following_the_errors_leads_to_a_recording(name):
 
 def follow(content: bytes, arguments: dict) -> EcgRecording:
     """Do what each error says, word by word, until the file is read."""
+    problem = ""
     for _ in range(5):
         try:
             return read_ecg(content, **arguments)
         except EcgFileError as error:
-            changed = cured(error.problem, arguments)
-            assert changed != arguments, f"{arguments}: {error.problem}"
-            arguments = changed
-    raise AssertionError(f"not read after five cures: {arguments}")
+            problem = error.problem
+        changed = cured(problem, arguments)
+        assert changed != arguments, f"{arguments}: {problem}"
+        arguments = changed
+    raise AssertionError(f"not read after five cures: {arguments}, {problem}")
 
 
 def cured(problem: str, arguments: dict) -> dict:
