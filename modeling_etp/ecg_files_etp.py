@@ -11,6 +11,7 @@ from .ecg_edf_etp import read_edf
 from .ecg_facts_etp import stated_names, stated_rate, stated_unit
 from .ecg_hdf5_etp import read_hdf5
 from .ecg_kit_etp import read_ishne, read_kardia, read_mfer, read_philips
+from .ecg_pdf_etp import read_pdf
 from .ecg_recording_etp import (
     EcgContentError,
     EcgCorruptError,
@@ -24,6 +25,7 @@ from .ecg_recording_etp import (
 )
 from .ecg_scp_etp import read_scp
 from .ecg_sniffing_etp import HEAD_BYTES, looks_like_wfdb, recognise
+from .ecg_svg_etp import read_svg
 from .ecg_table_etp import read_table
 from .ecg_wfdb_etp import read_wfdb, read_wfdb_int16
 from .ecg_wfdb_header_etp import WfdbHeader, parse_wfdb_header, read_wfdb_header
@@ -122,7 +124,14 @@ _STATING_READERS = {
     "SCP-ECG": read_scp,
     "XML": read_xml,
 }
-_ASKING_READERS = {"npy": read_npy, "npz": read_npz, "MATLAB": read_matlab, "table": read_table}
+_ASKING_READERS = {
+    "MATLAB": read_matlab,
+    "PDF": read_pdf,
+    "SVG": read_svg,
+    "npy": read_npy,
+    "npz": read_npz,
+    "table": read_table,
+}
 
 
 def _find_file(source: str | os.PathLike) -> tuple[Path, str | None]:

@@ -1,0 +1,377 @@
+"""ECGs drawn as vectors: traces, grid, pulse and names of a page as leads in mV."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .ecg_channels_etp import LeadChoice, check_names
+from .ecg_errors_etp import EcgContentError, EcgFormatError
+from .ecg_recording_etp import EcgRecording, recording_of
+from .leads_etp import STANDARD_LEADS, canonical_lead
+
+_FEWEST_POINTS = 40  # of a trace
+_SHORTEST_TRACE_MM = 20.0  # 0.8 s
+_STANDARD_SPEED, _STANDARD_GAIN = 25.0, 10.0  # mm/s, mm/mV
+_INTERPOLATED_RATE = 500  # Hz, of drawings that leave out points on straight lines
+
+_SPEED = re.compile(r"(\d+(?:[.,]\d+)?)\s*mm\s*/\s*s(?:ec|ek)?\b", re.IGNORECASE)
+_GAIN = re.compile(r"(\d+(?:[.,]\d+)?)\s*mm\s*/\s*mV", re.IGNORECASE)
+
+
+@dataclass
+class Line:
+    """A polyline of shape `(points, 2)`, y upwards, and what it is drawn with."""
+
+    points: np.ndarray
+    style: Any = None
+
+
+@dataclass
+class Drawing:
+    """What is on one page.
+
+    Attributes:
+        lines: In the order in which they are drawn.
+        words: x, y and text of each word; y is that of its middle.
+        sentences: Texts as they are written, for what is stated in several words.
+        millimetres: Per unit of length, `None` if the page has no size.
+        pictures: How many there are.
+    """
+
+    lines: list[Line] = field(default_factory=list)
+    words: list[tuple[float, float, str]] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+    millimetres: float | None = None
+    pictures: int = 0
+
+
+@dataclass
+class _Trace:
+    points: np.ndarray
+    labels: list[tuple[float, float, str]] = field(default_factory=list)
+
+    @property
+    def level(self) -> float:
+        return float(np.median(self.points[:, 1]))
+
+    @property
+    def start(self) -> float:
+        return float(self.points[0, 0])
+
+    @property
+    def stop(self) -> float:
+        return float(self.points[-1, 0])
+
+
+@dataclass
+class _Scale:
+    """Millimetres per unit, paper speed and gain."""
+
+    mm_x: float
+    mm_y: float
+    speed: float
+    gain: float
+    notes: list[str]
+
+
+def recording_from_drawing(
+    drawing: Drawing, source: str, file_format: str, *, lead_names: Sequence[str] | None, units: str | None
+) -> EcgRecording:
+    """Make a recording of a page.
+
+    Raises:
+        EcgFormatError: If nothing on it is a trace; scans and photographs are pictures.
+        EcgContentError: If its scale or its leads can't be told.
+    """
+    if units not in (None, "mV"):
+        raise EcgContentError(source, f"a drawing states its amplitude by its grid, `units` says {units!r}. Leave it out.")
+    lines = _joined(drawing.lines)
+    grid = _grid(lines, drawing.millimetres)
+    candidates = [line.points for line in lines if _is_trace(line.points)]
+    if not candidates:
+        if drawing.pictures:
+            raise EcgFormatError(
+                source, "its page is a picture: scans and photographs of ECGs aren't read. Export the ECG as WFDB, DICOM, XML "
+                "or CSV, or as a PDF whose traces are vectors.",
+            )
+        raise EcgFormatError(source, "nothing drawn on it is a trace of an ECG. Export the ECG as WFDB, DICOM, XML or CSV.")
+    pulses = [pulse for line in lines if (pulse := _pulse(line.points)) is not None]
+    traces = []
+    for points in candidates:
+        pulse, rest = _without_pulse(points)
+        pulses += [pulse] if pulse else []
+        traces.append(_Trace(rest))
+    scale = _scale(drawing, grid, pulses, source)
+    traces = [trace for trace in traces if (trace.stop - trace.start) * scale.mm_x >= _SHORTEST_TRACE_MM]
+    if not traces:
+        raise EcgFormatError(source, "nothing drawn on it is as long as a trace of an ECG. Export the ECG as DICOM or CSV.")
+    pieces = _named(traces, drawing.words, scale, lead_names, source)
+    return _assemble(pieces, pulses, scale, source, file_format)
+
+
+def _joined(lines: Sequence[Line]) -> list[Line]:
+    """Lines of which one starts where the one before ends, as one."""
+    joined: list[list[np.ndarray]] = []
+    styles: list[Any] = []
+    for line in lines:
+        if len(line.points) < 2:
+            continue
+        if joined and styles[-1] == line.style and np.allclose(joined[-1][-1][-1], line.points[0], atol=1e-4, rtol=0):
+            joined[-1].append(line.points[1:])
+        else:
+            joined.append([line.points])
+            styles.append(line.style)
+    return [Line(np.concatenate(parts), style) for parts, style in zip(joined, styles, strict=True)]
+
+
+def _is_trace(points: np.ndarray) -> bool:
+    if len(points) < _FEWEST_POINTS:
+        return False
+    steps = np.diff(points[:, 0])
+    width, height = np.ptp(points[:, 0]), np.ptp(points[:, 1])
+    return bool(steps.min() >= -1e-3 * width and width > 0 and height > 0 and (steps > 0).mean() > 0.5)
+
+
+def _grid(lines: Sequence[Line], millimetres: float | None) -> tuple[float, float] | None:
+    """Units per millimetre along x and y, from the lines of the grid; `None` if there is none."""
+    found = []
+    for axis in (0, 1):
+        positions: dict[Any, set[float]] = {}
+        longest = max((float(np.ptp(line.points[:, 1 - axis])) for line in lines if _is_straight(line, axis)), default=0)
+        for line in lines:
+            if _is_straight(line, axis) and np.ptp(line.points[:, 1 - axis]) > 0.3 * longest:
+                positions.setdefault(line.style, set()).add(round(float(line.points[0, axis]), 4))
+        steps = sorted({step for places in positions.values() if (step := _even_step(places)) is not None})
+        every = _even_step({place for places in positions.values() for place in places})
+        steps = sorted({*steps, *([every] if every else [])})
+        found.append(steps)
+    sizes = [_millimetre(steps, millimetres) for steps in found]
+    if sizes[0] is None or sizes[1] is None:
+        return None
+    return sizes[0], sizes[1]
+
+
+def _is_straight(line: Line, axis: int) -> bool:
+    return len(line.points) == 2 and abs(line.points[0, axis] - line.points[1, axis]) < 1e-6
+
+
+def _even_step(places: set[float]) -> float | None:
+    """The usual distance between places, if most neighbours have it."""
+    if len(places) < 6:
+        return None
+    steps = np.diff(sorted(places))
+    steps = steps[steps > 1e-3 * np.median(steps)]
+    usual = float(np.median(steps))
+    return usual if (np.abs(steps - usual) < 0.05 * usual).mean() > 0.6 else None
+
+
+def _millimetre(steps: Sequence[float], millimetres: float | None) -> float | None:
+    """Units in a millimetre: the lines are 1 mm and 5 mm apart, told by their ratio or by the size of the page."""
+    for small in steps:
+        if any(abs(large / small - 5) < 0.15 for large in steps):
+            return small
+    if millimetres is not None:
+        for step in steps:
+            for size in (1.0, 5.0):
+                if abs(step * millimetres / size - 1) < 0.06:
+                    return step / size
+    return None
+
+
+def _pulse(points: np.ndarray) -> tuple[float, float, float] | None:
+    """x, baseline and height of a calibration pulse, `None` if a line is none."""
+    if not 4 <= len(points) <= 8:
+        return None
+    steps = np.abs(np.diff(points, axis=0))
+    scale = max(np.ptp(points[:, 0]), np.ptp(points[:, 1]))
+    if scale <= 0 or (np.minimum(steps[:, 0], steps[:, 1]) > 0.02 * scale).any():
+        return None
+    low, high = points[:, 1].min(), points[:, 1].max()
+    ends_low = abs(points[0, 1] - low) < 0.02 * scale and abs(points[-1, 1] - low) < 0.02 * scale
+    closed = np.allclose(points[0], points[-1], atol=1e-6)
+    if not ends_low or closed or high - low <= 0.2 * np.ptp(points[:, 0]):
+        return None
+    return float(points[0, 0]), float(low), float(high - low)
+
+
+def _without_pulse(points: np.ndarray) -> tuple[tuple[float, float, float] | None, np.ndarray]:
+    """The pulse that a trace begins with, and the trace behind it."""
+    for count in (4, 5, 6):
+        pulse = _pulse(points[:count])
+        if pulse is not None and pulse[2] > 0.5 * np.ptp(points[:, 1]) / 4:
+            return pulse, points[count:]
+    return None, points
+
+
+def _scale(drawing: Drawing, grid: tuple[float, float] | None, pulses: list, source: str) -> _Scale:
+    notes = []
+    text = " ".join(drawing.sentences)
+    speeds = {float(value.replace(",", ".")) for value in _SPEED.findall(text)}
+    gains = {float(value.replace(",", ".")) for value in _GAIN.findall(text)}
+    if len(speeds) > 1 or len(gains) > 1:
+        raise EcgContentError(
+            source, f"it states several scales: {sorted(speeds)} mm/s and {sorted(gains)} mm/mV. Export it with one."
+        )
+    if grid is None and drawing.millimetres is None:
+        raise EcgContentError(source, "it has neither a grid nor a size: its scale is unknown. Export it with a grid.")
+    if grid is None and not (speeds and (gains or pulses)):
+        raise EcgContentError(
+            source, 'it has no grid and doesn\'t state "25 mm/s" and "10 mm/mV": its scale is unknown. Export it with a grid.'
+        )
+    unit_x, unit_y = grid or (1 / float(drawing.millimetres or 1),) * 2
+    notes.append(f"Its scale is that of {'its grid' if grid else 'its page'}.")
+    speed = next(iter(speeds), _STANDARD_SPEED)
+    heights = [height / unit_y for _, _, height in pulses]
+    drawn = float(np.median(heights)) if heights and np.ptp(heights) < 0.05 * np.median(heights) else None
+    gain = next(iter(gains), None)
+    if drawn is not None and not any(abs(drawn / usual - 1) < 0.05 for usual in (2.5, 5, 10, 20)):
+        drawn = None  # something else with corners
+    if gain is not None and drawn is not None and abs(drawn / gain - 1) > 0.06:
+        raise EcgContentError(source, f"its pulse is {drawn:.3g} mm high, it states {gain:g} mm/mV. Export it again.")
+    if not speeds:
+        notes.append(f"{_STANDARD_SPEED:g} mm/s is assumed.")
+    if gain is None:
+        gain = _STANDARD_GAIN if drawn is None else min((2.5, 5.0, 10.0, 20.0), key=lambda usual: abs(usual - drawn))
+        notes.append(f"{gain:g} mm/mV is {'assumed' if drawn is None else 'that of its pulse'}.")
+    return _Scale(1 / unit_x, 1 / unit_y, speed, gain, notes)
+
+
+def _named(
+    traces: list[_Trace], words: list[tuple[float, float, str]], scale: _Scale, lead_names: Sequence[str] | None, source: str
+) -> list[tuple[str, np.ndarray]]:
+    """Leads and their points; what is one lead in several rows is put one behind the other."""
+    levels = sorted({round(trace.level, 3) for trace in traces})
+    apart = [gap for gap in np.diff(levels) if gap * scale.mm_y > 8]
+    reach = float(np.median(apart)) if apart else 45 / scale.mm_y
+    labels = [(x, y, lead) for x, y, word in words if (lead := canonical_lead(word)) in STANDARD_LEADS and lead]
+    for label in labels:
+        near = [
+            trace
+            for trace in traces
+            if trace.start - 15 / scale.mm_x <= label[0] <= trace.stop and abs(label[1] - trace.level) <= reach
+        ]
+        if near:
+            min(near, key=lambda trace: (abs(label[1] - trace.level) + (2 * reach if label[0] < trace.start - 1 / scale.mm_x and label[1] > trace.level + reach / 2 else 0))).labels.append(label)
+    pieces: list[tuple[str, np.ndarray]] = []
+    unnamed: list[_Trace] = []
+    for trace in sorted(traces, key=lambda trace: (-round(trace.level * scale.mm_y / 3), trace.start)):
+        found = sorted(trace.labels)
+        if len(found) > 1 and _evenly_placed(found, trace):
+            pieces.extend(_split(trace, [lead for _, _, lead in found]))
+        elif found:
+            pieces.append((min(found, key=lambda label: abs(label[0] - trace.start))[2], trace.points))
+        else:
+            unnamed.append(trace)
+    own = [name for name, _ in pieces]
+    if lead_names is not None:
+        if pieces and unnamed:
+            raise EcgContentError(source, f"it names {own}, so `lead_names` isn't needed. Leave `lead_names` out.")
+        pieces = pieces or [("", trace.points) for trace in unnamed]
+        if len(lead_names) != len(pieces):
+            raise EcgContentError(
+                source, f"`lead_names` has {len(lead_names)} names, it has {len(pieces)} traces from top to bottom. Name each."
+            )
+        check_names([name or "?" for name, _ in pieces], lead_names, source)
+        named = [(canonical_lead(name) or "", points) for name, (_, points) in zip(lead_names, pieces, strict=True)]
+        return [piece for piece in named if piece[0]]
+    alone = {name for name in own} or {lead for _, _, lead in labels}
+    if unnamed and len(alone) == 1 and len(traces) > 1:
+        return [(next(iter(alone)), _one_behind_the_other(traces, scale))]
+    if not pieces:
+        example = [*STANDARD_LEADS][: len(unnamed)]
+        raise EcgContentError(
+            source, f"none of its {len(unnamed)} traces has the name of a lead beside it. Pass their names from top to bottom as "
+            f"`lead_names`, e.g. {example}.",
+        )
+    if unnamed:
+        scale.notes.append(f"Left out: {len(unnamed)} traces without a name.")
+    return pieces
+
+
+def _evenly_placed(labels: list[tuple[float, float, str]], trace: _Trace) -> bool:
+    places = np.array([label[0] for label in labels])
+    width = (trace.stop - trace.start) / len(labels)
+    return bool(len({lead for _, _, lead in labels}) == len(labels) and (np.abs(np.diff(places) - width) < 0.15 * width).all())
+
+
+def _split(trace: _Trace, leads: list[str]) -> list[tuple[str, np.ndarray]]:
+    edges = np.linspace(trace.start, trace.stop, len(leads) + 1)
+    x = trace.points[:, 0]
+    return [(lead, trace.points[(x >= low) & (x <= high)]) for lead, low, high in zip(leads, edges[:-1], edges[1:], strict=True)]
+
+
+def _one_behind_the_other(traces: list[_Trace], scale: _Scale) -> np.ndarray:
+    rows = sorted(traces, key=lambda trace: (-trace.level, trace.start))
+    scale.notes.append(f"Its {len(rows)} rows are one lead, one behind the other.")
+    parts, at = [], 0.0
+    for row in rows:
+        step = (row.stop - row.start) / (len(row.points) - 1)
+        points = row.points - [row.start - at, row.level]
+        parts.append(points)
+        at = points[-1, 0] + step
+    return np.concatenate(parts)
+
+
+def _assemble(pieces: list[tuple[str, np.ndarray]], pulses: list, scale: _Scale, source: str, file_format: str) -> EcgRecording:
+    """Leads side by side from the start of each."""
+    seconds_per = scale.mm_x / scale.speed
+    notes = list(scale.notes)
+    rates = [_rate(points, seconds_per) for _, points in pieces]
+    even = all(rate is not None and abs(rate / (rates[0] or 1) - 1) < 0.01 for rate in rates)
+    rate = float(rates[0]) if even and rates[0] else float(_INTERPOLATED_RATE)
+    if not even:
+        notes.append(f"Interpolated to {_INTERPOLATED_RATE} Hz: the drawing leaves out points on straight lines.")
+    signals: dict[str, np.ndarray] = {}
+    starts: dict[str, float] = {}
+    for name, points in pieces:
+        values = _values(points, pulses, scale, rate, seconds_per, is_even=even)
+        if name in signals:
+            # A rhythm strip beside the short piece of the same lead.
+            shorter, longer = sorted((signals[name], values), key=len)
+            notes.append(f"Left out: a second trace of {name}, of {len(longer) / rate:.3g} s.")
+            starts[name] = starts[name] if len(signals[name]) <= len(values) else float(points[0, 0])
+            signals[name] = shorter if len(signals) > 1 or len(pieces) > 2 else longer
+            continue
+        signals[name], starts[name] = values, float(points[0, 0])
+    shortest = min(map(len, signals.values()))
+    if max(map(len, signals.values())) > shortest + 2:
+        notes.append(f"Cut to {shortest / rate:.3g} s, the length of the shortest trace.")
+    if max(starts.values()) - min(starts.values()) > 3 / scale.mm_x:
+        notes.append(
+            f"Drawn beside each other: columns of {shortest / rate:.3g} s are taken as if they began at the same time, which "
+            "hides what changes between them."
+        )
+    names = tuple(sorted(signals, key=STANDARD_LEADS.index))
+    signal = np.stack([signals[name][:shortest] for name in names])
+    choice = LeadChoice(tuple(range(len(names))), names, (1.0,) * len(names), ())
+    return recording_of(source, choice, signal, [rate] * len(names), {"format": file_format}, notes=notes)
+
+
+def _rate(points: np.ndarray, seconds_per: float) -> float | None:
+    """Hz of points at even distances, `None` if they aren't."""
+    x = points[:, 0]
+    step = (x[-1] - x[0]) / (len(x) - 1)
+    if step <= 0 or np.abs(x - (x[0] + step * np.arange(len(x)))).max() > 0.6 * step:
+        return None
+    rate = 1 / (step * seconds_per)
+    usual = min((100, 125, 128, 200, 240, 250, 256, 300, 360, 400, 500, 512, 600, 1000), key=lambda known: abs(known / rate - 1))
+    return float(usual) if abs(usual / rate - 1) < 0.01 else round(rate, 2)
+
+
+def _values(points: np.ndarray, pulses: list, scale: _Scale, rate: float, seconds_per: float, *, is_even: bool) -> np.ndarray:
+    """mV of a trace; zero is the baseline of the pulse in its row, or else its median."""
+    level = float(np.median(points[:, 1]))
+    bases = [base for _, base, height in pulses if abs(base - level) < height / 2]
+    zero = min(bases, key=lambda base: abs(base - level)) if bases else level
+    values = (points[:, 1] - zero) * scale.mm_y / scale.gain
+    if is_even:
+        return values
+    times = (points[:, 0] - points[0, 0]) * seconds_per
+    grid = np.arange(int(times[-1] * rate + 1e-6) + 1) / rate
+    return np.interp(grid, times, values)
+
+
+__all__ = ["Drawing", "Line", "recording_from_drawing"]
