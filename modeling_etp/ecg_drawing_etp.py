@@ -18,6 +18,9 @@ _STANDARD_SPEED, _STANDARD_GAIN = 25.0, 10.0  # mm/s, mm/mV
 _INTERPOLATED_RATE = 500  # Hz, of drawings that leave out points on straight lines
 
 _SPEED = re.compile(r"(\d+(?:[.,]\d+)?)\s*mm\s*/\s*s(?:ec|ek)?\b", re.IGNORECASE)
+_LEAD_WORD = re.compile(
+    r"\b(?:lead|ableitung|d[eé]rivation|derivaci[oó]n|avledning)\s+(I{1,3}|aV[RLF]|V[1-6])\b", re.IGNORECASE
+)
 _GAIN = re.compile(r"(\d+(?:[.,]\d+)?)\s*mm\s*/\s*mV", re.IGNORECASE)
 
 
@@ -35,17 +38,30 @@ class Drawing:
 
     Attributes:
         lines: In the order in which they are drawn.
-        words: x, y and text of each word; y is that of its middle.
-        sentences: Texts as they are written, for what is stated in several words.
+        labels: x, y and lead of texts that say no more than names of leads; y is that of the text's middle.
+        sentences: All texts.
         millimetres: Per unit of length, `None` if the page has no size.
         pictures: How many there are.
     """
 
     lines: list[Line] = field(default_factory=list)
-    words: list[tuple[float, float, str]] = field(default_factory=list)
+    labels: list[tuple[float, float, str]] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     millimetres: float | None = None
     pictures: int = 0
+
+    def add_text(self, text: str, words: Sequence[tuple[float, float, str]]) -> None:
+        """Keep a text; it is a label only if it says nothing else, as "V1" in a sentence about V1 is none.
+
+        Args:
+            words: Its words with their places.
+        """
+        self.sentences.append(text)
+        alone = canonical_lead(text)
+        if alone in STANDARD_LEADS and words:
+            self.labels.append((*words[0][:2], str(alone)))
+        elif words and all(canonical_lead(word) in STANDARD_LEADS for _, _, word in words):
+            self.labels.extend((x, y, str(canonical_lead(word))) for x, y, word in words)
 
 
 @dataclass
@@ -87,17 +103,22 @@ def recording_from_drawing(
         EcgContentError: If its scale or its leads can't be told.
     """
     if units not in (None, "mV"):
-        raise EcgContentError(source, f"a drawing states its amplitude by its grid, `units` says {units!r}. Leave it out.")
+        raise EcgContentError(
+            source, f"a drawing states its amplitude by its grid, `units` says {units!r}. Leave it out."
+        )
     lines = _joined(drawing.lines)
     grid = _grid(lines, drawing.millimetres)
     candidates = [line.points for line in lines if _is_trace(line.points)]
     if not candidates:
         if drawing.pictures:
             raise EcgFormatError(
-                source, "its page is a picture: scans and photographs of ECGs aren't read. Export the ECG as WFDB, DICOM, XML "
+                source,
+                "its page is a picture: scans and photographs of ECGs aren't read. Export the ECG as WFDB, DICOM, XML "
                 "or CSV, or as a PDF whose traces are vectors.",
             )
-        raise EcgFormatError(source, "nothing drawn on it is a trace of an ECG. Export the ECG as WFDB, DICOM, XML or CSV.")
+        raise EcgFormatError(
+            source, "nothing drawn on it is a trace of an ECG. Export the ECG as WFDB, DICOM, XML or CSV."
+        )
     pulses = [pulse for line in lines if (pulse := _pulse(line.points)) is not None]
     traces = []
     for points in candidates:
@@ -107,8 +128,10 @@ def recording_from_drawing(
     scale = _scale(drawing, grid, pulses, source)
     traces = [trace for trace in traces if (trace.stop - trace.start) * scale.mm_x >= _SHORTEST_TRACE_MM]
     if not traces:
-        raise EcgFormatError(source, "nothing drawn on it is as long as a trace of an ECG. Export the ECG as DICOM or CSV.")
-    pieces = _named(traces, drawing.words, scale, lead_names, source)
+        raise EcgFormatError(
+            source, "nothing drawn on it is as long as a trace of an ECG. Export the ECG as DICOM or CSV."
+        )
+    pieces = _named(traces, drawing, scale, lead_names, source)
     return _assemble(pieces, pulses, scale, source, file_format)
 
 
@@ -140,7 +163,9 @@ def _grid(lines: Sequence[Line], millimetres: float | None) -> tuple[float, floa
     found = []
     for axis in (0, 1):
         positions: dict[Any, set[float]] = {}
-        longest = max((float(np.ptp(line.points[:, 1 - axis])) for line in lines if _is_straight(line, axis)), default=0)
+        longest = max(
+            (float(np.ptp(line.points[:, 1 - axis])) for line in lines if _is_straight(line, axis)), default=0
+        )
         for line in lines:
             if _is_straight(line, axis) and np.ptp(line.points[:, 1 - axis]) > 0.3 * longest:
                 positions.setdefault(line.style, set()).add(round(float(line.points[0, axis]), 4))
@@ -219,7 +244,8 @@ def _scale(drawing: Drawing, grid: tuple[float, float] | None, pulses: list, sou
         raise EcgContentError(source, "it has neither a grid nor a size: its scale is unknown. Export it with a grid.")
     if grid is None and not (speeds and (gains or pulses)):
         raise EcgContentError(
-            source, 'it has no grid and doesn\'t state "25 mm/s" and "10 mm/mV": its scale is unknown. Export it with a grid.'
+            source,
+            'it has no grid and doesn\'t state "25 mm/s" and "10 mm/mV": its scale is unknown. Export it with a grid.',
         )
     unit_x, unit_y = grid or (1 / float(drawing.millimetres or 1),) * 2
     notes.append(f"Its scale is that of {'its grid' if grid else 'its page'}.")
@@ -240,21 +266,10 @@ def _scale(drawing: Drawing, grid: tuple[float, float] | None, pulses: list, sou
 
 
 def _named(
-    traces: list[_Trace], words: list[tuple[float, float, str]], scale: _Scale, lead_names: Sequence[str] | None, source: str
+    traces: list[_Trace], drawing: Drawing, scale: _Scale, lead_names: Sequence[str] | None, source: str
 ) -> list[tuple[str, np.ndarray]]:
     """Leads and their points; what is one lead in several rows is put one behind the other."""
-    levels = sorted({round(trace.level, 3) for trace in traces})
-    apart = [gap for gap in np.diff(levels) if gap * scale.mm_y > 8]
-    reach = float(np.median(apart)) if apart else 45 / scale.mm_y
-    labels = [(x, y, lead) for x, y, word in words if (lead := canonical_lead(word)) in STANDARD_LEADS and lead]
-    for label in labels:
-        near = [
-            trace
-            for trace in traces
-            if trace.start - 15 / scale.mm_x <= label[0] <= trace.stop and abs(label[1] - trace.level) <= reach
-        ]
-        if near:
-            min(near, key=lambda trace: (abs(label[1] - trace.level) + (2 * reach if label[0] < trace.start - 1 / scale.mm_x and label[1] > trace.level + reach / 2 else 0))).labels.append(label)
+    _place_labels(traces, drawing.labels, scale)
     pieces: list[tuple[str, np.ndarray]] = []
     unnamed: list[_Trace] = []
     for trace in sorted(traces, key=lambda trace: (-round(trace.level * scale.mm_y / 3), trace.start)):
@@ -272,18 +287,22 @@ def _named(
         pieces = pieces or [("", trace.points) for trace in unnamed]
         if len(lead_names) != len(pieces):
             raise EcgContentError(
-                source, f"`lead_names` has {len(lead_names)} names, it has {len(pieces)} traces from top to bottom. Name each."
+                source,
+                f"`lead_names` has {len(lead_names)} names, it has {len(pieces)} traces from top to bottom. Name each.",
             )
         check_names([name or "?" for name, _ in pieces], lead_names, source)
         named = [(canonical_lead(name) or "", points) for name, (_, points) in zip(lead_names, pieces, strict=True)]
         return [piece for piece in named if piece[0]]
-    alone = {name for name in own} or {lead for _, _, lead in labels}
+    alone = {*own, *(lead for _, _, lead in drawing.labels)} or {
+        lead for word in _LEAD_WORD.findall(" ".join(drawing.sentences)) if (lead := canonical_lead(word))
+    }
     if unnamed and len(alone) == 1 and len(traces) > 1:
         return [(next(iter(alone)), _one_behind_the_other(traces, scale))]
     if not pieces:
         example = [*STANDARD_LEADS][: len(unnamed)]
         raise EcgContentError(
-            source, f"none of its {len(unnamed)} traces has the name of a lead beside it. Pass their names from top to bottom as "
+            source,
+            f"none of its {len(unnamed)} traces has the name of a lead beside it. Pass their names from top to bottom as "
             f"`lead_names`, e.g. {example}.",
         )
     if unnamed:
@@ -291,16 +310,63 @@ def _named(
     return pieces
 
 
+def _place_labels(traces: list[_Trace], labels: list[tuple[float, float, str]], scale: _Scale) -> None:
+    """Give each label to its trace. Writers put all of them above, or all below, or all level with their traces."""
+    levels = np.array([trace.level for trace in traces])
+    apart = [gap for gap in np.diff(np.sort(levels)) if gap * scale.mm_y > 8]
+    reach = 1.2 * max(apart, default=45 / scale.mm_y)
+    best: tuple[float, float, list[int | None]] | None = None
+    for side in (1, -1, 0):
+        found: list[int | None] = []
+        far = []
+        for x, y, _ in labels:
+            inside = [
+                index
+                for index, trace in enumerate(traces)
+                if trace.start - 15 / scale.mm_x <= x <= trace.stop
+                and abs(y - trace.level) <= reach
+                and side * (y - trace.level) >= -2 / scale.mm_y
+            ]
+            # Of two traces in one row, the name is written at the start of its own.
+            inside = [index for index in inside if x >= traces[index].start - 1 / scale.mm_x] or inside
+            nearest = min(inside, key=lambda index: abs(y - levels[index]), default=None)
+            found.append(nearest)
+            far.append(0.0 if nearest is None else abs(y - levels[nearest]))
+        named = {index for index in found if index is not None}
+        twice = len(
+            {
+                (index, round(x * scale.mm_x / 8))
+                for index, (x, _, _) in zip(found, labels, strict=True)
+                if index is not None
+            }
+        )
+        score = (
+            float(len(named) + twice - sum(index is not None for index in found)),
+            -float(np.mean(far or [0.0])),
+            found,
+        )
+        if best is None or score[:2] > best[:2]:
+            best = score
+    for label, index in zip(labels, best[2] if best else [], strict=True):
+        if index is not None:
+            traces[index].labels.append(label)
+
+
 def _evenly_placed(labels: list[tuple[float, float, str]], trace: _Trace) -> bool:
     places = np.array([label[0] for label in labels])
     width = (trace.stop - trace.start) / len(labels)
-    return bool(len({lead for _, _, lead in labels}) == len(labels) and (np.abs(np.diff(places) - width) < 0.15 * width).all())
+    return bool(
+        len({lead for _, _, lead in labels}) == len(labels) and (np.abs(np.diff(places) - width) < 0.15 * width).all()
+    )
 
 
 def _split(trace: _Trace, leads: list[str]) -> list[tuple[str, np.ndarray]]:
     edges = np.linspace(trace.start, trace.stop, len(leads) + 1)
     x = trace.points[:, 0]
-    return [(lead, trace.points[(x >= low) & (x <= high)]) for lead, low, high in zip(leads, edges[:-1], edges[1:], strict=True)]
+    return [
+        (lead, trace.points[(x >= low) & (x <= high)])
+        for lead, low, high in zip(leads, edges[:-1], edges[1:], strict=True)
+    ]
 
 
 def _one_behind_the_other(traces: list[_Trace], scale: _Scale) -> np.ndarray:
@@ -315,7 +381,9 @@ def _one_behind_the_other(traces: list[_Trace], scale: _Scale) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _assemble(pieces: list[tuple[str, np.ndarray]], pulses: list, scale: _Scale, source: str, file_format: str) -> EcgRecording:
+def _assemble(
+    pieces: list[tuple[str, np.ndarray]], pulses: list, scale: _Scale, source: str, file_format: str
+) -> EcgRecording:
     """Leads side by side from the start of each."""
     seconds_per = scale.mm_x / scale.speed
     notes = list(scale.notes)
@@ -341,8 +409,8 @@ def _assemble(pieces: list[tuple[str, np.ndarray]], pulses: list, scale: _Scale,
         notes.append(f"Cut to {shortest / rate:.3g} s, the length of the shortest trace.")
     if max(starts.values()) - min(starts.values()) > 3 / scale.mm_x:
         notes.append(
-            f"Drawn beside each other: columns of {shortest / rate:.3g} s are taken as if they began at the same time, which "
-            "hides what changes between them."
+            f"Only {shortest / rate:.3g} s of each lead: its columns are drawn one after the other and are taken as if they "
+            "began at the same time."
         )
     names = tuple(sorted(signals, key=STANDARD_LEADS.index))
     signal = np.stack([signals[name][:shortest] for name in names])
@@ -357,11 +425,16 @@ def _rate(points: np.ndarray, seconds_per: float) -> float | None:
     if step <= 0 or np.abs(x - (x[0] + step * np.arange(len(x)))).max() > 0.6 * step:
         return None
     rate = 1 / (step * seconds_per)
-    usual = min((100, 125, 128, 200, 240, 250, 256, 300, 360, 400, 500, 512, 600, 1000), key=lambda known: abs(known / rate - 1))
+    usual = min(
+        (100, 125, 128, 200, 240, 250, 256, 300, 360, 400, 500, 512, 600, 1000),
+        key=lambda known: abs(known / rate - 1),
+    )
     return float(usual) if abs(usual / rate - 1) < 0.01 else round(rate, 2)
 
 
-def _values(points: np.ndarray, pulses: list, scale: _Scale, rate: float, seconds_per: float, *, is_even: bool) -> np.ndarray:
+def _values(
+    points: np.ndarray, pulses: list, scale: _Scale, rate: float, seconds_per: float, *, is_even: bool
+) -> np.ndarray:
     """mV of a trace; zero is the baseline of the pulse in its row, or else its median."""
     level = float(np.median(points[:, 1]))
     bases = [base for _, base, height in pulses if abs(base - level) < height / 2]

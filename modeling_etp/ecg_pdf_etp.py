@@ -31,15 +31,21 @@ def read_pdf(content: bytes, source: str, *, sampling_rate: Any, lead_names: Any
     high_level = optional_module("pdfminer.high_level", source)
     drawings = []
     with errors_named(source, "pdfminer"):
-        for page in high_level.extract_pages(io.BytesIO(content), maxpages=_MAX_PAGES, laparams=layout.LAParams(all_texts=True)):
+        for page in high_level.extract_pages(
+            io.BytesIO(content), maxpages=_MAX_PAGES, laparams=layout.LAParams(all_texts=True, boxes_flow=None)
+        ):
             drawing = Drawing(millimetres=_MILLIMETRES_PER_POINT)
             _walk(page, drawing, layout)
             drawings.append(drawing)
     full = [drawing for drawing in drawings if _corners(drawing) > _FEWEST_POINTS_ON_A_PAGE]
     if len(full) > 1:
-        raise EcgContentError(source, f"{len(full)} of its pages have traces. Save the page of one ECG as a file of its own.")
+        raise EcgContentError(
+            source, f"{len(full)} of its pages have traces. Save the page of one ECG as a file of its own."
+        )
     drawing = full[0] if full else Drawing(pictures=sum(drawing.pictures for drawing in drawings))
-    return with_rate(recording_from_drawing(drawing, source, "PDF", lead_names=lead_names, units=units), sampling_rate, source)
+    return with_rate(
+        recording_from_drawing(drawing, source, "PDF", lead_names=lead_names, units=units), sampling_rate, source
+    )
 
 
 def _corners(drawing: Drawing) -> int:
@@ -58,7 +64,9 @@ def _check_size(content: bytes, source: str) -> None:
         except zlib.error:
             continue  # packed otherwise or not at all
         if left < 0:
-            raise EcgUnsafeError(source, f"it unfolds to over {MAX_UNPACKED_PDF_BYTES:,} bytes. Save the ECG's page alone.")
+            raise EcgUnsafeError(
+                source, f"it unfolds to over {MAX_UNPACKED_PDF_BYTES:,} bytes. Save the ECG's page alone."
+            )
 
 
 def _walk(item: Any, drawing: Drawing, layout: Any) -> None:
@@ -77,7 +85,7 @@ def _walk(item: Any, drawing: Drawing, layout: Any) -> None:
 
 
 def _add_text(line: Any, drawing: Drawing, layout: Any) -> None:
-    drawing.sentences.append(line.get_text().strip())
+    words: list[tuple[float, float, str]] = []
     word, at = "", (0.0, 0.0)
     for character in [*line, None]:
         text = character.get_text() if isinstance(character, layout.LTChar) else ""
@@ -85,8 +93,9 @@ def _add_text(line: Any, drawing: Drawing, layout: Any) -> None:
             at = at if word else (float(character.x0), float(character.y0 + character.y1) / 2)
             word += text
         elif word:
-            drawing.words.append((*at, word))
+            words.append((*at, word))
             word = ""
+    drawing.add_text(" ".join(word for _, _, word in words), words)
 
 
 __all__ = ["read_pdf"]

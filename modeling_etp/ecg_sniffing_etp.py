@@ -177,6 +177,11 @@ def _xml_root(head: bytes) -> bytes | None:
     return match[1].lower() if match else b""
 
 
+def _is_pdf(head: bytes) -> bool:
+    """The signature may stand behind other lines that are comments to PostScript."""
+    return b"%PDF-" in head[:1024] and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"%"
+
+
 def _is_html(head: bytes) -> bool:
     return _xml_root(head) == b"html" or (
         head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower() == b"<!doctype" and b"html" in head[:64].lower()
@@ -187,6 +192,8 @@ def _is_table(head: bytes) -> bool:
     if not _is_text(head) or _xml_root(head) is not None:
         return False
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _is_pdf(head):
+        return False
     return start[:1] not in (b"{", b"[") and not start.startswith((b"{\\rtf", b"%PDF-", b"ISHNE", b"SQLite format"))
 
 
@@ -202,7 +209,7 @@ _DETECTORS = {
     "npz": lambda head: head[:4] in (b"PK\x03\x04", b"PK\x05\x06"),
     "DICOM": lambda head: head[128:132] == b"DICM",
     "HDF5": _is_hdf5,
-    "PDF": lambda head: b"%PDF-" in head[:1024] and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"%",
+    "PDF": _is_pdf,
     "EDF": _is_edf,
     "ISHNE": lambda head: head[:8] in (b"ISHNE1.0", b"ANN  1.0"),
     "MFER": lambda head: head[:2] == b"@\x20" and head[2:6] == b"MFR ",

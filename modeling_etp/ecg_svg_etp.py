@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Comment, TreeBuilder
 import numpy as np
 
 from .ecg_drawing_etp import Drawing, Line, recording_from_drawing
-from .ecg_errors_etp import EcgCorruptError, EcgUnsafeError
+from .ecg_errors_etp import EcgContentError, EcgCorruptError, EcgUnsafeError
 from .ecg_recording_etp import EcgRecording, errors_named, optional_module
 
 MAX_SVG_BYTES = 20_000_000
@@ -36,13 +36,13 @@ def read_svg(content: bytes, source: str, *, sampling_rate: Any, lead_names: Any
     with errors_named(source, "the SVG reader"):
         matrix, drawing.millimetres = _page(root)
         _walk(root, matrix, "", drawing, 0)
-    return with_rate(recording_from_drawing(drawing, source, "SVG", lead_names=lead_names, units=units), sampling_rate, source)
+    return with_rate(
+        recording_from_drawing(drawing, source, "SVG", lead_names=lead_names, units=units), sampling_rate, source
+    )
 
 
 def with_rate(recording: EcgRecording, sampling_rate: float | None, source: str) -> EcgRecording:
     """Refuse a rate of the caller that isn't the drawing's."""
-    from .ecg_errors_etp import EcgContentError
-
     if sampling_rate is not None and abs(sampling_rate / recording.sampling_rate - 1) > 0.01:
         raise EcgContentError(
             source,
@@ -112,7 +112,17 @@ def _walk(element: Any, matrix: np.ndarray, style: str, drawing: Drawing, depth:
     if tag in _HIDDEN or depth > _MAX_DEPTH:
         return
     matrix = matrix @ _matrix(element.get("transform", ""))
-    style = "|".join((element.get("style") or "", element.get("stroke") or "", element.get("stroke-width") or "", element.get("class") or "")).strip("|") or style
+    style = (
+        "|".join(
+            (
+                element.get("style") or "",
+                element.get("stroke") or "",
+                element.get("stroke-width") or "",
+                element.get("class") or "",
+            )
+        ).strip("|")
+        or style
+    )
     if tag == "image":
         drawing.pictures += 1
     elif tag == "text":
@@ -129,8 +139,7 @@ def _walk(element: Any, matrix: np.ndarray, style: str, drawing: Drawing, depth:
             continue
         if said and _tag(child) == "g":
             at = _placed(np.zeros((1, 2)), matrix @ _matrix(child.get("transform", "")))[0]
-            drawing.sentences.append(said)
-            drawing.words.extend((float(at[0]), float(at[1]), word) for word in said.split()[:1])
+            drawing.add_text(said, [(float(at[0]), float(at[1]), said)])
             said = ""
             continue
         _walk(child, matrix, style, drawing, depth + 1)
@@ -141,19 +150,22 @@ def _placed(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _add_text(element: Any, matrix: np.ndarray, drawing: Drawing) -> None:
-    words = "".join(element.itertext()).strip()
-    spots = [element, *(child for child in element if _tag(child) == "tspan" and child.get("x"))]
-    drawing.sentences.append(words)
-    for spot in spots:
-        text = words if spot is element else "".join(spot.itertext()).strip()
-        x, y = (re.split(r"[\s,]+", (spot.get(key) or element.get(key) or "0").strip())[0] for key in "xy")
-        at = _placed(np.array([[_length(x)[0] if not x.startswith("-") else float(x), _length(y)[0] if not y.startswith("-") else float(y)]]), matrix)[0]
-        drawing.words.extend((float(at[0]), float(at[1]), word) for word in text.split()[:1])
+    parts = [child for child in element if _tag(child) == "tspan" and child.get("x")]
+    for part in parts or [element]:
+        text = " ".join("".join(part.itertext()).split())
+        place = [_first_number(part.get(key) or element.get(key)) for key in "xy"]
+        x, y = _placed(np.array([place]), matrix)[0]
+        drawing.add_text(text, [(float(x), float(y), text)])
+
+
+def _first_number(text: str | None) -> float:
+    match = re.match(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)", text or "")
+    return float(match[1]) if match else 0.0
 
 
 def _points(element: Any, tag: str) -> Iterator[np.ndarray]:
     if tag == "line":
-        ends = [float(re.sub(r"[a-z%]", "", element.get(key, "0"))) for key in ("x1", "y1", "x2", "y2")]
+        ends = [float(re.sub(r"[a-z%]", "", element.get(key) or "0")) for key in ("x1", "y1", "x2", "y2")]
         yield np.array(ends).reshape(2, 2)
     elif tag in ("polyline", "polygon"):
         numbers = np.array(re.findall(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", element.get("points", "")), np.float64)
@@ -167,7 +179,8 @@ def _subpaths(text: str) -> Iterator[np.ndarray]:
     points: list[tuple[float, float]] = []
     x = y = 0.0
     start = (0.0, 0.0)
-    command, numbers = "", []
+    command = ""
+    numbers: list[float] = []
     for letter, number in _TOKEN.findall(text):
         if letter:
             command, numbers = letter, []

@@ -55,6 +55,11 @@ FILES = {
         lambda: saved(savemat, {"val": UV}),
         lambda: saved(savemat, {"val": MV}, do_compression=True),
     ],
+    "PDF": [lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", lambda: b"\n%!PS-Adobe\n%PDF-1.4\n"],
+    "SVG": [
+        lambda: b'<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://x">\n<!-- <html> -->\n<svg/>',
+        lambda: b'<svg:svg xmlns:svg="http://www.w3.org/2000/svg"/>',
+    ],
     "Philips XML": [lambda: b'<?xml version="1.0"?>\n<restingecgdata xmlns="http://www3.medical.philips.com"/>'],
     "XML": [
         lambda: ecg_writers.muse_xml(UV).encode(),
@@ -117,7 +122,7 @@ OTHERS = {
 CASES = [(kind, index) for kind, files in FILES.items() for index in range(len(files))]
 
 # A detector that also takes what a later one is named for; `recognise` asks the narrower one first.
-WIDER = {("XML", "Philips XML")}
+WIDER = {("XML", "Philips XML"), ("XML", "SVG")}
 
 
 @pytest.mark.parametrize(("kind", "index"), CASES)
