@@ -133,6 +133,10 @@ def _usable_leads(
         if lead is None:
             continue
         wanted = lead in STANDARD_LEADS
+        if wanted and row in faults:
+            raise _refusal(
+                f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}."
+            )
         if is_other_quantity(units[row]):
             if named_by_caller and wanted:
                 raise _refusal(
@@ -144,10 +148,6 @@ def _usable_leads(
             without_unit = given is None and millivolts_per(units[row]) is None
             if row in faults or without_unit or leads.count(lead) > 1:
                 leads[row] = None
-        elif row in faults:
-            raise _refusal(
-                f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}."
-            )
     return leads
 
 

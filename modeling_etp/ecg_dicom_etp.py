@@ -132,7 +132,7 @@ class _Groups:
             if (fault := _fault(definition, names[number], unit_codes[number]))
         }
         choice = choose_leads(
-            self.source, names, [None if number in faults else unit for number, unit in enumerate(unit_codes)],
+            self.source, names, unit_codes,
             lead_names=given, stated_units=self.units, faults=faults, required=False,
         )  # fmt: skip
         raw = _samples(group, len(definitions), self.order, self.source)
