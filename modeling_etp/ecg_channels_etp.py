@@ -89,9 +89,10 @@ def _choose(
     scales = [millivolts_per(unit) for unit in units]
     leads = _usable_leads(called, units, named_by_caller=lead_names is not None, given=given, faults=dict(faults))
     rows = tuple(row for row, lead in enumerate(leads) if lead)
+    labels = [name or f"channel {row}" for row, name in enumerate(called, 1)]
     shown = [
-        name if scale is not None or not unit else f"{name} [{unit}]"
-        for name, unit, scale in zip(called, units, scales, strict=True)
+        label if scale is not None or not unit else f"{label} [{unit}]"
+        for label, unit, scale in zip(labels, units, scales, strict=True)
     ]
     chosen = tuple(lead for lead in leads if lead)
     if rows or required:

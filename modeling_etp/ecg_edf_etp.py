@@ -55,7 +55,7 @@ def read_edf(
             _millivolts(channel, gain, missing) for channel, gain, missing in zip(chosen, gains, masked, strict=True)
         ]
         metadata = {"format": "BDF" if layout.sample_bytes == 3 else "EDF", **_patient(file)}
-    if not layout.record_seconds > 0:
+    if not 0 < layout.record_seconds < float("inf"):
         raise EcgContentError(source, f"its data records last {layout.record_seconds:g} s, so its rate is unknown.")
     per_record = [len(signal) // layout.num_records for signal in signals]
     notes = [

@@ -117,12 +117,12 @@ def dicom_group(
     return item
 
 
-def dicom_object(*groups) -> bytes:
+def dicom_object(*groups, syntax=ExplicitVRLittleEndian) -> bytes:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = TwelveLeadECGWaveformStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = pydicom.uid.generate_uid()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
     dataset.Modality = "ECG"
     dataset.WaveformSequence = Sequence(groups)
     stream = io.BytesIO()

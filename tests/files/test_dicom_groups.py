@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from container_writers import dicom_group, dicom_object
+from pydicom.uid import ExplicitVRBigEndian
 
-from modeling_etp.ecg_files_etp import STANDARD_LEADS, EcgContentError, read_ecg
+from modeling_etp.ecg_files_etp import STANDARD_LEADS, EcgContentError, EcgUnsafeError, read_ecg
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +136,42 @@ def test_padding_value_is_missing_where_it_is_no_measurement(stored):
     padded[3, 1500:] = -32768
     padded[4] = padded[4] + 9000
     padded[4, :7] = 0
-    for value, missing in ((-32768, {3: 500}), (0, {4: 7})):
+    for value, missing in ((-32768, {3: 500}), (0, {3: 500, 4: 7})):
         recording = read_ecg(dicom_object(group(padded, STANDARD_LEADS, WaveformPaddingValue=value)))
         nan = np.isnan(recording.signal).sum(axis=1)
         assert {lead: count for lead, count in enumerate(nan.tolist()) if count} == missing
     assert any(note.startswith("0 isn't taken as missing in I, II") for note in recording.notes)
+
+
+def test_lowest_number_is_missing_without_a_padding_value_too(stored):
+    lost = stored.copy()
+    lost[2, :4] = -32768
+    recording = read_ecg(dicom_object(group(lost, STANDARD_LEADS)))
+    assert np.isnan(recording.signal).sum(axis=1).tolist() == [0, 0, 4, *[0] * 9]
+    assert recording.notes == ("4 samples of -32768 are taken as missing in III.",)
+
+
+def test_big_endian_samples(stored):
+    item = group(stored, STANDARD_LEADS, WaveformPaddingValue=-32768)
+    for keyword in ("WaveformData", "WaveformPaddingValue"):
+        item[keyword].value = np.frombuffer(item[keyword].value, "<i2").astype(">i2").tobytes()
+    recording = read_ecg(dicom_object(item, syntax=ExplicitVRBigEndian))
+    np.testing.assert_allclose(recording.signal, stored / 1000, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "nan"])
+def test_rate_that_is_none_is_refused(stored, rate):
+    item = group(stored, STANDARD_LEADS[:6])
+    item.SamplingFrequency = rate
+    with pytest.raises(EcgContentError, match="expected a sampling rate above 0 Hz"):
+        read_ecg(dicom_object(item, group(stored, STANDARD_LEADS[6:])))
+
+
+def test_groups_whose_rates_would_unfold_without_end_are_refused(stored):
+    slow = dicom_group(stored[:1], ["I"], rate=1)
+    fast = dicom_group(stored[1:2, :10], ["II"], rate=90_000)
+    with pytest.raises(EcgUnsafeError, match="would unfold from 1 to 90000 Hz"):
+        read_ecg(dicom_object(slow, fast))
 
 
 def test_units_argument_supplies_what_a_dicom_object_lacks(stored):
