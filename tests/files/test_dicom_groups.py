@@ -182,7 +182,7 @@ def test_units_argument_supplies_what_a_dicom_object_lacks(stored):
 
 
 def test_lead_names_name_the_channels_of_all_groups(stored):
-    content = dicom_object(group(stored, ["I"]), group(stored, ["II"]))
+    content = dicom_object(dicom_group(stored[:1], ["channel A"]), dicom_group(stored[1:2], ["channel B"]))
     recording = read_ecg(content, lead_names=["V1", "V2"])
     np.testing.assert_allclose(rows_of(recording, ["V1", "V2"]), stored[:2] / 1000, atol=1e-6)
     with pytest.raises(EcgContentError, match="`lead_names` has 1 names, the file has 2 channels"):

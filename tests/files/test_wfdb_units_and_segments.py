@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from modeling_etp.ecg_files_etp import EcgContentError, EcgCorruptError, EcgUnsafeError, read_ecg
+from modeling_etp.ecg_files_etp import STANDARD_LEADS, EcgContentError, EcgCorruptError, EcgUnsafeError, read_ecg
 
 ADU = "{name}.dat 16 1000(0)/adu 16 0 {first} {checksum} 0 {lead}"
 
@@ -79,7 +79,7 @@ def test_microvolts_in_a_header_of_any_encoding(tmp_path, microvolts, unit, fmt)
 
 def test_unknown_unit_is_refused_whatever_the_names_and_the_cure_works(write_wfdb16, millivolts):
     header = write_wfdb16(signal_line=ADU)
-    for stated in ({}, {"lead_names": [f"V{k}" for k in range(1, 7)] + ["I", "II", "III", "aVR", "aVL", "aVF"]}):
+    for stated in ({}, {"lead_names": STANDARD_LEADS}):
         with pytest.raises(EcgContentError, match=r"the unit of lead\(s\) .* is 'adu', .* pass units=\"mV\""):
             read_ecg(header, **stated)
     recording = read_ecg(header, units="mV")
