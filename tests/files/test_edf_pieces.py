@@ -47,6 +47,28 @@ def test_data_records_that_follow_each_other_are_no_pieces(halves, millivolts):
         assert recording.notes == ()
 
 
+def test_rounded_time_stamps_are_neither_gaps_nor_overlaps(microvolts, millivolts):
+    """A third of a second in two decimals is up to 10 ms off, at 100 Hz a whole sample."""
+    stored = [records(lead[:198], 33) for lead in microvolts[:2]]
+    for onsets in (
+        ["+0", "+0.33", "+0.66", "+0.99", "+1.32", "+1.65"],
+        ["+0.00", "+0.33", "+0.67", "+1.00", "+1.33", "+1.67"],
+    ):
+        recording = read_ecg(edf_by_hand(stored, labels=["I", "II"], onsets=onsets, seconds=0.331))
+        np.testing.assert_allclose(recording.signal, millivolts[:2, :198], atol=1e-5)
+        assert recording.notes == ()
+
+
+def test_pieces_after_a_clock_that_ran_slow_are_all_kept(microvolts, millivolts):
+    """Each record starts 4 ms early, which is less than half a sample; then comes a gap."""
+    stored = [records(lead, 20) for lead in microvolts[:2]]
+    onsets = [f"+{0.196 * k:.3f}" for k in range(9)] + ["+1.9"]
+    recording = read_ecg(edf_by_hand(stored, labels=["I", "II"], onsets=onsets, seconds=0.2))
+    np.testing.assert_allclose(recording.signal[:, :180], millivolts[:2, :180], atol=1e-5)
+    np.testing.assert_allclose(recording.signal[:, -20:], millivolts[:2, 180:], atol=1e-5)
+    assert recording.signal.shape == (2, 210)
+
+
 def test_overlapping_data_records_are_refused(halves):
     content = edf_by_hand(halves, labels=["I", "II"], onsets=["+0", "+0.5", "+0.75", "+1.25"], seconds=0.5)
     with pytest.raises(EcgContentError, match=r"data record 3 starts 0\.25 s before the one before it ends"):
@@ -65,7 +87,7 @@ def test_time_stamps_that_contradict_a_continuous_file_are_said(halves, millivol
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"onsets": ["+0", "", "+1", "+2"]}, "its data record 2 doesn't say when it starts"), ({"stamps": False}, "discontinuous, and has no annotations")],
+    [({"onsets": ["+0", "", "+1", "+2"]}, "discontinuous, and doesn't say when data record 2 starts"), ({"stamps": False}, "discontinuous, and has no annotations")],
 )  # fmt: skip
 def test_discontinuous_file_without_times_is_refused(halves, change, message):
     with pytest.raises(EcgCorruptError, match=message):
