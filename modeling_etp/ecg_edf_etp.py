@@ -35,6 +35,7 @@ def read_edf(
             its data records start.
         EcgContentError: If data records overlap.
     """
+    content, notes = _with_count(content)
     layout = _check_size(content, source)
     edfio = optional_module("edfio", source)
     with errors_named(source, "edfio"):
@@ -58,7 +59,7 @@ def read_edf(
     if not 0 < layout.record_seconds < float("inf"):
         raise EcgContentError(source, f"its data records last {layout.record_seconds:g} s, so its rate is unknown.")
     per_record = [len(signal) // layout.num_records for signal in signals]
-    notes = [
+    notes += [
         f"Samples of {name} outside the range that the file states are taken as missing: {missing.sum()}."
         for name, missing in zip(choice.lead_names, masked, strict=True)
         if missing.any()
@@ -84,6 +85,22 @@ class _Layout:
     header_bytes: int
     record_bytes: int
     stamps_at: int | None
+
+
+def _with_count(content: bytes) -> tuple[bytes, list[str]]:
+    """The content with its number of data records, where the header has -1, which it has while a recording goes on."""
+    if content[236:244].strip() != b"-1":
+        return content, []
+    try:
+        signals = int(content[252:256])
+        samples = [int(content[at : at + 8]) for at in range(256 + 216 * signals, 256 + 224 * signals, 8)]
+        records, rest = divmod(len(content) - 256 * (1 + signals), (3 if content[:1] == b"\xff" else 2) * sum(samples))
+    except (ValueError, ZeroDivisionError):
+        return content, []  # what is wrong with the header is said by the check of its size
+    note = f"Its header doesn't count its data records; {records} were found" + (
+        ", and a part of one." if rest else "."
+    )
+    return content[:236] + str(records).encode().ljust(8) + content[244 : len(content) - rest], [note]
 
 
 def _check_size(content: bytes, source: str) -> _Layout:

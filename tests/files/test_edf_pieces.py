@@ -101,6 +101,18 @@ def test_of_pieces_days_apart_the_longest_is_kept(halves, millivolts):
     assert "only the longest is kept, 1.5 s from 9e+06 s on" in recording.notes[0]
 
 
+@pytest.mark.parametrize("part", [b"", b"\0\0\0"])
+def test_recording_that_was_never_closed_is_read(halves, millivolts, part):
+    """A header has -1 data records while the recording goes on (edfplus.info, 2.1)."""
+    for kind in ("EDF+C", "BDF+C"):
+        content = edf_by_hand(halves, labels=["I", "II"], kind=kind, seconds=0.5)
+        recording = read_ecg(content[:236] + b"-1".ljust(8) + content[244:] + part)
+        np.testing.assert_allclose(recording.signal, millivolts[:2], atol=1e-5)
+        assert recording.notes[0].startswith("Its header doesn't count its data records; 4 were found")
+    with pytest.raises(EcgCorruptError, match=r"declares -1 data records|header is malformed"):
+        read_ecg(content[:236] + b"-1".ljust(8) + content[244:252] + b"x   " + content[256:])
+
+
 @pytest.mark.parametrize("unit", ["µV", "μV", b"\xb5V", "uV", "UV", b"\xe6V"])
 def test_microvolts_in_any_encoding(halves, millivolts, unit):
     recording = read_ecg(edf_by_hand(halves, labels=["I", "II"], units=unit, kind="EDF+C", seconds=0.5))

@@ -98,6 +98,13 @@ def test_rate_and_unit_that_contradict_the_header_are_refused(write_wfdb16, mill
         read_ecg(header, sampling_rate=101)
 
 
+def test_rate_that_is_assumed_is_said(write_wfdb16):
+    header = write_wfdb16(first_line="record 12")
+    recording = read_ecg(header)
+    assert recording.sampling_rate == 250
+    assert recording.notes == ("Its header states no sampling rate; 250 Hz, the standard's default, is assumed.",)
+
+
 def test_respiration_without_a_gain_refuses_nothing(write_wfdb16, microvolts, millivolts):
     header = write_wfdb16(stored=microvolts[:3], leads=["I", "RESP", "II"])
     lines = header.read_text().splitlines()
