@@ -144,7 +144,7 @@ def _leads(
     choice = choose_leads(
         source,
         [code for code, _ in leads],
-        [None if row in faults else _unit(value) for row, (_, value) in enumerate(leads)],
+        [_unit(value) for _, value in leads],
         lead_names=lead_names,
         stated_units=units,
         faults=faults,
@@ -164,7 +164,8 @@ def _leads(
 
 
 def _unit(value: Any) -> str | None:
-    return value.find("scale").get("unit")
+    scale = None if value is None else value.find("scale")
+    return None if scale is None else scale.get("unit")
 
 
 def _fault(code: str, value: Any) -> str | None:

@@ -90,9 +90,10 @@ def _choose(
     scales = [millivolts_per(unit) for unit in units]
     leads = _usable_leads(called, units, named_by_caller=lead_names is not None, given=given, faults=dict(faults))
     rows = tuple(row for row, lead in enumerate(leads) if lead)
+    labels = [name or f"channel {row}" for row, name in enumerate(called, 1)]
     shown = [
-        name if scale is not None or not unit else f"{name} [{unit}]"
-        for name, unit, scale in zip(called, units, scales, strict=True)
+        label if scale is not None or not unit else f"{label} [{unit}]"
+        for label, unit, scale in zip(labels, units, scales, strict=True)
     ]
     chosen = tuple(lead for lead in leads if lead)
     if rows or required:
@@ -152,6 +153,10 @@ def _usable_leads(
         if lead is None:
             continue
         wanted = lead in STANDARD_LEADS
+        if wanted and row in faults:
+            raise _refusal(
+                f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}."
+            )
         if is_other_quantity(units[row]):
             if named_by_caller and wanted:
                 raise _refusal(
@@ -163,10 +168,6 @@ def _usable_leads(
             without_unit = given is None and millivolts_per(units[row]) is None
             if row in faults or without_unit or leads.count(lead) > 1:
                 leads[row] = None
-        elif row in faults:
-            raise _refusal(
-                f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}."
-            )
     return leads
 
 

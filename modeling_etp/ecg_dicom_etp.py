@@ -21,6 +21,7 @@ from .ecg_recording_etp import (
     optional_module,
     recording_of,
     sex_name,
+    tidy_rate,
 )
 from .leads_etp import canonical_lead
 
@@ -64,11 +65,11 @@ def read_dicom(
             notes.append("All of its waveforms are derived, such as median beats.")
         elif len(original) < len(groups):
             notes.append(f"Left out: {len(groups) - len(original)} derived waveform(s), such as median beats.")
-        order = "<" if dataset.is_little_endian is not False else ">"
+        order = ">" if dataset.original_encoding[1] is False else "<"
         read = _Groups(source, original or groups, order, lead_names, units)
         pieces = read.pieces()
         metadata = {"format": "DICOM", **_patient(dataset)}
-    joined, joining = put_together(source, pieces)
+        joined, joining = put_together(source, pieces)
     choice = LeadChoice((), joined.lead_names, (), tuple(read.dropped))
     return recording_of(
         source, choice, joined.signal, [joined.rate] * len(joined.signal), metadata,
@@ -132,11 +133,11 @@ class _Groups:
             if (fault := _fault(definition, names[number], unit_codes[number]))
         }
         choice = choose_leads(
-            self.source, names, [None if number in faults else unit for number, unit in enumerate(unit_codes)],
+            self.source, names, unit_codes,
             lead_names=given, stated_units=self.units, faults=faults, required=False,
         )  # fmt: skip
         raw = _samples(group, len(definitions), self.order, self.source)
-        rate = float(group.SamplingFrequency)
+        rate = float(tidy_rate(float(group.SamplingFrequency), self.source))
         label = str(group.get("MultiplexGroupLabel") or f"waveform {index + 1}")
         self.dropped.extend(choice.dropped)
         self.notes.extend(choice.notes)
@@ -162,22 +163,25 @@ class _Groups:
         return Piece(label, start + earliest / rate if rate else start, rate, choice.lead_names, signal)
 
     def _without_padding(self, stored: np.ndarray, padding: Any, name: str) -> np.ndarray:
-        """Stored values as floats, NaN where they are padding."""
+        """Stored values as floats, NaN where they are padding, or the lowest number that there is."""
         samples = stored.astype(np.float64)
+        limits = np.iinfo(stored.dtype)
+        if limits.min < -128 and (lowest := stored == limits.min).any():
+            samples[lowest] = np.nan
+            self.notes.append(f"{lowest.sum()} samples of {limits.min} are taken as missing in {name}.")
         if padding is None:
             return samples
-        value = padding if isinstance(padding, int) else np.frombuffer(padding, stored.dtype)[0]
-        padded = stored == value
+        value = padding if isinstance(padding, int) else int(np.frombuffer(padding, stored.dtype)[0])
+        padded = samples == value
+        others = samples[~padded & ~np.isnan(samples)]
         if not padded.any():
             return samples
-        others = samples[~padded]
-        beyond = int(value) in (np.iinfo(stored.dtype).min, np.iinfo(stored.dtype).max) or not others.size
         # A value among the others, or a little below or above them, was measured.
-        reach = 0 if beyond else 0.25 * np.ptp(others)
-        if beyond or not others.min() - reach <= value <= others.max() + reach:
+        reach = 0.25 * np.ptp(others) if others.size else 0.0
+        if value == limits.max or not others.size or not others.min() - reach <= value <= others.max() + reach:
             samples[padded] = np.nan
         else:
-            self._measured.setdefault(int(value), []).append(name)
+            self._measured.setdefault(value, []).append(name)
         return samples
 
 

@@ -35,6 +35,7 @@ def read_edf(
             its data records start.
         EcgContentError: If data records overlap.
     """
+    content, notes = _with_count(content)
     layout = _check_size(content, source)
     edfio = optional_module("edfio", source)
     with errors_named(source, "edfio"):
@@ -55,19 +56,19 @@ def read_edf(
             _millivolts(channel, gain, missing) for channel, gain, missing in zip(chosen, gains, masked, strict=True)
         ]
         metadata = {"format": "BDF" if layout.sample_bytes == 3 else "EDF", **_patient(file)}
-    if not layout.record_seconds > 0:
+    if not 0 < layout.record_seconds < float("inf"):
         raise EcgContentError(source, f"its data records last {layout.record_seconds:g} s, so its rate is unknown.")
     per_record = [len(signal) // layout.num_records for signal in signals]
-    notes = [
+    notes += [
         f"Samples of {name} outside the range that the file states are taken as missing: {missing.sum()}."
         for name, missing in zip(choice.lead_names, masked, strict=True)
         if missing.any()
     ]
-    starts, note = _record_starts(content, layout, max(per_record) / layout.record_seconds, source)
+    starts, edges, note = _record_starts(content, layout, max(per_record) / layout.record_seconds, source)
     if note:
         notes.append(note)
     if starts is not None:
-        signals, note = _with_gaps(signals, per_record, starts, layout.record_seconds)
+        signals, note = _with_gaps(signals, per_record, starts, edges, layout.record_seconds)
         notes.append(note)
     rates = [count / layout.record_seconds for count in per_record]
     return recording_of(source, choice, signals, rates, metadata, gains=gains, notes=notes)
@@ -84,6 +85,22 @@ class _Layout:
     header_bytes: int
     record_bytes: int
     stamps_at: int | None
+
+
+def _with_count(content: bytes) -> tuple[bytes, list[str]]:
+    """The content with its number of data records, where the header has -1, which it has while a recording goes on."""
+    if content[236:244].strip() != b"-1":
+        return content, []
+    try:
+        signals = int(content[252:256])
+        samples = [int(content[at : at + 8]) for at in range(256 + 216 * signals, 256 + 224 * signals, 8)]
+        records, rest = divmod(len(content) - 256 * (1 + signals), (3 if content[:1] == b"\xff" else 2) * sum(samples))
+    except (ValueError, ZeroDivisionError):
+        return content, []  # what is wrong with the header is said by the check of its size
+    note = f"Its header doesn't count its data records; {records} were found" + (
+        ", and a part of one." if rest else "."
+    )
+    return content[:236] + str(records).encode().ljust(8) + content[244 : len(content) - rest], [note]
 
 
 def _check_size(content: bytes, source: str) -> _Layout:
@@ -148,50 +165,66 @@ def _millivolts(channel: Any, gain: float, missing: np.ndarray) -> np.ndarray:
     return signal
 
 
-def _record_starts(content: bytes, layout: _Layout, rate: float, source: str) -> tuple[np.ndarray | None, str | None]:
-    """Seconds at which the data records start, `None` where each starts as the one before ends; and a note."""
+def _record_starts(
+    content: bytes, layout: _Layout, rate: float, source: str
+) -> tuple[np.ndarray | None, list[int], str | None]:
+    """Seconds at which the data records start, `None` where each starts as the one before ends; edges of pieces; a note."""
     discontinuous = layout.kind in ("EDF+D", "BDF+D")
-    if layout.stamps_at is None or layout.kind[3:4] != "+":
+    stamps = _time_stamps(content, layout) if layout.kind[3:4] == "+" else []
+    if None in stamps or not stamps:
         if discontinuous:
-            raise EcgCorruptError(
-                source, f"it is {layout.kind}, discontinuous, and has no annotations. Export it again."
+            missing = (
+                "has no annotations" if not stamps else f"doesn't say when data record {stamps.index(None) + 1} starts"
             )
-        return None, None
-    stamps = []
-    for record in range(layout.num_records):
-        at = layout.header_bytes + record * layout.record_bytes
-        match = _TIME_STAMP.match(content[at + layout.stamps_at : at + layout.record_bytes])
-        if match is None:
-            if not discontinuous:
-                return None, None
-            raise EcgCorruptError(
-                source,
-                f"it is {layout.kind} and its data record {record + 1} doesn't say when it starts. Export it again.",
-            )
-        stamps.append(float(match[1]))
-    starts = np.array(stamps) - stamps[0]
+            raise EcgCorruptError(source, f"it is {layout.kind}, discontinuous, and {missing}. Export it again.")
+        return None, [], None
+    starts = np.array([float(stamp) for stamp in stamps if stamp is not None])
+    starts -= starts[0]
     jumps = np.diff(starts) - layout.record_seconds
-    if (np.abs(jumps) <= 0.5 / rate).all():
-        return None, None
-    if (jumps < -0.5 / rate).any():
-        first = int(np.argmax(jumps < -0.5 / rate))
-        if not discontinuous:
-            return None, f"Its time stamps contradict {layout.kind}; its data records are joined as continuous."
+    rounding = _rounding(stamps, layout.record_seconds)
+    tolerance = 0.5 / rate + rounding
+    drift = starts - layout.record_seconds * np.arange(len(starts)) if rounding else jumps  # rounding doesn't add up
+    if (np.abs(drift) <= tolerance).all():
+        return None, [], None
+    early, late = jumps < -tolerance, jumps > tolerance
+    if not discontinuous and (early.any() or not late.any()):
+        return None, [], f"Its time stamps contradict {layout.kind}; its data records are joined as continuous."
+    if early.any():
+        first = int(np.argmax(early))
         raise EcgContentError(
             source,
             f"its data record {first + 2} starts {-jumps[first]:g} s before the one before it ends. Overlapping records "
             "can't be put in order; export it again.",
         )
+    if not late.any():
+        return None, [], None
+    edges = [0, *(np.flatnonzero(late) + 1).tolist(), len(starts)]
     note = None if discontinuous else f"Its header says {layout.kind}, continuous; its time stamps have gaps."
-    return starts, note
+    return starts, edges, note
+
+
+def _time_stamps(content: bytes, layout: _Layout) -> list[bytes | None]:
+    """The text of each data record's time stamp, `None` where there is none; empty without annotations."""
+    if layout.stamps_at is None:
+        return []
+    stamps = []
+    for record in range(layout.num_records):
+        at = layout.header_bytes + record * layout.record_bytes
+        match = _TIME_STAMP.match(content[at + layout.stamps_at : at + layout.record_bytes])
+        stamps.append(match[1] if match else None)
+    return stamps
+
+
+def _rounding(stamps: Sequence[bytes | None], seconds: float) -> float:
+    """By how much the distance of two time stamps may be wrong because their decimals can't express the length of a record."""
+    digit = 10.0 ** -max(len(stamp.partition(b".")[2]) for stamp in stamps if stamp is not None)
+    return 0.0 if abs(round(seconds / digit) * digit - seconds) < 1e-9 else digit
 
 
 def _with_gaps(
-    signals: list[np.ndarray], per_record: list[int], starts: np.ndarray, seconds: float
+    signals: list[np.ndarray], per_record: list[int], starts: np.ndarray, edges: list[int], seconds: float
 ) -> tuple[list[np.ndarray], str]:
-    """Each data record at its time, NaN between; and a note."""
-    breaks = np.flatnonzero(np.diff(starts) - seconds > 0.5 * seconds / max(per_record)) + 1
-    edges = [0, *breaks.tolist(), len(starts)]
+    """Each piece, which is the data records between two edges, at its time, NaN between; and a note."""
     total = starts[-1] + seconds
     held = seconds * len(starts)
     if total > 4 * held and total / seconds * sum(per_record) > MAX_UNPACKED_VALUES:
@@ -203,11 +236,13 @@ def _with_gaps(
         )
     placed = []
     for signal, count in zip(signals, per_record, strict=True):
-        joined = np.full(round(total / seconds * count), np.nan, np.float32)
+        pieces: list[np.ndarray] = []
+        length = 0
         for first, last in itertools.pairwise(edges):
-            at = min(round(starts[first] / seconds * count), len(joined) - (last - first) * count)
-            joined[at : at + (last - first) * count] = signal[first * count : last * count]
-        placed.append(joined)
+            gap = max(round(starts[first] / seconds * count) - length, 0)
+            pieces += [np.full(gap, np.nan, np.float32), signal[first * count : last * count]]
+            length += gap + (last - first) * count
+        placed.append(np.concatenate(pieces))
     return placed, (
         f"Its {len(edges) - 1} pieces are joined with gaps of {total - held:g} s in all (NaN), the first at "
         f"{edges[1] * seconds:g} s."

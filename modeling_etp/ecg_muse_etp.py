@@ -46,6 +46,8 @@ def read_muse(
     for number, waveform in enumerate(rhythms, 1):
         label = "the rhythm" if len(rhythms) == 1 else f"rhythm {number}"
         piece, choice, own = _rhythm(waveform, label, source, lead_names, units)
+        if len(rhythms) > 1:  # a single one may say what it likes
+            piece.start = float(_text(waveform, "WaveformStartTime") or 0)
         pieces.append(piece)
         for name, gain in own.items():
             gains.setdefault(name, gain)
@@ -90,8 +92,7 @@ def _rhythm(
     values = np.array(stored, np.float64)
     values[values == _NO_SAMPLE] = np.nan
     signal = (values * np.array(list(gains.values()))[:, None]).astype(np.float32)
-    start = float(_text(waveform, "WaveformStartTime") or 0)
-    return Piece(label, start, rate, choice.lead_names, signal), choice, gains
+    return Piece(label, 0.0, rate, choice.lead_names, signal), choice, gains
 
 
 def _fault(lead: Any) -> str | None:

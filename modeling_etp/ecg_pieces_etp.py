@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .ecg_recording_etp import MAX_UNPACKED_VALUES, EcgContentError
+from .ecg_recording_etp import MAX_UNPACKED_VALUES, EcgContentError, EcgUnsafeError, tidy_rate
 from .ecg_resample_etp import resample_with_gaps
 from .leads_etp import STANDARD_LEADS
 
@@ -87,7 +87,7 @@ def _standard(names: Sequence[str]) -> int:
 
 
 def _at_one_rate(source, pieces: Sequence[Piece]) -> tuple[list[Piece], list[str]]:
-    highest = max(piece.rate for piece in pieces)
+    highest = max(tidy_rate(piece.rate, source) for piece in pieces)
     result, notes = [], []
     for piece in pieces:
         if piece.rate != highest:
@@ -96,6 +96,10 @@ def _at_one_rate(source, pieces: Sequence[Piece]) -> tuple[list[Piece], list[str
                 raise EcgContentError(
                     source,
                     f"{piece.name} has {piece.rate:g} Hz and another piece {highest:g}. Export them with one rate.",
+                )
+            if piece.signal.size * factor > max(MAX_UNPACKED_VALUES, 8 * piece.signal.size):
+                raise EcgUnsafeError(
+                    source, f"{piece.name} would unfold from {piece.rate:g} to {highest:g} Hz. Export it alone."
                 )
             notes.append(f"Resampled from {piece.rate:g} to {highest:g} Hz: {', '.join(piece.lead_names)}.")
             signal = np.array([resample_with_gaps(lead, factor) for lead in piece.signal])

@@ -154,6 +154,7 @@ def make_recording(
     metadata: Mapping[str, Any],
     *,
     lead_names: Sequence[str] | None = None,
+    gains: Sequence[float] = (),
     notes: Sequence[str] = (),
 ) -> EcgRecording:
     """Keep the ECG leads among the channels of a file and hold them to what a recording must be.
@@ -163,6 +164,7 @@ def make_recording(
         rates: Hz, one per channel.
         names: What the file calls its channels; `None` if it doesn't say, then twelve of them are `STANDARD_LEADS`.
         lead_names: The caller's names, which override those of the file.
+        gains: mV per stored unit of each channel, where the file states them.
         notes: What the reader has to say about what it left out, assumed, joined or cut. What is left out or assumed
             here is added.
 
@@ -172,7 +174,9 @@ def make_recording(
     choice = choose_leads(source, names, ["mV"] * len(channels), lead_names=lead_names)
     if len(choice.rows) < len(channels) or not isinstance(channels, np.ndarray):
         channels = [channels[row] for row in choice.rows]
-    return recording_of(source, choice, channels, [rates[row] for row in choice.rows], metadata, notes=notes)
+    gains = [gains[row] for row in choice.rows] if len(gains) else ()
+    rates = [rates[row] for row in choice.rows]
+    return recording_of(source, choice, channels, rates, metadata, gains=gains, notes=notes)
 
 
 def with_derived_leads(recording: EcgRecording) -> EcgRecording:

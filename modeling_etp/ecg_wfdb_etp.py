@@ -60,6 +60,8 @@ def read_wfdb(
         )
         rates = [header.sampling_rate * header.samples_per_frame[row] for row in choice.rows]
         gains = [scale / header.gains[row] for row, scale in zip(choice.rows, choice.millivolts, strict=True)]
+    if not header.states_rate:
+        notes = [*notes, "Its header states no sampling rate; 250 Hz, the standard's default, is assumed."]
     metadata = {"format": "WFDB", "record_id": header.record_name, **_comment_metadata(header.comments)}
     return recording_of(header_path, choice, channels, rates, metadata, gains=gains, notes=notes)
 

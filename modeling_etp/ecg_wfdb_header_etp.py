@@ -37,6 +37,7 @@ class WfdbHeader:
         checksums: 16-bit checksum of the samples, `None` where not stated.
         lead_names: The descriptions, as written.
         comments: Lines after `#`, stripped.
+        states_rate: Whether the rate is stated; else it is 250 Hz, the standard's default.
     """
 
     record_name: str
@@ -54,6 +55,7 @@ class WfdbHeader:
     checksums: list[int | None]
     lead_names: list[str]
     comments: list[str]
+    states_rate: bool = True
 
 
 def read_small_file(path: str | os.PathLike, limit: int = MAX_HEADER_BYTES) -> bytes:
@@ -109,6 +111,7 @@ def parse_wfdb_header(text: str, path: str | os.PathLike) -> WfdbHeader:
     header = WfdbHeader(
         record_name, rate, num_samples, [], [], [], [], [], [], [], [], [], [], [], comments
     )  # fmt: skip
+    header.states_rate = len(lines[0].split()) > 2
     expected = num_signals if num_segments is None else num_segments
     if len(lines) - 1 < expected:
         what = "signals" if num_segments is None else "segments"

@@ -129,6 +129,6 @@ def contradicting_limb_leads(names: Sequence[str], signals: Sequence[np.ndarray]
             (np.array(list(weights.values())) @ leads).std() / max(leads.std(axis=1).max(), 1e-30)
             for leads in (scaled, stored)
         )
-        if broken > 0.05 and kept < 0.01:
+        if broken > 0.02 and kept < 0.01:
             return list(weights)
     return []

@@ -57,6 +57,15 @@ def test_numbers_of_channels_are_no_chest_leads(names):
     assert leads_of(["I", "II", *(f"C{k}" for k in range(1, 10))])[2:] == [f"V{k}" for k in range(1, 10)]
 
 
+def test_gains_of_arrays_that_break_einthovens_law_are_said():
+    one, two = np.sin(np.arange(200) / 9), np.cos(np.arange(200) / 5)
+    signals = np.stack([one, 5 * two, two - one, one])
+    names, rates = ["I", "II", "III", "RESP"], [100] * 4
+    assert make_recording("a", signals, rates, names, {}, gains=[1e-3] * 4).notes[0].startswith("Left out")
+    notes = make_recording("a", signals, rates, names, {}, gains=[1e-3, 5e-3, 1e-3, 7.0]).notes
+    assert notes[1].startswith("I, III, II contradict each other under the gains")
+
+
 def test_what_is_assumed_left_out_and_derived_is_noted():
     assert make_recording("a", np.ones((12, 9)), [100] * 12, list(STANDARD_LEADS), {}).notes == ()
     (assumed,) = make_recording("a", np.ones((12, 9)), [100] * 12, None, {}).notes
