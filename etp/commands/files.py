@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 # What is looked for in folders. Content decides what a file is; a file that is named is read whatever its name.
 ECG_SUFFIXES = {
-    ".csv", ".dat", ".dcm", ".edf", ".hea", ".mat", ".npy", ".npz", ".scp", ".tsv", ".txt", ".xml",
+    ".bdf", ".csv", ".dat", ".dcm", ".ecg", ".edf", ".h5", ".hdf5", ".hea", ".mat", ".mwf", ".npy", ".npz", ".pdf", ".scp",
+    ".svg", ".tsv", ".txt", ".xml",
 }  # fmt: skip
 WFDB_SIGNALS = {".dat", ".mat"}  # belong to the header of their name, if there is one
 
