@@ -22,7 +22,7 @@ from .ecg_times_etp import layout_to_unit, times_key
 from .ecg_units_etp import is_other_quantity, unit_size
 from .leads_etp import STANDARD_LEADS, leads_of
 
-_INDEX_NAMES = {"", "sample", "samples", "index", "#", "sample #", "sample_number", "sample number", "sample_no", "n", "nseq", "row", "frame", "no", "nr", "idx", "id", "unnamed: 0", "level_0"}  # fmt: skip
+_INDEX_NAMES = {"", "sample", "samples", "index", "#", "sample #", "sample_number", "sample number", "sample_no", "sample interval", "n", "nseq", "row", "frame", "no", "nr", "idx", "id", "unnamed: 0", "level_0"}  # fmt: skip
 # Units that a name may end in: "II [uV]", "II (uV)", "II/uV", "ECG_I_mV", "ecg [uV]".
 _BRACKETED = re.compile(r"^(.*?)\s*[\[(/]\s*([^\[\]()]*?)\s*[\])]?\s*$")
 _TRAILING = re.compile(r"^(.+?)[\s_.:-]+([munµμ]?[vV]|[Mm]icrovolts?|[Mm]illivolts?|[Vv]olts?|adu|counts|raw)$")

@@ -101,7 +101,7 @@ def _as_numbers(column: Any) -> np.ndarray | None:
             if hasattr(column, "to_numpy") and kind
             else np.asarray(column)
         )
-        if np.asarray(values).dtype.kind in "OUSb" or kind in ("O", "b", "U", "S"):
+        if np.asarray(values).dtype.kind in "USb" or kind in ("b", "U", "S"):
             return None
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -35,6 +35,9 @@ _VALID_KEYS = {"valid", "validmask", "isvalid"}
 _SHIFT_KEYS = {"skew", "leadoffsets", "leadskew", "timeoffsets", "startoffsets", "delays"}
 
 
+_MOST_ROWS = 64  # leads of an ECG; the most that are recorded at once are fewer
+
+
 def recording_from_arrays(
     arrays: Mapping[str, Any],
     source: str,
@@ -61,6 +64,7 @@ def recording_from_arrays(
     facts = _Facts(arrays, source)
     facts.notes.extend(notes)
     signal, names = facts.signal()
+    signal = facts.upright(signal)
     names = facts.names(len(signal), given_names) if names is None else names
     expected = next((len(some) for some in (given_names, names) if some is not None), len(STANDARD_LEADS))
     if signal.shape[0] != expected and signal.shape[1] == expected:
@@ -99,6 +103,7 @@ class _Facts:
         self.source = source
         self.notes: list[str] = []
         self.is_physical = False
+        self._is_wfdb = False
         self._left = dict(_flat(arrays))
 
     def _take(self, wanted: Callable[[str, Any], bool]) -> dict[str, Any]:
@@ -142,7 +147,25 @@ class _Facts:
             self._left.pop(name, None)
         name = next(iter(found))
         self.is_physical = fact_key(name.rpartition(".")[2]) == "psignal"
+        self._is_wfdb = fact_key(name.rpartition(".")[2]) in ("psignal", "dsignal")
         return self._as_leads(found[name]), None
+
+    def upright(self, signal: np.ndarray) -> np.ndarray:
+        """The signal as `(leads, samples)`; WFDB's `p_signal` and `d_signal` are the other way round.
+
+        Raises:
+            EcgContentError: If what is not WFDB's has more rows than an ECG has leads.
+        """
+        rows, columns = signal.shape
+        if rows <= columns or rows <= _MOST_ROWS:
+            return signal
+        if self._is_wfdb and any(len(as_texts(value) or []) == columns for value in self._left.values()):
+            self.notes.append("Its signal is (samples, leads), as WFDB has it.")
+            return signal.T
+        raise EcgContentError(
+            self.source,
+            f"expected shape (leads, samples), got {signal.shape}. It looks transposed: save its transpose.",
+        )
 
     def _as_leads(self, value: Any) -> np.ndarray:
         if isinstance(value, np.ma.MaskedArray) and (missing := int(np.ma.count_masked(value))):
@@ -289,6 +312,9 @@ class _Facts:
 
     def scaling(self) -> dict[str, dict[str, Any]]:
         """Gains, sizes of a count and offsets, by kind."""
+        if any(fact_key(name.rpartition(".")[2]) == "baseline" for name in self._left):
+            # Of WFDB's two, the baseline is the count of 0 mV; the other is the middle of the converter's range.
+            self._take_keys({"adczero"})
         kinds = {"gain": GAIN_KEYS, "size": SIZE_KEYS, "offset": OFFSET_KEYS}
         return {
             kind: {name: value for name, value in self._take_keys(keys).items() if not _is_empty(value)}

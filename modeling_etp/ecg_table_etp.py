@@ -8,6 +8,7 @@ from .ecg_facts_etp import (
     all_leads,
     as_texts,
     means_counts,
+    seconds,
     seconds_per,
     stated_names,
     stated_rate,
@@ -65,6 +66,9 @@ def _columns(text: str, source: str, lead_names: list[str] | None) -> Columns:
     lines = [*table.comments, *(": ".join(filter(None, row)) for row in other_rows)]
     units = _default_units(lines, units, notes)
     rates = {f"its line {line[:60]!r}": rate for line in lines if (rate := rate_in(line)) is not None}
+    for name, unit in zip(names or [], units, strict=False):
+        step = seconds(unit) if unit and unit[:1].isdigit() else None  # 'sample interval' over '0.004 sec'
+        rates |= {f"its column {name!r}": 1 / step} if step else {}
     metadata = {"comments": table.comments} if table.comments else {}
     return Columns(values, names, units, rates, "CSV", metadata, notes)
 
@@ -121,6 +125,7 @@ def _is_unit(cell: str) -> bool:
     return (
         unit_size(text) is not None
         or seconds_per(text) is not None
+        or (text[:1].isdigit() and seconds(text) is not None)
         or means_counts(text)
         or bool(re.match(r"^[hmsdy:./\-t]+$", text, re.IGNORECASE))
         or is_other_quantity(text)

@@ -194,6 +194,23 @@ def test_a_gain_beside_values_in_a_unit_is_said_not_applied(millivolts):
     assert read_ecg(npz(ecg=millivolts, gain=200, fs=100), units="mV").notes
 
 
+@pytest.mark.parametrize("write", [npz, mat])
+@pytest.mark.parametrize("key", ["p_signal", "d_signal"])
+def test_a_record_of_the_wfdb_package_as_it_stands(microvolts, millivolts, write, key):
+    """`numpy.savez(**record.__dict__)`: (samples, leads), gains beside physical values, all that it holds besides."""
+    record = {
+        "p_signal" if key == "p_signal" else "d_signal": (millivolts if key == "p_signal" else microvolts + 7).T,
+        "fs": 250, "sig_name": np.array(LEADS[::-1]), "units": np.array(["mV"] * 12), "n_sig": 12, "sig_len": 200,
+        "adc_gain": np.full(12, 1000.0), "baseline": np.full(12, 7), "adc_zero": np.full(12, 3), "skew": np.zeros(12, int),
+        "checksum": np.zeros(12, int), "fmt": np.array(["16"] * 12), "record_name": "r",
+    }  # fmt: skip
+    recording = read_ecg(write(**record))
+    np.testing.assert_allclose(recording.signal, millivolts, atol=1e-6)
+    assert (recording.sampling_rate, recording.lead_names) == (250, tuple(LEADS[::-1]))
+    with pytest.raises(EcgContentError, match="looks transposed"):
+        read_ecg(npz(signal=millivolts.T, fs=100))
+
+
 def test_a_gain_that_gives_no_ecg_is_refused(microvolts):
     with pytest.raises(EcgContentError, match="which no ECG has"):
         read_ecg(npz(ecg=microvolts, gain=0.005, fs=100))

@@ -165,6 +165,13 @@ def test_rdsamp_with_times_and_units(millivolts):
     assert read_ecg("\n".join(rows).encode(), lead_names=["II", "V5"]).sampling_rate == 100
 
 
+def test_a_sampling_interval_above_the_running_number(millivolts):
+    """As PhysioNet's archives of CSV have it."""
+    rows = [f"{k},{a:.3f},{b:.3f}" for k, (a, b) in enumerate(millivolts[[1, 10]].T.tolist())]
+    content = "\n".join(["'sample interval','MLII','V5'", "'0.004 sec','mV','mV'", *rows]).encode()
+    assert (read_ecg(content).sampling_rate, read_ecg(content).lead_names) == (250, ("II", "V5"))
+
+
 def test_labchart(millivolts):
     head = [
         "Interval=\t0.01 s",
