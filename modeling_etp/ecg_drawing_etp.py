@@ -3,65 +3,22 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from .ecg_channels_etp import LeadChoice, check_names
 from .ecg_errors_etp import EcgContentError, EcgFormatError
+from .ecg_paper_etp import Drawing, Scale, calibration_pulse, grid_of, joined, scale_of, without_pulse
 from .ecg_recording_etp import EcgRecording, recording_of
 from .leads_etp import STANDARD_LEADS, canonical_lead
 
 _FEWEST_POINTS = 40  # of a trace
 _SHORTEST_TRACE_MM = 20.0  # 0.8 s
-_STANDARD_SPEED, _STANDARD_GAIN = 25.0, 10.0  # mm/s, mm/mV
 _INTERPOLATED_RATE = 500  # Hz, of drawings that leave out points on straight lines
 
-_SPEED = re.compile(r"(\d+(?:[.,]\d+)?)\s*mm\s*/\s*s(?:ec|ek)?\b", re.IGNORECASE)
 _LEAD_WORD = re.compile(
     r"\b(?:lead|ableitung|d[eé]rivation|derivaci[oó]n|avledning)\s+(I{1,3}|aV[RLF]|V[1-6])\b", re.IGNORECASE
 )
-_GAIN = re.compile(r"(\d+(?:[.,]\d+)?)\s*mm\s*/\s*mV", re.IGNORECASE)
-
-
-@dataclass
-class Line:
-    """A polyline of shape `(points, 2)`, y upwards, and what it is drawn with."""
-
-    points: np.ndarray
-    style: Any = None
-
-
-@dataclass
-class Drawing:
-    """What is on one page.
-
-    Attributes:
-        lines: In the order in which they are drawn.
-        labels: x, y and lead of texts that say no more than names of leads; y is that of the text's middle.
-        sentences: All texts.
-        millimetres: Per unit of length, `None` if the page has no size.
-        pictures: How many there are.
-    """
-
-    lines: list[Line] = field(default_factory=list)
-    labels: list[tuple[float, float, str]] = field(default_factory=list)
-    sentences: list[str] = field(default_factory=list)
-    millimetres: float | None = None
-    pictures: int = 0
-
-    def add_text(self, text: str, words: Sequence[tuple[float, float, str]]) -> None:
-        """Keep a text; it is a label only if it says nothing else, as "V1" in a sentence about V1 is none.
-
-        Args:
-            words: Its words with their places.
-        """
-        self.sentences.append(text)
-        alone = canonical_lead(text)
-        if alone in STANDARD_LEADS and words:
-            self.labels.append((*words[0][:2], str(alone)))
-        elif words and all(canonical_lead(word) in STANDARD_LEADS for _, _, word in words):
-            self.labels.extend((x, y, str(canonical_lead(word))) for x, y, word in words)
 
 
 @dataclass
@@ -82,17 +39,6 @@ class _Trace:
         return float(self.points[-1, 0])
 
 
-@dataclass
-class _Scale:
-    """Millimetres per unit, paper speed and gain."""
-
-    mm_x: float
-    mm_y: float
-    speed: float
-    gain: float
-    notes: list[str]
-
-
 def recording_from_drawing(
     drawing: Drawing, source: str, file_format: str, *, lead_names: Sequence[str] | None, units: str | None
 ) -> EcgRecording:
@@ -106,8 +52,8 @@ def recording_from_drawing(
         raise EcgContentError(
             source, f"a drawing states its amplitude by its grid, `units` says {units!r}. Leave it out."
         )
-    lines = _joined(drawing.lines)
-    grid = _grid(lines, drawing.millimetres)
+    lines = joined(drawing.lines)
+    grid = grid_of(lines, drawing.millimetres)
     candidates = [line.points for line in lines if _is_trace(line.points)]
     if not candidates:
         if drawing.pictures:
@@ -119,13 +65,13 @@ def recording_from_drawing(
         raise EcgFormatError(
             source, "nothing drawn on it is a trace of an ECG. Export the ECG as WFDB, DICOM, XML or CSV."
         )
-    pulses = [pulse for line in lines if (pulse := _pulse(line.points)) is not None]
+    pulses = [pulse for line in lines if (pulse := calibration_pulse(line.points)) is not None]
     traces = []
     for points in candidates:
-        pulse, rest = _without_pulse(points)
+        pulse, rest = without_pulse(points)
         pulses += [pulse] if pulse else []
         traces.append(_Trace(rest))
-    scale = _scale(drawing, grid, pulses, source)
+    scale = scale_of(drawing, grid, pulses, source)
     traces = [trace for trace in traces if (trace.stop - trace.start) * scale.mm_x >= _SHORTEST_TRACE_MM]
     if not traces:
         raise EcgFormatError(
@@ -133,21 +79,6 @@ def recording_from_drawing(
         )
     pieces = _named(traces, drawing, scale, lead_names, source)
     return _assemble(pieces, pulses, scale, source, file_format)
-
-
-def _joined(lines: Sequence[Line]) -> list[Line]:
-    """Lines of which one starts where the one before ends, as one."""
-    joined: list[list[np.ndarray]] = []
-    styles: list[Any] = []
-    for line in lines:
-        if len(line.points) < 2:
-            continue
-        if joined and styles[-1] == line.style and np.allclose(joined[-1][-1][-1], line.points[0], atol=1e-4, rtol=0):
-            joined[-1].append(line.points[1:])
-        else:
-            joined.append([line.points])
-            styles.append(line.style)
-    return [Line(np.concatenate(parts), style) for parts, style in zip(joined, styles, strict=True)]
 
 
 def _is_trace(points: np.ndarray) -> bool:
@@ -158,115 +89,8 @@ def _is_trace(points: np.ndarray) -> bool:
     return bool(steps.min() >= -1e-3 * width and width > 0 and height > 0 and (steps > 0).mean() > 0.5)
 
 
-def _grid(lines: Sequence[Line], millimetres: float | None) -> tuple[float, float] | None:
-    """Units per millimetre along x and y, from the lines of the grid; `None` if there is none."""
-    found = []
-    for axis in (0, 1):
-        positions: dict[Any, set[float]] = {}
-        longest = max(
-            (float(np.ptp(line.points[:, 1 - axis])) for line in lines if _is_straight(line, axis)), default=0
-        )
-        for line in lines:
-            if _is_straight(line, axis) and np.ptp(line.points[:, 1 - axis]) > 0.3 * longest:
-                positions.setdefault(line.style, set()).add(round(float(line.points[0, axis]), 4))
-        steps = sorted({step for places in positions.values() if (step := _even_step(places)) is not None})
-        every = _even_step({place for places in positions.values() for place in places})
-        steps = sorted({*steps, *([every] if every else [])})
-        found.append(steps)
-    sizes = [_millimetre(steps, millimetres) for steps in found]
-    if sizes[0] is None or sizes[1] is None:
-        return None
-    return sizes[0], sizes[1]
-
-
-def _is_straight(line: Line, axis: int) -> bool:
-    return len(line.points) == 2 and abs(line.points[0, axis] - line.points[1, axis]) < 1e-6
-
-
-def _even_step(places: set[float]) -> float | None:
-    """The usual distance between places, if most neighbours have it."""
-    if len(places) < 6:
-        return None
-    steps = np.diff(sorted(places))
-    steps = steps[steps > 1e-3 * np.median(steps)]
-    usual = float(np.median(steps))
-    return usual if (np.abs(steps - usual) < 0.05 * usual).mean() > 0.6 else None
-
-
-def _millimetre(steps: Sequence[float], millimetres: float | None) -> float | None:
-    """Units in a millimetre: the lines are 1 mm and 5 mm apart, told by their ratio or by the size of the page."""
-    for small in steps:
-        if any(abs(large / small - 5) < 0.15 for large in steps):
-            return small
-    if millimetres is not None:
-        for step in steps:
-            for size in (1.0, 5.0):
-                if abs(step * millimetres / size - 1) < 0.06:
-                    return step / size
-    return None
-
-
-def _pulse(points: np.ndarray) -> tuple[float, float, float] | None:
-    """x, baseline and height of a calibration pulse, `None` if a line is none."""
-    if not 4 <= len(points) <= 8:
-        return None
-    steps = np.abs(np.diff(points, axis=0))
-    scale = max(np.ptp(points[:, 0]), np.ptp(points[:, 1]))
-    if scale <= 0 or (np.minimum(steps[:, 0], steps[:, 1]) > 0.02 * scale).any():
-        return None
-    low, high = points[:, 1].min(), points[:, 1].max()
-    ends_low = abs(points[0, 1] - low) < 0.02 * scale and abs(points[-1, 1] - low) < 0.02 * scale
-    closed = np.allclose(points[0], points[-1], atol=1e-6)
-    if not ends_low or closed or high - low <= 0.2 * np.ptp(points[:, 0]):
-        return None
-    return float(points[0, 0]), float(low), float(high - low)
-
-
-def _without_pulse(points: np.ndarray) -> tuple[tuple[float, float, float] | None, np.ndarray]:
-    """The pulse that a trace begins with, and the trace behind it."""
-    for count in (4, 5, 6):
-        pulse = _pulse(points[:count])
-        if pulse is not None and pulse[2] > 0.5 * np.ptp(points[:, 1]) / 4:
-            return pulse, points[count:]
-    return None, points
-
-
-def _scale(drawing: Drawing, grid: tuple[float, float] | None, pulses: list, source: str) -> _Scale:
-    notes = []
-    text = " ".join(drawing.sentences)
-    speeds = {float(value.replace(",", ".")) for value in _SPEED.findall(text)}
-    gains = {float(value.replace(",", ".")) for value in _GAIN.findall(text)}
-    if len(speeds) > 1 or len(gains) > 1:
-        raise EcgContentError(
-            source, f"it states several scales: {sorted(speeds)} mm/s and {sorted(gains)} mm/mV. Export it with one."
-        )
-    if grid is None and drawing.millimetres is None:
-        raise EcgContentError(source, "it has neither a grid nor a size: its scale is unknown. Export it with a grid.")
-    if grid is None and not (speeds and (gains or pulses)):
-        raise EcgContentError(
-            source,
-            'it has no grid and doesn\'t state "25 mm/s" and "10 mm/mV": its scale is unknown. Export it with a grid.',
-        )
-    unit_x, unit_y = grid or (1 / float(drawing.millimetres or 1),) * 2
-    notes.append(f"Its scale is that of {'its grid' if grid else 'its page'}.")
-    speed = next(iter(speeds), _STANDARD_SPEED)
-    heights = [height / unit_y for _, _, height in pulses]
-    drawn = float(np.median(heights)) if heights and np.ptp(heights) < 0.05 * np.median(heights) else None
-    gain = next(iter(gains), None)
-    if drawn is not None and not any(abs(drawn / usual - 1) < 0.05 for usual in (2.5, 5, 10, 20)):
-        drawn = None  # something else with corners
-    if gain is not None and drawn is not None and abs(drawn / gain - 1) > 0.06:
-        raise EcgContentError(source, f"its pulse is {drawn:.3g} mm high, it states {gain:g} mm/mV. Export it again.")
-    if not speeds:
-        notes.append(f"{_STANDARD_SPEED:g} mm/s is assumed.")
-    if gain is None:
-        gain = _STANDARD_GAIN if drawn is None else min((2.5, 5.0, 10.0, 20.0), key=lambda usual: abs(usual - drawn))
-        notes.append(f"{gain:g} mm/mV is {'assumed' if drawn is None else 'that of its pulse'}.")
-    return _Scale(1 / unit_x, 1 / unit_y, speed, gain, notes)
-
-
 def _named(
-    traces: list[_Trace], drawing: Drawing, scale: _Scale, lead_names: Sequence[str] | None, source: str
+    traces: list[_Trace], drawing: Drawing, scale: Scale, lead_names: Sequence[str] | None, source: str
 ) -> list[tuple[str, np.ndarray]]:
     """Leads and their points; what is one lead in several rows is put one behind the other."""
     _place_labels(traces, drawing.labels, scale)
@@ -276,8 +100,14 @@ def _named(
         found = sorted(trace.labels)
         if len(found) > 1 and _evenly_placed(found, trace):
             pieces.extend(_split(trace, [lead for _, _, lead in found]))
+        elif len({lead for _, _, lead in found}) > 1:
+            raise EcgContentError(
+                source,
+                f"one of its traces has the names {', '.join(lead for _, _, lead in found)} beside it, and it isn't clear "
+                "which part is which. Export it with one trace for each lead.",
+            )
         elif found:
-            pieces.append((min(found, key=lambda label: abs(label[0] - trace.start))[2], trace.points))
+            pieces.append((found[0][2], trace.points))
         else:
             unnamed.append(trace)
     own = [name for name, _ in pieces]
@@ -310,7 +140,7 @@ def _named(
     return pieces
 
 
-def _place_labels(traces: list[_Trace], labels: list[tuple[float, float, str]], scale: _Scale) -> None:
+def _place_labels(traces: list[_Trace], labels: list[tuple[float, float, str]], scale: Scale) -> None:
     """Give each label to its trace. Writers put all of them above, or all below, or all level with their traces."""
     levels = np.array([trace.level for trace in traces])
     apart = [gap for gap in np.diff(np.sort(levels)) if gap * scale.mm_y > 8]
@@ -369,7 +199,7 @@ def _split(trace: _Trace, leads: list[str]) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def _one_behind_the_other(traces: list[_Trace], scale: _Scale) -> np.ndarray:
+def _one_behind_the_other(traces: list[_Trace], scale: Scale) -> np.ndarray:
     rows = sorted(traces, key=lambda trace: (-trace.level, trace.start))
     scale.notes.append(f"Its {len(rows)} rows are one lead, one behind the other.")
     parts, at = [], 0.0
@@ -382,7 +212,7 @@ def _one_behind_the_other(traces: list[_Trace], scale: _Scale) -> np.ndarray:
 
 
 def _assemble(
-    pieces: list[tuple[str, np.ndarray]], pulses: list, scale: _Scale, source: str, file_format: str
+    pieces: list[tuple[str, np.ndarray]], pulses: list, scale: Scale, source: str, file_format: str
 ) -> EcgRecording:
     """Leads side by side from the start of each."""
     seconds_per = scale.mm_x / scale.speed
@@ -433,7 +263,7 @@ def _rate(points: np.ndarray, seconds_per: float) -> float | None:
 
 
 def _values(
-    points: np.ndarray, pulses: list, scale: _Scale, rate: float, seconds_per: float, *, is_even: bool
+    points: np.ndarray, pulses: list, scale: Scale, rate: float, seconds_per: float, *, is_even: bool
 ) -> np.ndarray:
     """mV of a trace; zero is the baseline of the pulse in its row, or else its median."""
     level = float(np.median(points[:, 1]))
@@ -447,4 +277,4 @@ def _values(
     return np.interp(grid, times, values)
 
 
-__all__ = ["Drawing", "Line", "recording_from_drawing"]
+__all__ = ["recording_from_drawing"]

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_drawing_etp import Drawing, Line, recording_from_drawing
+from .ecg_drawing_etp import recording_from_drawing
 from .ecg_errors_etp import EcgContentError, EcgUnsafeError
+from .ecg_paper_etp import Drawing, Line
 from .ecg_recording_etp import EcgRecording, errors_named, optional_module
 from .ecg_svg_etp import with_rate
 

@@ -7,8 +7,9 @@ from xml.etree.ElementTree import Comment, TreeBuilder
 
 import numpy as np
 
-from .ecg_drawing_etp import Drawing, Line, recording_from_drawing
+from .ecg_drawing_etp import recording_from_drawing
 from .ecg_errors_etp import EcgContentError, EcgCorruptError, EcgUnsafeError
+from .ecg_paper_etp import Drawing, Line
 from .ecg_recording_etp import EcgRecording, errors_named, optional_module
 
 MAX_SVG_BYTES = 20_000_000

@@ -74,6 +74,17 @@ def test_rows_of_one_lead_are_one_behind_the_other(ecg):
     assert any("3 rows are one lead" in note for note in recording.notes)
 
 
+def test_a_row_that_is_one_line_is_split_where_its_names_stand(ecg):
+    one = svg(ecg[:1], ["I"])
+    labels = [f'<text x="{15 + 62.5 * k + 1}" y="18">{name}</text>' for k, name in enumerate(LEADS[:4])]
+    recording = read_ecg(one.replace(b"</svg>", "".join(labels[1:]).encode() + b"</svg>"))
+    assert recording.lead_names == tuple(LEADS[:4])
+    for place, lead in enumerate(recording.signal):
+        np.testing.assert_allclose(lead[:600], ecg[0, place * 625 : place * 625 + 600], atol=0.03)
+    with pytest.raises(EcgContentError, match="has the names I, II, III beside it"):
+        read_ecg(one.replace(b"</svg>", "".join(labels[1:3]).encode() + b"</svg>"))
+
+
 def test_a_lead_named_in_a_sentence_is_no_label(ecg):
     content = svg(ecg[:2], ["I", "II"], text="ST elevation in V1 and V2. 25 mm/s 10 mm/mV")
     assert read_ecg(content).lead_names == ("I", "II")
