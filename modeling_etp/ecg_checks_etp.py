@@ -75,7 +75,7 @@ def check_amplitude(
     large = ((height > HIGHEST_BEAT_MV).sum(axis=1) * 2 >= count).nonzero()[0]
     small = (((height < LOWEST_BEAT_MV) & varying).sum(axis=1) * 2 >= count).nonzero()[0]
     for record in (*large.tolist(), *small.tolist()):
-        beat, reach = _amplitudes(signals[record][varying[record]], sampling_rate)
+        beat, reach = beat_and_reach(signals[record][varying[record]], sampling_rate)
         several = count[record] >= FEWEST_LEADS
         if beat > (HIGHEST_BEAT_MV if several else HIGHEST_BEAT_OF_FEW_LEADS_MV) and reach > HIGHEST_REACH_MV:
             raise ValueError(
@@ -104,11 +104,11 @@ def unusual_amplitude(signal: np.ndarray, sampling_rate: float) -> float | None:
     varying = np.ptp(complete, axis=1) >= LOWEST_RANGE_MV
     if varying.sum() < FEWEST_LEADS:
         return None
-    beat, reach = _amplitudes(complete[varying], sampling_rate)
+    beat, reach = beat_and_reach(complete[varying], sampling_rate)
     return beat if (beat > HIGH_BEAT_MV and reach > HIGH_REACH_MV) or beat < LOW_BEAT_MV else None
 
 
-def _amplitudes(signal: np.ndarray, sampling_rate: float) -> tuple[float, float]:
+def beat_and_reach(signal: np.ndarray, sampling_rate: float) -> tuple[float, float]:
     """Beat and reach of `(leads, samples)`, mV."""
     window = min(max(round(sampling_rate), 1), signal.shape[1])
     seconds = signal[:, : signal.shape[1] // window * window].reshape(len(signal), -1, window)
