@@ -23,7 +23,7 @@ from .ecg_recording_etp import (
 )
 from .ecg_scp_etp import read_scp
 from .ecg_table_etp import read_table
-from .ecg_wfdb_etp import read_wfdb, read_wfdb_int16
+from .ecg_wfdb_etp import read_wfdb
 from .ecg_wfdb_header_etp import WfdbHeader, parse_wfdb_header, read_wfdb_header
 from .ecg_xml_etp import read_xml
 from .leads_etp import STANDARD_LEADS, canonical_lead
@@ -236,6 +236,5 @@ __all__ = [
     "read_ecg",
     "read_wfdb",
     "read_wfdb_header",
-    "read_wfdb_int16",
     "with_derived_leads",
 ]
