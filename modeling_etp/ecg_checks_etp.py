@@ -8,8 +8,8 @@ import numpy as np
 # the beat, which is the range within 1 s in the middle one of all seconds (an artefact of 20 mV for a moment is real),
 # and the reach, which is the distance from the median that 99% of the samples keep (a spike of 32 mV is real).
 # In 21,964 records of PTB-XL and CPSC2018 the beat is 0.30 to 4.02 mV and the reach 0.18 to 2.58 mV. What is above both
-# limits, or with its beat below the lowest, isn't in mV: all of these records with a gain 25 times too large, 97% with
-# one 10 times too large; 99.99% with one 25 times too small, 92% with one 10 times too small.
+# limits, or with its beat below the lowest, isn't in mV: all of these records with a gain 25 times too large, 98% with
+# one 10 times too large; 99.9% with one 25 times too small, 82% with one 10 times too small.
 HIGHEST_BEAT_MV, HIGHEST_REACH_MV = 5.0, 3.5
 LOWEST_BEAT_MV = 0.15
 
