@@ -115,8 +115,10 @@ def _choose(
                 f"lead {leads[row]} is in {units[row]!r}, `units` says {stated_units!r}. Leave `units` out."
             )
     dropped = tuple(name for name, lead in zip(shown, leads, strict=True) if not lead)
-    if dropped:
-        notes.append(f"Left out, as they are no ECG leads: {', '.join(dropped)}.")
+    named = [lead is not None for lead, usable in zip(leads_of(called), leads, strict=True) if not usable]
+    for reason, is_named in (("they are no ECG leads", False), ("they can't be used", True)):
+        if names_left := [name for name, lead in zip(dropped, named, strict=True) if lead == is_named]:
+            notes.append(f"Left out, as {reason}: {', '.join(names_left)}.")
     known = (scales[row] if given is None else given for row in rows)
     return LeadChoice(rows, chosen, tuple(scale for scale in known if scale is not None), dropped, tuple(notes))
 
@@ -148,8 +150,9 @@ def _usable_leads(
     faults: Mapping[int, str],
 ) -> list[str | None]:
     """The lead that each channel is; `None` for those that are none, or that nobody wants and that have a fault."""
-    leads = leads_of(names)
-    for row, lead in enumerate(leads):
+    named = leads_of(names)
+    leads = list(named)
+    for row, lead in enumerate(named):
         if lead is None:
             continue
         wanted = lead in STANDARD_LEADS
@@ -166,7 +169,7 @@ def _usable_leads(
             leads[row] = None
         elif not wanted:
             without_unit = given is None and millivolts_per(units[row]) is None
-            if row in faults or without_unit or leads.count(lead) > 1:
+            if row in faults or without_unit or named.count(lead) > 1:
                 leads[row] = None
     return leads
 

@@ -8,8 +8,8 @@ import numpy as np
 # the beat, which is the range within 1 s in the middle one of all seconds (an artefact of 20 mV for a moment is real),
 # and the reach, which is the distance from the median that 99% of the samples keep (a spike of 32 mV is real).
 # In 21,964 records of PTB-XL and CPSC2018 the beat is 0.30 to 4.02 mV and the reach 0.18 to 2.58 mV. What is above both
-# limits, or with its beat below the lowest, isn't in mV: all of these records with a gain 25 times too large, 97% with
-# one 10 times too large; 99.99% with one 25 times too small, 92% with one 10 times too small.
+# limits, or with its beat below the lowest, isn't in mV: all of these records with a gain 25 times too large, 98% with
+# one 10 times too large; 99.9% with one 25 times too small, 82% with one 10 times too small.
 HIGHEST_BEAT_MV, HIGHEST_REACH_MV = 5.0, 3.5
 LOWEST_BEAT_MV = 0.15
 
@@ -75,7 +75,7 @@ def check_amplitude(
     large = ((height > HIGHEST_BEAT_MV).sum(axis=1) * 2 >= count).nonzero()[0]
     small = (((height < LOWEST_BEAT_MV) & varying).sum(axis=1) * 2 >= count).nonzero()[0]
     for record in (*large.tolist(), *small.tolist()):
-        beat, reach = _amplitudes(signals[record][varying[record]], sampling_rate)
+        beat, reach = beat_and_reach(signals[record][varying[record]], sampling_rate)
         several = count[record] >= FEWEST_LEADS
         if beat > (HIGHEST_BEAT_MV if several else HIGHEST_BEAT_OF_FEW_LEADS_MV) and reach > HIGHEST_REACH_MV:
             raise ValueError(
@@ -104,11 +104,11 @@ def unusual_amplitude(signal: np.ndarray, sampling_rate: float) -> float | None:
     varying = np.ptp(complete, axis=1) >= LOWEST_RANGE_MV
     if varying.sum() < FEWEST_LEADS:
         return None
-    beat, reach = _amplitudes(complete[varying], sampling_rate)
+    beat, reach = beat_and_reach(complete[varying], sampling_rate)
     return beat if (beat > HIGH_BEAT_MV and reach > HIGH_REACH_MV) or beat < LOW_BEAT_MV else None
 
 
-def _amplitudes(signal: np.ndarray, sampling_rate: float) -> tuple[float, float]:
+def beat_and_reach(signal: np.ndarray, sampling_rate: float) -> tuple[float, float]:
     """Beat and reach of `(leads, samples)`, mV."""
     window = min(max(round(sampling_rate), 1), signal.shape[1])
     seconds = signal[:, : signal.shape[1] // window * window].reshape(len(signal), -1, window)

@@ -27,7 +27,7 @@ from .ecg_scp_etp import read_scp
 from .ecg_sniffing_etp import HEAD_BYTES, looks_like_wfdb, recognise
 from .ecg_svg_etp import read_svg
 from .ecg_table_etp import read_table
-from .ecg_wfdb_etp import read_wfdb, read_wfdb_int16
+from .ecg_wfdb_etp import read_wfdb
 from .ecg_wfdb_header_etp import WfdbHeader, parse_wfdb_header, read_wfdb_header
 from .ecg_xml_etp import read_xml
 from .leads_etp import STANDARD_LEADS, canonical_lead
@@ -207,6 +207,5 @@ __all__ = [
     "read_ecg",
     "read_wfdb",
     "read_wfdb_header",
-    "read_wfdb_int16",
     "with_derived_leads",
 ]

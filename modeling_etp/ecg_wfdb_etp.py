@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from .ecg_recording_etp import (
-    EcgContentError,
-    EcgFormatError,
     EcgRecording,
     LeadChoice,
     age_in_years,
@@ -16,9 +14,9 @@ from .ecg_recording_etp import (
     recording_of,
     sex_name,
 )
-from .ecg_wfdb_header_etp import WfdbHeader, gain_faults, read_wfdb_header, signal_names
+from .ecg_wfdb_header_etp import gain_faults, read_wfdb_header, signal_names
 from .ecg_wfdb_segments_etp import join_segments
-from .ecg_wfdb_signals_etp import is_plain, read_channels, read_plain
+from .ecg_wfdb_signals_etp import read_channels
 
 
 def read_wfdb(
@@ -64,28 +62,6 @@ def read_wfdb(
         notes = [*notes, "Its header states no sampling rate; 250 Hz, the standard's default, is assumed."]
     metadata = {"format": "WFDB", "record_id": header.record_name, **_comment_metadata(header.comments)}
     return recording_of(header_path, choice, channels, rates, metadata, gains=gains, notes=notes)
-
-
-def read_wfdb_int16(header_path: str | os.PathLike, *, verify_checksum: bool = True) -> tuple[np.ndarray, WfdbHeader]:
-    """Read a record in format 16 as it is stored, without scaling: the fast path of the dataset builders.
-
-    Returns:
-        Stored units, int16 of shape `(leads, samples)` with `NO_SAMPLE` where there is none, and the header: mV are
-        `(stored - baseline) / gain`.
-
-    Raises:
-        EcgFormatError: If the record isn't in plain format 16; `read_wfdb` reads it.
-        EcgFileError: Another of its kinds, naming the header.
-    """
-    header = read_wfdb_header(header_path)
-    if header.segments or not is_plain(header):
-        raise EcgFormatError(
-            header_path,
-            f"expected plain format 16, got {sorted(set(header.formats))}. Use `read_ecg` for this record.",
-        )
-    if faults := gain_faults(header):
-        raise EcgContentError(header_path, next(iter(faults.values())))
-    return read_plain(header_path, header, verify_checksum), header
 
 
 def _comment_metadata(comments: list[str]) -> dict:

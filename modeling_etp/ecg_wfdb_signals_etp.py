@@ -29,7 +29,7 @@ _BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "21
 _FLAC = ("508", "516", "524")
 
 
-def is_plain(header: WfdbHeader) -> bool:
+def _is_plain(header: WfdbHeader) -> bool:
     """Whether every signal is in 16 bits of one byte order, one sample per frame, unskewed, and the signals of a file stand together."""
     files = header.file_names
     changes = sum(a != b for a, b in itertools.pairwise(files))
@@ -42,8 +42,8 @@ def is_plain(header: WfdbHeader) -> bool:
     )
 
 
-def read_plain(header_path, header: WfdbHeader, verify_checksum: bool) -> np.ndarray:
-    """Stored units, int16 `(leads, samples)`, of a header for which `is_plain`."""
+def _read_plain(header_path, header: WfdbHeader, verify_checksum: bool) -> np.ndarray:
+    """Stored units, int16 `(leads, samples)`, of a header for which `_is_plain`."""
     groups, start = [], 0
     files = header.file_names
     for stop in range(1, len(files) + 1):
@@ -112,9 +112,9 @@ def read_channels(
         rows: The signals, as positions in the header.
         millivolts: mV per unit of each of them.
     """
-    if not is_plain(header):
+    if not _is_plain(header):
         return _read_through_wfdb(header_path, header, rows, millivolts, verify_checksum)
-    stored = read_plain(header_path, header, verify_checksum)
+    stored = _read_plain(header_path, header, verify_checksum)
     if len(rows) < len(stored):
         stored = stored[list(rows)]
     # As wfdb: subtract and divide in float64, round to float32 once.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from modeling_etp.ecg_recording_etp import make_recording, millivolts_per, with_derived_leads
+from modeling_etp.ecg_recording_etp import choose_leads, make_recording, millivolts_per, with_derived_leads
 from modeling_etp.leads_etp import STANDARD_LEADS, canonical_lead, leads_of
 
 
@@ -55,6 +55,17 @@ def test_numbers_of_channels_are_no_chest_leads(names):
     assert leads_of(names) == [None] * len(names)
     assert leads_of([f"C{k}" for k in range(1, 7)]) == [f"V{k}" for k in range(1, 7)]
     assert leads_of(["I", "II", *(f"C{k}" for k in range(1, 10))])[2:] == [f"V{k}" for k in range(1, 10)]
+
+
+def test_leads_beside_the_twelve_that_cannot_be_used_are_left_out():
+    units = ["mV", "counts", "g", "mV", "mV", "mmHg"]
+    choice = choose_leads("a", ["I", "X", "Y", "Z", "Z", "ART"], units)
+    assert choice.lead_names == ("I",)
+    assert choice.dropped == ("X [counts]", "Y [g]", "Z", "Z", "ART [mmHg]")
+    assert choice.notes == (
+        "Left out, as they are no ECG leads: ART [mmHg].",
+        "Left out, as they can't be used: X [counts], Y [g], Z, Z.",
+    )
 
 
 def test_gains_of_arrays_that_break_einthovens_law_are_said():

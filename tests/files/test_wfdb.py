@@ -16,7 +16,6 @@ from modeling_etp.ecg_files_etp import (
     EcgUnsafeError,
     parse_wfdb_header,
     read_ecg,
-    read_wfdb_int16,
 )
 
 
@@ -227,20 +226,6 @@ def test_variable_layout_segments_equal_wfdb(write_wfdb16, microvolts, tmp_path)
     assert recording.lead_names == ("I", "II", "V1")
     assert np.isnan(recording.signal[2, :200]).all()
     assert_equals_wfdb(tmp_path / "whole.hea", recording)
-
-
-def test_fast_reader_gives_stored_units(write_wfdb16, microvolts):
-    stored, header = read_wfdb_int16(write_wfdb16())
-    assert stored.dtype == np.int16
-    np.testing.assert_array_equal(stored, microvolts)
-    assert (header.gains, header.baselines, header.sampling_rate) == ([1000.0] * 12, [0] * 12, 100)
-    assert stored.flags.c_contiguous
-
-
-def test_fast_reader_refuses_other_formats(write_wfdb16):
-    header = write_wfdb16(signal_line="{name}.dat 212 1000/mV 16 0 {first} {checksum} 0 {lead}")
-    with pytest.raises(EcgFormatError, match=r"expected plain format 16, got \['212'\]"):
-        read_wfdb_int16(header)
 
 
 def test_header_fields_equal_those_of_wfdb(write_wfdb16):

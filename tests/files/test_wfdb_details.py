@@ -10,12 +10,10 @@ from modeling_etp.ecg_files_etp import (
     EcgCorruptError,
     EcgFileError,
     EcgFileNotFoundError,
-    EcgFormatError,
     EcgUnsafeError,
     parse_wfdb_header,
     read_ecg,
     read_wfdb_header,
-    read_wfdb_int16,
 )
 from modeling_etp.ecg_wfdb_header_etp import gain_faults
 
@@ -69,8 +67,6 @@ def test_signal_files_that_take_turns_are_refused(tmp_path, microvolts):
     ]
     header = tmp_path / "turns.hea"
     header.write_text("\n".join(["turns 3 100 200", *lines]))
-    with pytest.raises(EcgFormatError, match="expected plain format 16"):
-        read_wfdb_int16(header)
     with pytest.raises(EcgCorruptError, match="wfdb can't read it"):
         read_ecg(header)
 
@@ -206,7 +202,7 @@ def test_signal_file_that_the_system_refuses_is_named(write_wfdb16, monkeypatch)
 
     monkeypatch.setattr("os.open", refuse)
     with pytest.raises(EcgFileError, match=r"the file record\.dat that it names can't be read \(Permission denied\)"):
-        read_wfdb_int16(header)
+        read_ecg(header)
 
 
 @pytest.mark.parametrize("at_a_time", [1, 64, 200, 1000])
