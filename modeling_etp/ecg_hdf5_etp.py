@@ -41,9 +41,9 @@ def read_hdf5(source_file: Path | bytes, source: str, *, record: str | None = No
     with errors_named(source, "h5py"):
         handle = source_file if isinstance(source_file, Path) else io.BytesIO(source_file)
         with h5py.File(handle, "r") as file:
-            tracings = file.get("tracings")
+            tracings = _inside(file, "tracings", h5py, source)
             if tracings is not None and getattr(tracings, "ndim", 0) == 3:
-                return _read_code(file, tracings, source, record, stated)
+                return _read_code(file, tracings, source, record, stated, h5py)
             if record is not None:
                 raise EcgContentError(source, "the file holds one record. Pass its path without what follows it.")
             arrays = _arrays(file, h5py, source)
@@ -58,14 +58,43 @@ def content_is_matlab(source_file: Path | bytes) -> bool:
         return file.read(6) == b"MATLAB"
 
 
-def _read_code(file: Any, tracings: Any, source: str, record: str | None, stated: dict[str, Any]) -> EcgRecording:
+def _inside(file: Any, name: str, h5py: Any, source: str) -> Any:
+    """A data set by name, `None` if there is none.
+
+    Raises:
+        EcgUnsafeError: If it lies in another file.
+    """
+    link = file.get(name, getlink=True)
+    if link is None:
+        return None
+    if not isinstance(link, h5py.HardLink):
+        raise EcgUnsafeError(
+            source, f"`{name}` is a link. Only what is in the file itself is read: store the data in it."
+        )
+    _check_stored(file[name], name, h5py, source)
+    return file[name]
+
+
+def _check_stored(item: Any, name: str, h5py: Any, source: str) -> None:
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        raise EcgUnsafeError(
+            source,
+            f"the values of `{name}` are in other files. Only what is in the file itself is read: store them in it.",
+        )
+
+
+def _read_code(
+    file: Any, tracings: Any, source: str, record: str | None, stated: dict[str, Any], h5py: Any
+) -> EcgRecording:
     """One record of `tracings` (records, samples, 12)."""
     count = tracings.shape[0]
     if tracings.shape[2] != len(_CODE_LEADS):
         raise EcgContentError(
             source, f"`tracings` has the shape {tracings.shape}, expected (records, samples, 12) as CODE-15 has it."
         )
-    index = 0 if count == 1 and record is None else _place(file, count, source, record)
+    index = (
+        0 if count == 1 and record is None else _place(_inside(file, "exam_id", h5py, source), count, source, record)
+    )
     if tracings.shape[1] * 12 > MAX_UNPACKED_VALUES:
         raise EcgUnsafeError(source, f"a record of {tracings.shape[1]:,} samples, expected fewer. Cut it.")
     signal = np.asarray(tracings[index], dtype=np.float64).T
@@ -88,8 +117,8 @@ def _read_code(file: Any, tracings: Any, source: str, record: str | None, stated
     return recording_from_arrays(arrays, source, "CODE-15", notes=notes, **stated)
 
 
-def _place(file: Any, count: int, source: str, record: str | None) -> int:
-    names = np.asarray(file["exam_id"][:]).ravel().tolist() if "exam_id" in file else []
+def _place(exams: Any, count: int, source: str, record: str | None) -> int:
+    names = np.asarray(exams[:]).ravel().tolist() if exams is not None else []
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
     if record is not None and record in names:
         return names.index(record)
@@ -119,6 +148,7 @@ def _arrays(file: Any, h5py: Any, source: str) -> dict[str, Any]:
         found |= {f"{prefix}.{key}": value for key, value in attributes.items()}
         if not isinstance(item, h5py.Dataset):
             continue
+        _check_stored(item, name, h5py, source)
         values += item.size or 0
         if values > MAX_UNPACKED_VALUES:
             raise EcgUnsafeError(

@@ -5,7 +5,14 @@ import io
 import numpy as np
 import pytest
 
-from modeling_etp.ecg_files_etp import STANDARD_LEADS, EcgContentError, EcgFileNotFoundError, EcgFormatError, read_ecg
+from modeling_etp.ecg_files_etp import (
+    STANDARD_LEADS,
+    EcgContentError,
+    EcgFileNotFoundError,
+    EcgFormatError,
+    EcgUnsafeError,
+    read_ecg,
+)
 
 h5py = pytest.importorskip("h5py")
 
@@ -111,6 +118,32 @@ def test_matlab_7_3(millivolts):
     np.testing.assert_array_equal(recording.signal, millivolts[:3])
     assert (recording.sampling_rate, recording.lead_names) == (360, ("II", "V1", "aVF"))
     assert recording.metadata["format"] == "MATLAB"
+
+
+def test_what_lies_in_other_files_is_not_read(tmp_path, millivolts):
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(millivolts.T.astype("<f4").tobytes())
+    (tmp_path / "other.h5").write_bytes(hdf5(lambda file: file.create_dataset("tracings", data=millivolts.T[None])))
+    folder = tmp_path / "upload"
+    folder.mkdir()
+
+    def outside(file):
+        file.create_dataset("ecg", (12, 200), "<f4", external=[(str(secret), 0, secret.stat().st_size)])
+
+    def link(file):
+        file["tracings"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "tracings")
+
+    def virtual(file):
+        layout = h5py.VirtualLayout((1, 200, 12), "<f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "tracings", (1, 200, 12))
+        file.create_virtual_dataset("tracings", layout)
+
+    for number, write in enumerate((outside, link, virtual)):
+        path = folder / f"{number}.h5"
+        with h5py.File(path, "w") as file:
+            write(file)
+        with pytest.raises(EcgUnsafeError, match="Only what is in the file itself is read"):
+            read_ecg(path, sampling_rate=100, units="mV")
 
 
 def test_hdf5_without_an_ecg():

@@ -92,7 +92,11 @@ def test_table_in_any_encoding(millivolts, encoding):
         ("I,II\n", EcgContentError, "column names and no rows"),
         ("name,age\n0.1,0.2\n", EcgContentError, "none of its channels is an ECG lead"),
         ("time,I\n0,0.2\n0.01,0.4\n0.02,0.4\n0.5,1.4\n", EcgContentError, "long gaps or uneven steps"),
-        ("time,I\n0,0.2\n0.01,0.4\n", EcgContentError, "disagree: its sampling rate is 100 Hz, `sampling_rate` says 500"),
+        (
+            "time,I\n0,0.2\n0.01,0.4\n",
+            EcgContentError,
+            "disagree: its sampling rate is 100 Hz, `sampling_rate` says 500",
+        ),
         ("I,II\n612,300\n-40,-700\n", EcgContentError, "whole numbers without a unit"),
         (("0.5," * 50)[:-1] + "\n" + ("\n".join([("0.5," * 50)[:-1]] * 11)), EcgContentError, "looks transposed"),
         ("a," * 40_000 + "a\n" + "1\n" * 90_000, EcgCorruptError, "expected 40001 columns"),
