@@ -194,9 +194,13 @@ def _channel_names(count: int, names: Sequence[str] | None, lead_names: Sequence
 
 def _check_names(leads: Sequence[str], shown: Sequence[str]) -> None:
     if not leads:
+        count = len(shown)
+        example = (
+            f"e.g. {list(STANDARD_LEADS[:count])}" if count <= len(STANDARD_LEADS) else f"one for each of {count}"
+        )
         raise _refusal(
             f"none of its channels is an ECG lead ({_listed(shown)}). If they are leads under other names, "
-            f"pass their names in order as `lead_names`, e.g. {[*STANDARD_LEADS, *shown[12:]][: len(shown)]}.",
+            f"pass their names in order as `lead_names`, {example}.",
         )
     repeated = sorted({name for name in leads if leads.count(name) > 1})
     if repeated:
