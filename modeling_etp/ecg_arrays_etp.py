@@ -2,11 +2,13 @@
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from .ecg_facts_etp import stated_rate, stated_unit
+from .ecg_named_arrays_etp import is_fact, recording_from_arrays
 from .ecg_recording_etp import (
     MAX_UNPACKED_VALUES,
     EcgContentError,
@@ -14,19 +16,10 @@ from .ecg_recording_etp import (
     EcgFormatError,
     EcgRecording,
     EcgUnsafeError,
-    age_in_years,
     errors_named,
-    make_recording,
-    millivolts_per,
-    sex_name,
 )
+from .ecg_units_etp import unit_size
 from .matlab_files_etp import MAX_UNPACKED_BYTES, load_matlab
-
-# What people call these things, in the order in which they are looked for; compared in lower case.
-_SIGNAL_NAMES = ("signal", "ecg", "val", "data", "p_signal")
-_RATE_NAMES = ("sampling_rate", "fs", "sample_rate", "sampling_frequency", "samplerate")
-_LEAD_NAMES = ("lead_names", "leads", "sig_name", "channel_names", "channels")
-_UNIT_NAMES = ("units", "unit")
 
 
 def read_npy(content: bytes, source: str, **stated: Any) -> EcgRecording:
@@ -51,9 +44,20 @@ def read_npz(content: bytes, source: str, **stated: Any) -> EcgRecording:
                 f"{MAX_UNPACKED_BYTES:,}. Save the ECG alone.",
             )
         arrays = {member.filename.removesuffix(".npy"): archive.read(member) for member in members}
-    loaded = {name: _load_npy(packed, f"{source}:{name}.npy") for name, packed in arrays.items()}
+    loaded: dict[str, np.ndarray] = {}
+    objects: dict[str, EcgUnsafeError] = {}
+    for name, packed in arrays.items():
+        try:
+            loaded[name] = _load_npy(packed, f"{source}:{name}.npy")
+        except EcgUnsafeError as error:
+            objects[name] = error
+    # Objects beside the signal are left out, unless what they say of it can't be known without them.
+    needed = [error for name, error in objects.items() if is_fact(name) or not loaded]
+    if needed:
+        raise needed[0]
     _check_counts(loaded, source)
-    return recording_from_arrays(loaded, source, "NumPy", **stated)
+    notes = [f"Not read, as they are Python objects: {', '.join(f'`{name}`' for name in objects)}."] if objects else []
+    return recording_from_arrays(loaded, source, "NumPy", notes=notes, **stated)
 
 
 def _load_npy(content: bytes, source: str) -> np.ndarray:
@@ -65,7 +69,11 @@ def _load_npy(content: bytes, source: str) -> np.ndarray:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran_order, dtype = read_header(stream)
     if dtype.hasobject or dtype.names:
-        raise EcgUnsafeError(source, f"expected numbers, got {dtype}; Python objects are never loaded. Save numbers.")
+        raise EcgUnsafeError(
+            source,
+            f"expected numbers, got {dtype}; Python objects are never loaded. Save numbers, and names as text: "
+            "`numpy.array(names, dtype=str)`.",
+        )
     start = stream.tell()
     # Python integers: the product of a lying shape overflows no type and allocates nothing.
     count = 1
@@ -87,12 +95,15 @@ def read_matlab(content: bytes, source: str, **stated: Any) -> EcgRecording:
     A `.mat` of the PhysioNet Challenges doesn't say its rate, unit or leads; its `.hea` does, and where that lies
     beside it, `read_ecg` reads it instead.
     """
-    variables = {name: value for name, value in load_matlab(content, source).items() if value is not None}
+    loaded = load_matlab(content, source)
+    variables = {name: value for name, value in loaded.items() if value is not None}
+    unread = [f"`{name}`" for name, value in loaded.items() if value is None]
+    notes = [f"Not read, as they are neither numbers nor text: {', '.join(unread[:20])}."] if unread else []
     _check_counts(variables, source)
     ecg = variables.get("ECG")
-    if isinstance(ecg, dict) and "data" in ecg:
+    if isinstance(ecg, dict) and "data" in ecg and set(ecg) <= {"data", "sex", "age"}:
         return _read_cpsc2018(ecg, source, **stated)
-    return recording_from_arrays(variables, source, "MATLAB", **stated)
+    return recording_from_arrays(variables, source, "MATLAB", notes=notes, **stated)
 
 
 def _check_counts(arrays: Mapping[str, Any], source: str) -> None:
@@ -106,112 +117,13 @@ def _check_counts(arrays: Mapping[str, Any], source: str) -> None:
 
 def _read_cpsc2018(ecg: dict[str, Any], source: str, *, sampling_rate, lead_names, units) -> EcgRecording:
     """The struct of the CPSC2018 archive: `data` is 12 leads in mV at 500 Hz by the definition of that archive."""
-    metadata: dict[str, Any] = {"format": "CPSC2018"}
-    if sex := sex_name(ecg.get("sex")):
-        metadata["sex"] = sex
-    if (age := age_in_years(_number(ecg.get("age")))) is not None:
-        metadata["age"] = age
-    signal = _check_signal(np.asarray(ecg["data"]), source, 12 if lead_names is None else len(lead_names))
-    if sampling_rate not in (None, 500) or units not in (None, "mV"):
+    rate, unit = stated_rate(sampling_rate, source), stated_unit(units, source)
+    if rate not in (None, 500) or unit_size(unit) not in (None, 1.0):
         raise EcgContentError(
             source, f"the CPSC2018 archive is in mV at 500 Hz, got {sampling_rate} and {units}. Leave both out."
         )
-    return make_recording(source, signal, [500] * len(signal), None, metadata, lead_names=lead_names)
-
-
-def recording_from_arrays(
-    arrays: Mapping[str, Any],
-    source: str,
-    file_format: str,
-    *,
-    sampling_rate: float | None,
-    lead_names: Sequence[str] | None,
-    units: str | None,
-) -> EcgRecording:
-    """Make a recording of named arrays.
-
-    Args:
-        arrays: The signal, `(leads, samples)`, under one of the usual names or as the only matrix, and with it perhaps
-            `sampling_rate` (Hz), `lead_names` and `units` under theirs.
-        sampling_rate, lead_names, units: What the caller states where the file doesn't.
-
-    Raises:
-        EcgContentError: If there isn't one signal, or its rate or unit stays unknown.
-    """
-    by_name = {name.lower(): value for name, value in arrays.items()}
-    matrices = [name for name, value in by_name.items() if _is_matrix(value)]
-    name = next((name for name in _SIGNAL_NAMES if name in by_name), matrices[0] if len(matrices) == 1 else None)
-    if name is None:
-        raise EcgContentError(
-            source, f"expected one matrix called {', '.join(_SIGNAL_NAMES)}, it has {sorted(arrays)[:20]}. Rename it."
-        )
-    signal = np.asarray(by_name.pop(name))
-    names = _text_list(_first(by_name, _LEAD_NAMES))
-    expected = next((len(given) for given in (lead_names, names) if given is not None), 12)
-    signal = _check_signal(signal, source, expected)
-    stored_rate = _number(_first(by_name, _RATE_NAMES))
-    rates = [] if stored_rate is None else [stored_rate]
-    rates += [sampling_rate] if sampling_rate is not None else []
-    if not rates:
-        raise EcgContentError(source, "the sampling rate isn't in the file. Pass it, e.g. `sampling_rate=500` (Hz).")
-    if len(set(rates)) > 1:
-        raise EcgContentError(
-            source, f"its sampling rate is {rates[0]:g} Hz, `sampling_rate` says {rates[1]}. Leave it out."
-        )
-    stored_units = _text_list(_first(by_name, _UNIT_NAMES))
-    unit = (stored_units[0] if stored_units else None) or units
-    scale = unit_scale(unit, source, whole_numbers=signal.dtype.kind in "iu")
-    metadata = {"format": file_format}
-    return make_recording(source, signal * scale, rates[:1] * len(signal), names, metadata, lead_names=lead_names)
-
-
-def unit_scale(unit: str | None, source: str, *, whole_numbers: bool) -> float:
-    """How many mV one unit of the file is.
-
-    Numbers without a unit are mV, as in [`ETPFeatureExtractor`], which refuses amplitudes that can't be. Whole numbers
-    are no mV but counts of a converter, and nothing but the user knows their size.
-    """
-    if unit is None and whole_numbers:
-        raise EcgContentError(
-            source, 'whole numbers without a unit: they may be µV or counts of any size. Pass e.g. `units="uV"`.'
-        )
-    scale = 1.0 if unit is None else millivolts_per(unit)
-    if scale is None:
-        raise EcgContentError(source, f'{unit!r} is no unit of voltage. Pass `units="mV"`, `"uV"` or `"V"`.')
-    return scale
-
-
-def _check_signal(signal: np.ndarray, source: str, num_leads: int) -> np.ndarray:
-    if signal.ndim != 2 or signal.dtype.kind not in "fiu":
-        raise EcgContentError(
-            source, f"expected numbers of shape (leads, samples), got {signal.dtype} of shape {signal.shape}."
-        )
-    if signal.shape[0] != num_leads and signal.shape[1] == num_leads:
-        raise EcgContentError(
-            source,
-            f"expected shape ({num_leads}, samples), got {signal.shape}. It looks transposed: save its transpose.",
-        )
-    return signal
-
-
-def _first(arrays: Mapping[str, Any], names: Sequence[str]) -> Any:
-    return next((arrays[name] for name in names if name in arrays), None)
-
-
-def _is_matrix(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.ndim == 2 and value.size > 1 and value.dtype.kind in "fiu"
-
-
-def _number(value: Any) -> float | None:
-    """The value of an array of one number."""
-    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu":
-        return float(value.item())
-    return None
-
-
-def _text_list(value: Any) -> list[str] | None:
-    """Strings from a string, an array of them, or a MATLAB cell of them."""
-    texts = value.ravel().tolist() if isinstance(value, np.ndarray) else [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        return None
-    return [text.strip() for text in texts]
+    recording = recording_from_arrays(
+        ecg, source, "CPSC2018", sampling_rate=500, lead_names=lead_names, units=None,
+        notes=["Taken for a record of the CPSC2018 archive: 12 leads in mV at 500 Hz by its definition."],
+    )  # fmt: skip
+    return recording

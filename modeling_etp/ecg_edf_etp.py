@@ -2,61 +2,115 @@
 
 import datetime
 import io
+import itertools
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .ecg_recording_etp import (
+    MAX_UNPACKED_VALUES,
     EcgContentError,
     EcgCorruptError,
     EcgRecording,
+    choose_leads,
     errors_named,
-    make_recording,
-    millivolts_per,
     optional_module,
+    recording_of,
 )
 
+# The first annotation of a data record is empty and says when the record starts (EDF+ specification, 2.2.4).
+_TIME_STAMP = re.compile(rb"\0*([+-]\d+(?:\.\d*)?)(?:\x15[^\x14]*)?\x14")
 
-def read_edf(content: bytes, source: str, *, lead_names: Sequence[str] | None = None) -> EcgRecording:
+
+def read_edf(
+    content: bytes, source: str, *, lead_names: Sequence[str] | None = None, units: str | None = None
+) -> EcgRecording:
     """Read the ECG channels of a file; all other channels are left out by name.
 
     Raises:
-        EcgCorruptError: If the file's size isn't what its header declares.
+        EcgCorruptError: If the file's size isn't what its header declares, or a discontinuous file doesn't say when
+            its data records start.
+        EcgContentError: If data records overlap.
     """
-    _check_size(content, source)
+    content, notes = _with_count(content)
+    layout = _check_size(content, source)
     edfio = optional_module("edfio", source)
-    is_bdf = content[:1] == b"\xff"
     with errors_named(source, "edfio"):
-        recording = (edfio.read_bdf if is_bdf else edfio.read_edf)(io.BytesIO(content))
-        scales = [millivolts_per(signal.physical_dimension) for signal in recording.signals]
-        names = [
-            signal.label if scale else f"{signal.label} [{signal.physical_dimension}]"
-            for signal, scale in zip(recording.signals, scales, strict=True)
+        file = (edfio.read_bdf if layout.sample_bytes == 3 else edfio.read_edf)(io.BytesIO(content))
+        channels = file.signals
+        choice = choose_leads(
+            source,
+            [channel.label for channel in channels],
+            [channel.physical_dimension for channel in channels],
+            lead_names=lead_names,
+            stated_units=units,
+            faults={index: fault for index, channel in enumerate(channels) if (fault := _fault(channel))},
+        )
+        chosen = [channels[row] for row in choice.rows]
+        gains = [_gain(channel) * scale for channel, scale in zip(chosen, choice.millivolts, strict=True)]
+        masked = [_masked(channel, 8 * layout.sample_bytes) for channel in chosen]
+        signals = [
+            _millivolts(channel, gain, missing) for channel, gain, missing in zip(chosen, gains, masked, strict=True)
         ]
-        rates = [float(signal.sampling_frequency) for signal in recording.signals]
-        flat_gain = [
-            signal.label
-            for signal in recording.signals
-            if signal.digital_min == signal.digital_max or signal.physical_min == signal.physical_max
-        ]
-        if flat_gain:
-            raise EcgContentError(source, f"zero gain of {', '.join(flat_gain)}: minimum and maximum are equal.")
-        channels = [
-            (signal.data * (scale or 1.0)).astype(np.float32)
-            for signal, scale in zip(recording.signals, scales, strict=True)
-        ]
-        metadata = {"format": "BDF" if is_bdf else "EDF", **_patient(recording)}
-    return make_recording(source, channels, rates, names, metadata, lead_names=lead_names)
+        metadata = {"format": "BDF" if layout.sample_bytes == 3 else "EDF", **_patient(file)}
+    if not 0 < layout.record_seconds < float("inf"):
+        raise EcgContentError(source, f"its data records last {layout.record_seconds:g} s, so its rate is unknown.")
+    per_record = [len(signal) // layout.num_records for signal in signals]
+    notes += [
+        f"Samples of {name} outside the range that the file states are taken as missing: {missing.sum()}."
+        for name, missing in zip(choice.lead_names, masked, strict=True)
+        if missing.any()
+    ]
+    starts, edges, note = _record_starts(content, layout, max(per_record) / layout.record_seconds, source)
+    if note:
+        notes.append(note)
+    if starts is not None:
+        signals, note = _with_gaps(signals, per_record, starts, edges, layout.record_seconds)
+        notes.append(note)
+    rates = [count / layout.record_seconds for count in per_record]
+    return recording_of(source, choice, signals, rates, metadata, gains=gains, notes=notes)
 
 
-def _check_size(content: bytes, source: str) -> None:
+@dataclass(frozen=True)
+class _Layout:
+    """Where the data records are and what they hold; `stamps_at` is the place of the time stamp in a record."""
+
+    kind: str
+    num_records: int
+    record_seconds: float
+    sample_bytes: int
+    header_bytes: int
+    record_bytes: int
+    stamps_at: int | None
+
+
+def _with_count(content: bytes) -> tuple[bytes, list[str]]:
+    """The content with its number of data records, where the header has -1, which it has while a recording goes on."""
+    if content[236:244].strip() != b"-1":
+        return content, []
+    try:
+        signals = int(content[252:256])
+        samples = [int(content[at : at + 8]) for at in range(256 + 216 * signals, 256 + 224 * signals, 8)]
+        records, rest = divmod(len(content) - 256 * (1 + signals), (3 if content[:1] == b"\xff" else 2) * sum(samples))
+    except (ValueError, ZeroDivisionError):
+        return content, []  # what is wrong with the header is said by the check of its size
+    note = f"Its header doesn't count its data records; {records} were found" + (
+        ", and a part of one." if rest else "."
+    )
+    return content[:236] + str(records).encode().ljust(8) + content[244 : len(content) - rest], [note]
+
+
+def _check_size(content: bytes, source: str) -> _Layout:
     """Compare what the header declares with what is there, before anything is allocated for it."""
     try:
         num_signals = int(content[252:256])
         num_records = int(content[236:244])
         if not 0 < num_signals <= 1024:
             raise ValueError(num_signals)
+        seconds = float(content[244:252])
         header_bytes = 256 * (1 + num_signals)
         at = 256 + 216 * num_signals
         samples = [int(content[at + 8 * index : at + 8 * index + 8]) for index in range(num_signals)]
@@ -71,16 +125,138 @@ def _check_size(content: bytes, source: str) -> None:
             f"its header declares {num_records:,} data records of {record_bytes:,} bytes, there are {present:,} bytes. "
             "Fetch or export the file again.",
         )
+    labels = [content[256 + 16 * index : 272 + 16 * index].strip() for index in range(num_signals)]
+    stamps = next(
+        (index for index, label in enumerate(labels) if label in (b"EDF Annotations", b"BDF Annotations")), None
+    )
+    return _Layout(
+        kind=content[192:197].decode("latin-1"),
+        num_records=num_records,
+        record_seconds=seconds,
+        sample_bytes=sample_bytes,
+        header_bytes=header_bytes,
+        record_bytes=record_bytes,
+        stamps_at=None if stamps is None else sample_bytes * sum(samples[:stamps]),
+    )
 
 
-def _patient(recording: Any) -> dict:
+def _fault(channel: Any) -> str | None:
+    if channel.digital_min == channel.digital_max or channel.physical_min == channel.physical_max:
+        return f"zero gain of {channel.label}: minimum and maximum are equal."
+    return None
+
+
+def _gain(channel: Any) -> float:
+    return (channel.physical_max - channel.physical_min) / (channel.digital_max - channel.digital_min)
+
+
+def _masked(channel: Any, bits: int) -> np.ndarray:
+    """Where the lowest number is stored that there is, although the range that the header states excludes it."""
+    lowest = -(1 << bits - 1)
+    return (channel.digital == lowest) & (channel.digital_min > lowest)
+
+
+def _millivolts(channel: Any, gain: float, missing: np.ndarray) -> np.ndarray:
+    scale = gain / _gain(channel)
+    signal = ((channel.digital.astype(np.float64) - channel.digital_min) * gain + channel.physical_min * scale).astype(
+        np.float32
+    )
+    signal[missing] = np.nan
+    return signal
+
+
+def _record_starts(
+    content: bytes, layout: _Layout, rate: float, source: str
+) -> tuple[np.ndarray | None, list[int], str | None]:
+    """Seconds at which the data records start, `None` where each starts as the one before ends; edges of pieces; a note."""
+    discontinuous = layout.kind in ("EDF+D", "BDF+D")
+    stamps = _time_stamps(content, layout) if layout.kind[3:4] == "+" else []
+    if None in stamps or not stamps:
+        if discontinuous:
+            missing = (
+                "has no annotations" if not stamps else f"doesn't say when data record {stamps.index(None) + 1} starts"
+            )
+            raise EcgCorruptError(source, f"it is {layout.kind}, discontinuous, and {missing}. Export it again.")
+        return None, [], None
+    starts = np.array([float(stamp) for stamp in stamps if stamp is not None])
+    starts -= starts[0]
+    jumps = np.diff(starts) - layout.record_seconds
+    rounding = _rounding(stamps, layout.record_seconds)
+    tolerance = 0.5 / rate + rounding
+    drift = starts - layout.record_seconds * np.arange(len(starts)) if rounding else jumps  # rounding doesn't add up
+    if (np.abs(drift) <= tolerance).all():
+        return None, [], None
+    early, late = jumps < -tolerance, jumps > tolerance
+    if not discontinuous and (early.any() or not late.any()):
+        return None, [], f"Its time stamps contradict {layout.kind}; its data records are joined as continuous."
+    if early.any():
+        first = int(np.argmax(early))
+        raise EcgContentError(
+            source,
+            f"its data record {first + 2} starts {-jumps[first]:g} s before the one before it ends. Overlapping records "
+            "can't be put in order; export it again.",
+        )
+    if not late.any():
+        return None, [], None
+    edges = [0, *(np.flatnonzero(late) + 1).tolist(), len(starts)]
+    note = None if discontinuous else f"Its header says {layout.kind}, continuous; its time stamps have gaps."
+    return starts, edges, note
+
+
+def _time_stamps(content: bytes, layout: _Layout) -> list[bytes | None]:
+    """The text of each data record's time stamp, `None` where there is none; empty without annotations."""
+    if layout.stamps_at is None:
+        return []
+    stamps = []
+    for record in range(layout.num_records):
+        at = layout.header_bytes + record * layout.record_bytes
+        match = _TIME_STAMP.match(content[at + layout.stamps_at : at + layout.record_bytes])
+        stamps.append(match[1] if match else None)
+    return stamps
+
+
+def _rounding(stamps: Sequence[bytes | None], seconds: float) -> float:
+    """By how much the distance of two time stamps may be wrong because their decimals can't express the length of a record."""
+    digit = 10.0 ** -max(len(stamp.partition(b".")[2]) for stamp in stamps if stamp is not None)
+    return 0.0 if abs(round(seconds / digit) * digit - seconds) < 1e-9 else digit
+
+
+def _with_gaps(
+    signals: list[np.ndarray], per_record: list[int], starts: np.ndarray, edges: list[int], seconds: float
+) -> tuple[list[np.ndarray], str]:
+    """Each piece, which is the data records between two edges, at its time, NaN between; and a note."""
+    total = starts[-1] + seconds
+    held = seconds * len(starts)
+    if total > 4 * held and total / seconds * sum(per_record) > MAX_UNPACKED_VALUES:
+        first, last = max(itertools.pairwise(edges), key=lambda piece: piece[1] - piece[0])
+        parts = [signal[first * count : last * count] for signal, count in zip(signals, per_record, strict=True)]
+        return parts, (
+            f"Its {len(edges) - 1} pieces are up to {total:,.0f} s apart; only the longest is kept, {(last - first) * seconds:g} s "
+            f"from {starts[first]:g} s on."
+        )
+    placed = []
+    for signal, count in zip(signals, per_record, strict=True):
+        pieces: list[np.ndarray] = []
+        length = 0
+        for first, last in itertools.pairwise(edges):
+            gap = max(round(starts[first] / seconds * count) - length, 0)
+            pieces += [np.full(gap, np.nan, np.float32), signal[first * count : last * count]]
+            length += gap + (last - first) * count
+        placed.append(np.concatenate(pieces))
+    return placed, (
+        f"Its {len(edges) - 1} pieces are joined with gaps of {total - held:g} s in all (NaN), the first at "
+        f"{edges[1] * seconds:g} s."
+    )
+
+
+def _patient(file: Any) -> dict:
     """Age at the recording and sex, where the EDF+ patient field has them."""
     metadata: dict[str, Any] = {}
-    patient = recording.patient
+    patient = file.patient
     if patient.sex in ("M", "F"):
         metadata["sex"] = {"M": "male", "F": "female"}[patient.sex]
     try:
-        born, recorded = patient.birthdate, recording.startdate
+        born, recorded = patient.birthdate, file.startdate
     except ValueError:  # edfio raises for "X", the EDF+ mark of an unknown date
         return metadata
     if isinstance(born, datetime.date) and 0 <= (days := (recorded - born).days) < 150 * 365:

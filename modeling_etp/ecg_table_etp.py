@@ -1,234 +1,208 @@
-"""Text tables (CSV, TSV and what spreadsheets save as such): one column per lead, one row per sample."""
+"""Text tables (CSV, TSV and what spreadsheets, recorders and apps save as such): a column per lead, a row per sample."""
 
-import codecs
 import re
-from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-
-from .ecg_arrays_etp import unit_scale
-from .ecg_recording_etp import (
-    EcgContentError,
-    EcgCorruptError,
-    EcgFormatError,
-    EcgRecording,
-    EcgUnsafeError,
-    make_recording,
-    millivolts_per,
+from .ecg_columns_etp import Columns, rate_in, recording_from_columns, split_unit
+from .ecg_facts_etp import (
+    all_leads,
+    as_texts,
+    means_counts,
+    seconds,
+    seconds_per,
+    stated_names,
+    stated_rate,
+    stated_unit,
 )
+from .ecg_recording_etp import EcgCorruptError, EcgRecording
+from .ecg_table_exports_etp import read_opensignals, read_watch
+from .ecg_table_text_etp import Text, cells, decode, numbers, split_text
+from .ecg_times_etp import times_key
+from .ecg_units_etp import is_other_quantity, unit_size
+from .leads_etp import leads_of
 
-MAX_ROWS = 2_000_000  # an hour at 500 Hz; each row takes some 100 bytes besides its text
-MAX_ROW_CHARACTERS = 100_000
-
-_TIME_NAMES = {"time", "t", "timestamp", "elapsed time", "elapsed_time", "seconds", "sec", "zeit", "tid"}
-_INDEX_NAMES = {"", "sample", "samples", "index", "#", "sample #", "sample_number", "n"}
-_SECONDS_PER = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
-_MISSING = {"", "nan", "na", "n/a", "null", "-", "none"}
-
-_NAME_AND_UNIT = re.compile(r"^(.*?)\s*[\[(/]\s*([^\])]*?)\s*[\])]?$")
-_RATE_COMMENT = re.compile(
-    r"(?:sampling[ _]?(?:rate|frequency)|sample[ _]?rate|\bfs)\D{0,20}?(\d+(?:\.\d+)?)", re.IGNORECASE
-)
-_CLOCK = re.compile(r"^(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)$", re.ASCII)
+_PER_MILLIVOLT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:adu|counts?|lsb|bits?)?\s*(?:/|per)\s*mv", re.IGNORECASE)
+_UNIT_WORD = re.compile(r"\b(?:units?|einheit(?:en)?|unit[éà]s?|unidad(?:es)?|enhet)\b", re.IGNORECASE)
 
 
-def read_table(
-    content: bytes,
-    source: str,
-    *,
-    sampling_rate: float | None,
-    lead_names: Sequence[str] | None,
-    units: str | None,
-) -> EcgRecording:
+def read_table(content: bytes, source: str, *, sampling_rate: Any, lead_names: Any, units: Any) -> EcgRecording:
     """Read a table.
 
-    The first row may name the columns, with units such as `II [uV]` or in a row of their own, as `rdsamp -c -H -v -ps`
-    writes them. A column called `time` gives the sampling rate; without one it is stated in a comment
-    (`# sampling_rate: 500`) or by the caller.
+    The last row before the numbers may name the columns, with units such as `II [uV]` or in a row of their own, as
+    `rdsamp -c -H -v -ps` writes them. A column called `time` gives the sampling rate; without one it is stated in a
+    line before the numbers (`# sampling_rate: 500`) or by the caller. Exports of the Apple Watch, of OpenSignals,
+    LabChart and AcqKnowledge state theirs in their own ways.
 
     Raises:
         EcgCorruptError: If a cell isn't a number, naming its row and column.
-        EcgContentError: If the rate is unknown, or the time doesn't advance evenly.
+        EcgContentError: If the rate or the unit is unknown, or the time doesn't advance evenly.
     """
-    text = _decode(content, source).replace("\r\n", "\n").replace("\r", "\n")
-    if text.count("\n") > MAX_ROWS:
-        raise EcgUnsafeError(source, f"expected at most {MAX_ROWS:,} rows, it has more. Cut the recording.")
-    comments, rows, line_numbers = _split_lines(text)
-    if not rows:
-        raise EcgFormatError(source, "a table without rows. Expected one row per sample and one column per lead.")
-    longest = max(map(len, rows))
-    if longest > MAX_ROW_CHARACTERS:
-        raise EcgUnsafeError(
-            source,
-            f"expected at most {MAX_ROW_CHARACTERS:,} characters in a row, got {longest:,}. Save one row per sample and "
-            "one column per lead.",
-        )
-    separator = _separator(rows)
-    decimal_comma = separator != "," and any("," in row for row in rows[:20])
-    names, column_units, num_header_rows = _header(rows, separator, decimal_comma)
-    values = _numbers(rows[num_header_rows:], line_numbers[num_header_rows:], separator, decimal_comma, names, source)
-    if lead_names is not None and names is None:
-        names, lead_names = list(lead_names), None
-        if len(names) != values.shape[1]:
-            raise EcgContentError(source, f"`lead_names` has {len(names)} names for {values.shape[1]} columns.")
-    time_column, dropped = _special_columns(names)
-    rate = _rate(source, values, time_column, column_units, comments, sampling_rate)
-    kept = [column for column in range(values.shape[1]) if column not in dropped]
-    if names is None and len(kept) != 12 and len(values) == 12:
-        raise EcgContentError(source, f"12 rows of {len(kept)} columns: it looks transposed. Save one row per sample.")
-    scales = []
-    for column in kept:
-        unit = (column_units[column] if column_units else None) or units
-        if unit is not None and millivolts_per(unit) is None and names is not None:
-            names[column] = f"{names[column]} [{unit}]"  # no lead, whatever its name
-            unit = "mV"
-        whole = not (values[:, column] % 1).any() and np.nanmax(np.abs(values[:, column])) > 50
-        scales.append(unit_scale(unit, source, whole_numbers=bool(whole)))
-    signal = (values[:, kept] * scales).T
-    kept_names = None if names is None else [names[column] for column in kept]
-    metadata = {"format": "CSV", **({"comments": comments} if comments else {})}
-    return make_recording(source, signal, [rate] * len(signal), kept_names, metadata, lead_names=lead_names)
+    stated: dict[str, Any] = {
+        "sampling_rate": stated_rate(sampling_rate, source),
+        "lead_names": stated_names(lead_names, source),
+        "units": stated_unit(units, source),
+    }
+    text = decode(content, source)
+    columns = read_watch(text, source) or _columns(text, source, stated["lead_names"])
+    return recording_from_columns(columns, source, **stated)
 
 
-def _decode(content: bytes, source: str) -> str:
-    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        try:
-            return content.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise EcgCorruptError(source, "damaged UTF-16 text. Save it as UTF-8.") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+def _columns(text: str, source: str, lead_names: list[str] | None) -> Columns:
+    table = split_text(text, source)
+    if (columns := read_opensignals(table, source)) is not None:
+        return columns
+    notes: list[str] = []
+    names, units, other_rows = _header(table, source, notes)
+    values, texts = numbers(table, names, source)
+    if texts:
+        called = [names[column] if names else f"column {column + 1}" for column in sorted(texts)]
+        wrong = [name for name, lead in zip(called, leads_of(called), strict=True) if lead]
+        if wrong:
+            raise EcgCorruptError(source, f"column {wrong[0]} holds text, expected numbers. Remove the text.")
+        notes.append(f"Left out, as they hold text: {', '.join(called)}.")
+        kept = [column for column in range(table.width) if column not in texts]
+        values, units = values[:, kept], [units[column] for column in kept]
+        names = None if names is None else [names[column] for column in kept]
+    lines = [*table.comments, *(": ".join(filter(None, row)) for row in other_rows)]
+    units = _default_units(lines, units, notes)
+    rates = {f"its line {line[:60]!r}": rate for line in lines if (rate := rate_in(line)) is not None}
+    for name, unit in zip(names or [], units, strict=False):
+        step = seconds(unit) if unit and unit[:1].isdigit() else None  # 'sample interval' over '0.004 sec'
+        rates |= {f"its column {name!r}": 1 / step} if step else {}
+    metadata = {"comments": table.comments} if table.comments else {}
+    return Columns(values, names, units, rates, "CSV", metadata, notes)
 
 
-def _split_lines(text: str) -> tuple[list[str], list[str], list[int]]:
-    comments, rows, numbers = [], [], []
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.strip(" ")
-        if line.startswith(("#", "%")):
-            comments.append(line.lstrip("#% "))
-        elif line.strip():
-            rows.append(line)
-            numbers.append(number)
-    return comments, rows, numbers
+def _header(table: Text, source: str, notes: list[str]) -> tuple[list[str] | None, list[str | None], list[list[str]]]:
+    """Names and units of the columns, and the rows before the numbers that are neither."""
+    nothing: list[str | None] = [None] * table.width
+    special = _labchart(table) or _acqknowledge(table)
+    if special is not None:
+        return (*special, table.preamble)
+    rows = [_fitted(row, table) for row in table.preamble]
+    first = len(rows)
+    while first and rows[first - 1] is not None and len(rows) - first < 3:
+        first -= 1
+    block = [row for row in rows[first:] if row is not None]
+    if not block:
+        if table.preamble and len(table.preamble[-1]) > 1:
+            raise EcgCorruptError(
+                source,
+                f"line {table.line_numbers[0]} has {table.width} columns, expected {len(table.preamble[-1])} columns as in "
+                "the row of names.",
+            )
+        return _names_in_comments(table, notes), nothing, table.preamble
+    scores = [sum(map(_is_name, row)) for row in block]
+    at = scores.index(max(scores)) if max(scores) else 0
+    split = [split_unit(cell) for cell in block[at]]
+    names, units = [name for name, _ in split], [unit for _, unit in split]
+    used = {first + at}
+    for index, row in enumerate(block[at + 1 :], start=first + at + 1):
+        if sum(map(_is_unit, row)) * 2 >= sum(bool(cell) for cell in row):
+            units = [own or (cell or None) for own, cell in zip(units, row, strict=True)]
+            used.add(index)
+    return names, units, [row for index, row in enumerate(table.preamble) if index not in used]
 
 
-def _separator(rows: list[str]) -> str | None:
-    """Tab, semicolon or comma where the first rows have them; `None` is any white space."""
-    sample = rows[:5]
-    for separator in ("\t", ";"):
-        if all(separator in row for row in sample):
-            return separator
-    if all("," in row for row in sample):
-        return ","
-    return None if all(len(row.split()) > 1 for row in sample) else ","
+def _fitted(row: list[str], table: Text) -> list[str] | None:
+    """A row of the preamble with as many cells as the numbers have, `None` if it has others."""
+    if len(row) == table.width:
+        return row
+    body = cells(table.rows[0], table.separator)
+    if len(row) == table.width - 1 and table.width > 2:
+        return [*row, ""] if not body[-1] else ["", *row] if body[0].strip().isdecimal() else None
+    return None
 
 
-def _cells(row: str, separator: str | None) -> list[str]:
-    return [cell.strip().strip("\"'").strip() for cell in row.split(separator)]
+def _is_name(cell: str) -> bool:
+    return bool(leads_of([split_unit(cell)[0]])[0]) or times_key(cell)[0]
 
 
-def _number(cell: str, decimal_comma: bool) -> float | None:
-    """The value of a cell, NaN where it says that there is none, `None` where it is text."""
-    if cell.lower() in _MISSING:
-        return np.nan
-    if clock := _CLOCK.match(cell):
-        hours, minutes, seconds = clock.groups()
-        return 3600.0 * int(hours or 0) + 60.0 * int(minutes) + float(seconds)
-    try:
-        return float(cell.replace(",", ".") if decimal_comma else cell)
-    except ValueError:
+def _is_unit(cell: str) -> bool:
+    text = cell.strip("()[]'\" ")
+    if not text:
+        return False
+    return (
+        unit_size(text) is not None
+        or seconds_per(text) is not None
+        or (text[:1].isdigit() and seconds(text) is not None)
+        or means_counts(text)
+        or bool(re.match(r"^[hmsdy:./\-t]+$", text, re.IGNORECASE))
+        or is_other_quantity(text)
+    )
+
+
+def _names_in_comments(table: Text, notes: list[str]) -> list[str] | None:
+    """Names in the last comment, as `numpy.savetxt` writes them, or in a line that lists leads."""
+    for comment in reversed(table.comments):
+        row = [split_unit(cell)[0] for cell in cells(comment, table.separator)]
+        if len(row) == table.width and 2 * sum(map(_is_name, row)) >= len(row):
+            notes.append(f"Names of columns are taken from the comment {comment[:60]!r}.")
+            return row
+    for line in [*table.comments, *(" ".join(row) for row in table.preamble)]:
+        texts = as_texts(re.split(r"[:=]", line, maxsplit=1)[-1])
+        if texts and len(texts) == table.width and all_leads(texts):
+            notes.append(f"Names of columns are taken from the line {line[:60]!r}.")
+            return texts
+    return None
+
+
+def _default_units(lines: list[str], units: list[str | None], notes: list[str]) -> list[str | None]:
+    """Units of columns without one, from a line that states one for all."""
+    for line in lines:
+        found = None
+        if match := _PER_MILLIVOLT.search(line):
+            found = f"1/{match[1]} mV"
+        elif _UNIT_WORD.search(line):
+            words = [re.sub(r"^.*?[:=]\s*", "", part).strip() for part in re.split(r"[:=,;\t]", line)]
+            found = next((word for word in words if unit_size(word) is not None), None)
+        if found and not all(units):
+            notes.append(f"The unit {found} is taken from the line {line[:60]!r}.")
+            return [unit or found for unit in units]
+    return units
+
+
+def _labchart(table: Text) -> tuple[list[str], list[str | None]] | None:
+    """Names and units of a text export of LabChart, whose lines start with `Interval=`, `ChannelTitle=`, `Range=`."""
+    lines = {row[0].lower().rstrip("= "): row[1:] for row in table.preamble if row and row[0].endswith("=")}
+    titles = lines.get("channeltitle")
+    if titles is None:
         return None
+    count = table.width
+    ranges = lines.get("unitname") or [cell.rpartition(" ")[2] for cell in lines.get("range", [])]
+    names = ["time"] * (count - len(titles)) + titles[:count] if len(titles) < count else titles[:count]
+    shift = max(count - len(titles), 0)
+    units: list[str | None] = [*(["s"] * shift), *(unit or None for unit in ranges)][:count]
+    return names, [*units, *([None] * (count - len(units)))]
 
 
-def _header(rows: list[str], separator: str | None, decimal_comma: bool):
-    """Names and units of the columns, and how many rows they take: 0, 1 or 2."""
-    first = _cells(rows[0], separator)
-    # A data row may hold gaps, so what is asked is whether a cell is text.
-    if all(_number(cell, decimal_comma) is not None for cell in first):
-        return None, None, 0
+def _acqknowledge(table: Text) -> tuple[list[str], list[str | None]] | None:
+    """Names and units of a text export of AcqKnowledge: a line with the number of channels, then name and unit of each."""
+    flat = [": ".join(filter(None, row)) for row in table.preamble]
+    at = next((index for index, line in enumerate(flat) if re.match(r"^\d+ channels?$", line)), None)
+    if at is None or len(table.preamble) < 2:
+        return None
+    count = int(flat[at].split()[0])
+    pairs = flat[at + 1 : at + 1 + 2 * count]
+    header = _fitted(table.preamble[-1], table)
+    if len(pairs) < 2 * count or header is None:
+        return None
+    titles = dict(enumerate(zip(pairs[::2], pairs[1::2], strict=True)))
     names: list[str] = []
     units: list[str | None] = []
-    for cell in first:
-        match = _NAME_AND_UNIT.match(cell[:200])
-        named_unit = match and (millivolts_per(match[2]) or match[2].lower() in _SECONDS_PER)
-        names.append(match[1] if match and named_unit else cell)
-        units.append(match[2] if match and named_unit else None)
-    if len(rows) > 1:
-        second = _cells(rows[1], separator)
-        if len(second) == len(first) and all(_number(cell, decimal_comma) is None for cell in second):
-            return names, second, 2
-    return names, units, 1
+    channel = 0
+    for cell in header:
+        if times_key(cell)[0] or seconds_per(cell) is not None:
+            names.append("time")
+            units.append(cell)
+        elif cell and channel in titles:
+            names.append(titles[channel][0])
+            units.append(titles[channel][1])
+            channel += 1
+        else:
+            names.append(cell)
+            units.append(None)
+    return names, units
 
 
-def _numbers(rows, line_numbers, separator, decimal_comma, names, source) -> np.ndarray:
-    """Values of shape `(rows, columns)`."""
-    width = len(names) if names else len(_cells(rows[0], separator)) if rows else 0
-    if not rows:
-        raise EcgContentError(source, "it has column names and no rows. Export it with its samples.")
-    text = (row.replace(",", ".") for row in rows) if decimal_comma else rows
-    try:
-        values = np.loadtxt(text, delimiter=separator, comments=None, ndmin=2, dtype=np.float64)
-        if values.shape == (len(rows), width):
-            return values
-    except ValueError:
-        pass  # quotes, gaps, clock times or a fault: the slow way below reads them or names the cell
-    if sum(map(len, rows)) < len(rows) * (width - 1):  # can't hold so many cells, so none are allocated
-        raise EcgCorruptError(source, f"expected {width} columns as in its first row, other rows have fewer.")
-    values = np.empty((len(rows), width))
-    for index, (row, line_number) in enumerate(zip(rows, line_numbers, strict=True)):
-        cells = _cells(row, separator)
-        if len(cells) != width:
-            raise EcgCorruptError(source, f"line {line_number} has {len(cells)} columns, expected {width}.")
-        for column, cell in enumerate(cells):
-            value = _number(cell, decimal_comma)
-            if value is None:
-                column_name = names[column] if names else column + 1
-                raise EcgCorruptError(
-                    source,
-                    f"line {line_number}, column {column_name}: expected a number, got {cell[:40]!r}. "
-                    "Remove the text, or leave the cell empty for a missing sample.",
-                )
-            values[index, column] = value
-    return values
-
-
-def _special_columns(names: list[str] | None) -> tuple[int | None, set[int]]:
-    """The column of time, and all columns that are time or a running number."""
-    if names is None:
-        return None, set()
-    lowered = [name.strip().lower() for name in names]
-    time = [column for column, name in enumerate(lowered) if name in _TIME_NAMES]
-    index = [column for column, name in enumerate(lowered) if name in _INDEX_NAMES]
-    return (time[0] if time else None), {*time, *index}
-
-
-def _rate(source, values, time_column, units, comments, stated: float | None) -> float:
-    found = [float(match[1]) for comment in comments if (match := _RATE_COMMENT.search(comment))][:1]
-    if time_column is not None:
-        unit = (units[time_column] or "s") if units else "s"
-        found.append(_rate_of_time(source, values[:, time_column] * _SECONDS_PER.get(unit.lower(), 1.0)))
-    if stated is not None:
-        found.append(float(stated))
-    if not found:
-        raise EcgContentError(
-            source, "the sampling rate isn't in the file: it has no column `time`. Pass e.g. `sampling_rate=500` (Hz)."
-        )
-    if max(found) > 1.001 * min(found):
-        rates = " and ".join(f"{rate:g} Hz" for rate in found)
-        raise EcgContentError(source, f"its time column, its comments or `sampling_rate` disagree: {rates}.")
-    return found[-1]
-
-
-def _rate_of_time(source, seconds: np.ndarray) -> float:
-    steps = np.diff(seconds)
-    if len(steps) == 0 or not np.isfinite(steps).all() or steps.min() < 0 or seconds[-1] <= seconds[0]:
-        raise EcgContentError(source, "its time column doesn't advance from row to row. Pass `sampling_rate` instead.")
-    step = (seconds[-1] - seconds[0]) / len(steps)
-    expected = seconds[0] + step * np.arange(len(seconds))
-    if np.abs(seconds - expected).max() > step:
-        raise EcgContentError(source, "its time column has gaps or uneven steps. Export evenly sampled data.")
-    # Times are written with few digits; 10 s in ms at 360 Hz give 359.99 to 360.01 Hz.
-    rate = 1 / step
-    return round(rate) if abs(rate - round(rate)) < 1e-3 * rate else rate
+__all__ = ["read_table"]

@@ -30,6 +30,7 @@ from .ecg_files_etp import (
     parse_wfdb_header,
     read_ecg,
 )
+from .ecg_wfdb_header_etp import decode_header
 
 MAX_DOWNLOAD_BYTES = 100_000_000  # 12 leads at 500 Hz for two hours
 DOWNLOAD_TIMEOUT_SECONDS = 30  # without a byte
@@ -73,7 +74,7 @@ def read_ecg_url(url: str, *, allow_private_addresses: bool | None = None, **sta
 
 
 def _read_wfdb(url: str, content: bytes, fetch, **stated: Any) -> EcgRecording:
-    header = parse_wfdb_header(content.decode("latin-1"), printable_url(url))
+    header = parse_wfdb_header(decode_header(content), printable_url(url))
     if header.segments:
         raise EcgFormatError(
             printable_url(url), "a WFDB record of several segments. Download its files and pass the header's path."

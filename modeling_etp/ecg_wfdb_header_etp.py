@@ -14,7 +14,7 @@ MAX_HEADER_BYTES = 4_000_000
 # No archive has records of more channels; polysomnography comes nearest with about 60.
 MAX_CHANNELS = 1024
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9_~][\w.~-]*\Z", re.ASCII)
+_FILE_NAME = re.compile(r"[\w~][\w.~-]*\Z")  # letters of any alphabet
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?\Z", re.ASCII)
 _GAIN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(([+-]?\d+)\))?(?:/(\S+))?\Z", re.ASCII)
 
@@ -37,6 +37,7 @@ class WfdbHeader:
         checksums: 16-bit checksum of the samples, `None` where not stated.
         lead_names: The descriptions, as written.
         comments: Lines after `#`, stripped.
+        states_rate: Whether the rate is stated; else it is 250 Hz, the standard's default.
     """
 
     record_name: str
@@ -54,6 +55,7 @@ class WfdbHeader:
     checksums: list[int | None]
     lead_names: list[str]
     comments: list[str]
+    states_rate: bool = True
 
 
 def read_small_file(path: str | os.PathLike, limit: int = MAX_HEADER_BYTES) -> bytes:
@@ -73,7 +75,15 @@ def read_small_file(path: str | os.PathLike, limit: int = MAX_HEADER_BYTES) -> b
 def read_wfdb_header(header_path: str | os.PathLike) -> WfdbHeader:
     """Read and parse one `.hea` file."""
     # Latin-1 never fails, and the fields that matter are ASCII; comments may hold any encoding.
-    return parse_wfdb_header(read_small_file(header_path).decode("latin-1"), header_path)
+    return parse_wfdb_header(decode_header(read_small_file(header_path)), header_path)
+
+
+def decode_header(content: bytes) -> str:
+    """A header's text: UTF-8, or what older programs write, Latin-1."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def parse_wfdb_header(text: str, path: str | os.PathLike) -> WfdbHeader:
@@ -87,7 +97,6 @@ def parse_wfdb_header(text: str, path: str | os.PathLike) -> WfdbHeader:
     Raises:
         EcgCorruptError: If a line breaks the syntax, naming the line.
         EcgUnsafeError: If a signal file would lie outside the header's folder.
-        EcgContentError: If a signal is uncalibrated (zero gain).
     """
     lines, comments = [], []
     for line in text.splitlines() if "\r" in text or "\x0b" in text else text.split("\n"):
@@ -102,6 +111,7 @@ def parse_wfdb_header(text: str, path: str | os.PathLike) -> WfdbHeader:
     header = WfdbHeader(
         record_name, rate, num_samples, [], [], [], [], [], [], [], [], [], [], [], comments
     )  # fmt: skip
+    header.states_rate = len(lines[0].split()) > 2
     expected = num_signals if num_segments is None else num_segments
     if len(lines) - 1 < expected:
         what = "signals" if num_segments is None else "segments"
@@ -161,12 +171,6 @@ def _parse_signal_line(line: str, header: WfdbHeader, path) -> None:
             f"expected a signal line such as '00001_lr.dat 16 1000(0)/mV 16 0 -119 1508 0 I', got {line[:120]!r}.",
         ) from error
     lead_name = fields[8].rstrip() if len(fields) > 8 else ""
-    if not 1e-9 < abs(gain) < 1e15:
-        raise EcgContentError(
-            path,
-            f"the gain of lead {lead_name or len(header.gains)} is {gain}: its amplitude in mV is unknown. "
-            "Put the converter's units per mV in the header.",
-        )
     header.file_names.append(file_name)
     header.formats.append(storage)
     header.samples_per_frame.append(per_frame)
@@ -177,6 +181,21 @@ def _parse_signal_line(line: str, header: WfdbHeader, path) -> None:
     header.units.append(unit)
     header.checksums.append(checksum)
     header.lead_names.append(lead_name)
+
+
+def gain_faults(header: WfdbHeader) -> dict[int, str]:
+    """Why the amplitude of a signal is unknown, by position; a gain of 0 is WFDB's way to write "uncalibrated"."""
+    return {
+        row: f"the gain of lead {header.lead_names[row] or row} is {gain}: its amplitude in mV is unknown. "
+        "Put the converter's units per mV in the header."
+        for row, gain in enumerate(header.gains)
+        if not 1e-9 < abs(gain) < 1e15
+    }
+
+
+def signal_names(header: WfdbHeader) -> list[str] | None:
+    """What the header calls its signals, `None` where it names none of them."""
+    return header.lead_names if any(header.lead_names) else None
 
 
 def _parse_segment_line(line: str, header: WfdbHeader, path) -> None:

@@ -132,7 +132,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
             input_values = np.empty(shape, np.float32)
             with np.errstate(over="ignore"):
                 np.multiply(records, np.float32(scale), out=input_values, casting="unsafe")
-            self._check_values(input_values, record_names, self.lead_names)
+            self._check_values(input_values, record_names, self.lead_names, self.sampling_rate)
         else:
             input_values = np.full(shape, self.padding_value, np.float32)
             for record, name, out in zip(records, record_names, input_values, strict=True):
@@ -177,15 +177,17 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
             signal = bridge_short_gaps(signal, int(self.max_gap_seconds * self.sampling_rate / rate))
         with np.errstate(over="ignore"):
             signal = signal.astype(np.float32, copy=False)
-        self._check_values(signal[None], [name], plan.given)
+        self._check_values(signal[None], [name], plan.given, float(self.sampling_rate / rate))
         signal = self._fit(signal, rate)
         plan.place(signal, out[:, : signal.shape[1]])
 
-    def _check_values(self, signals: np.ndarray, record_names: Sequence[str], lead_names: Sequence[str]) -> None:
+    def _check_values(
+        self, signals: np.ndarray, record_names: Sequence[str], lead_names: Sequence[str], sampling_rate: float
+    ) -> None:
         """Refuse what can't be an ECG in mV; `signals` is float32 `(batch, leads, samples)`."""
         low, high = signals.min(axis=2), signals.max(axis=2)  # a NaN anywhere in a lead is in both
         check_finite(low, high, signals, record_names, lead_names, self.max_gap_seconds)
-        check_amplitude(low, high, signals, record_names)
+        check_amplitude(low, high, signals, record_names, sampling_rate)
 
     def _fit(self, signal: np.ndarray, rate: Fraction) -> np.ndarray:
         """Change the rate of `(leads, samples)` and crop it to at most `num_samples`."""

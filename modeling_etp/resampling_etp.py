@@ -39,6 +39,20 @@ def resample(signal: np.ndarray, rate: Fraction) -> np.ndarray:
     return resampled.reshape(len(rows), -1)[:, :total].reshape(*signal.shape[:-1], total)
 
 
+def resample_with_gaps(samples: np.ndarray, rate: Fraction) -> np.ndarray:
+    """`resample` of one channel, `(samples,)`, in which NaN stays NaN and doesn't spread over the filter's length."""
+    missing = np.isnan(samples)
+    if missing.all():
+        return np.full(-(-len(samples) * rate.numerator // rate.denominator), np.nan, np.float32)
+    present = np.flatnonzero(~missing)
+    bridged = np.interp(np.arange(len(samples)), present, samples[present]) if missing.any() else samples
+    resampled = resample(np.asarray(bridged)[None], rate)[0]
+    if missing.any():
+        nearest = np.rint(np.arange(len(resampled)) / float(rate)).astype(int).clip(max=len(samples) - 1)
+        resampled[missing[nearest]] = np.nan
+    return resampled
+
+
 def _block(up: int, down: int) -> tuple[int, int, int]:
     """How far the filter reaches, in inputs, and the outputs and inputs of a block."""
     reach = 10 * max(up, down) // up + 1
@@ -74,4 +88,4 @@ def _with_lines(rows: np.ndarray, before: int, length: int) -> np.ndarray:
     return padded
 
 
-__all__ = ["resample"]
+__all__ = ["resample", "resample_with_gaps"]

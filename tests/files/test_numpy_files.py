@@ -45,7 +45,7 @@ def test_npz_states_rate_leads_and_unit(microvolts, millivolts):
     [
         (lambda mv: saved(np.save, mv), EcgContentError, "sampling rate isn't in the file"),
         (lambda mv: saved(np.save, mv.T), EcgContentError, r"got \(200, 12\). It looks transposed"),
-        (lambda mv: saved(np.save, mv[0]), EcgContentError, r"expected one matrix|of shape \(leads, samples\)"),
+        (lambda mv: saved(np.save, mv[0]), EcgContentError, "1 channels and doesn't name them"),
         (lambda mv: saved(np.save, (mv * 1000).astype(int)), EcgContentError, 'whole numbers without a unit.*units="uV"'),
         (lambda mv: saved(np.save, np.array([{}], object)), EcgUnsafeError, "Python objects are never loaded"),
         (lambda mv: saved(np.save, mv)[:-1], EcgCorruptError, "takes 9,600 bytes, the file has 9,599"),
@@ -54,7 +54,7 @@ def test_npz_states_rate_leads_and_unit(microvolts, millivolts):
         (lambda mv: saved(np.save, mv).replace(b"(12, 200)", b"(99999999"), EcgCorruptError, "numpy can't read it"),
         (lambda mv: saved(np.save, np.full((12, 9), np.inf)), EcgContentError, r"infinite values in lead\(s\) I, II"),
         (lambda mv: saved(np.save, mv[:8]), EcgContentError, "8 channels and doesn't name them"),
-        (lambda mv: saved(np.savez, a=mv, b=mv), EcgContentError, "expected one matrix called"),
+        (lambda mv: saved(np.savez, a=mv, b=2 * mv), EcgContentError, "expected one matrix called"),
         (lambda mv: saved(np.savez, ecg=mv, fs=100, leads=["I"] * 12), EcgContentError, r"lead\(s\) I occur more than once"),
         (lambda mv: saved(np.savez, ecg=mv, fs=0), EcgContentError, "above 0 Hz"),
         (lambda mv: saved(np.savez, ecg=mv, fs=100, units="mmHg"), EcgContentError, "'mmHg' is no unit of voltage"),

@@ -255,7 +255,7 @@ def test_worker_processes_open_the_records(classifier, expected, npy, tmp_path):
         (
             {"array": np.zeros((12, 9)), "sampling_rate": 100},
             {"sampling_rate": 500},
-            "100 Hz itself, `sampling_rate` says 500",
+            "its sampling rate is 100 Hz, `sampling_rate` says 500",
         ),
         ({"signal": 1, "sampling_rate": 100}, {}, r"got the keys \['sampling_rate', 'signal'\]"),
         (

@@ -1,15 +1,20 @@
 """Fuzzing targets for every file reader: valid files, what is done to them, and what must hold of an answer."""
 
 import binascii
+import io
 import random
 import struct
 from pathlib import Path
 from typing import Any
 
+import drawing_writer
 import ecg_writers
+import h5py
 import numpy as np
 import pydicom
+import recorder_writers
 import wfdb
+from container_writers import dicom_group, dicom_object, edf_by_hand
 from ecg_writers import dicom_bytes, edf_bytes, saved, scp_bytes, table
 from fuzzing import Target, mutate
 from pydicom.data import get_testdata_file
@@ -30,7 +35,7 @@ def bytes_target(kind: str, folder: Path) -> Target:
         content = mutate(rng.choice(corpus), rng)
         if kind == "scp" and rng.random() < 0.7 and len(content) > 6:  # else the checksum refuses nearly all
             content = struct.pack("<H", binascii.crc_hqx(content[2:], 0xFFFF)) + content[2:]
-        asks = kind in ("npy", "npz", "matlab", "table") and rng.random() < 0.8
+        asks = kind in ("npy", "npz", "matlab", "table", "hdf5") and rng.random() < 0.8
         return content, _STATED if asks else {}
 
     def run(value: tuple[bytes, dict]) -> EcgRecording:
@@ -113,6 +118,7 @@ def check_recording(value: Any, recording: EcgRecording) -> None:
     assert 0 < recording.sampling_rate < float("inf")
 
 
+_STAMPS = ["+0", "+0.5", "+3", "+3.5"]
 _FORMATS = ("212", "24", "508", "80", "8", "310", "311", "160", "32", "524")
 
 
@@ -122,7 +128,33 @@ def _tables() -> list[bytes]:
     return [
         table(np.column_stack([time, _MV.T[:30]]), ",", ["time", *STANDARD_LEADS]),
         table(_MV.T[:30], ";", decimal=","),
+        "\n".join(
+            [
+                "Interval=\t0.01 s",
+                "ChannelTitle=\tI",
+                "Range=\t1 mV",
+                *(f"{k / 100}\t{v}" for k, v in enumerate(_MV[0, :30])),
+            ]
+        ).encode(),
+        "\n".join(["Name,X", "Rate,512 hertz", "Lead,Lead I", "Unit,uV", "", *map(str, _UV[0, :30] / 2)]).encode(),
+        "\n".join(
+            ["time [ms];ecg I [uV]", *(f"2020-01-01T00:00:{k / 100:06.3f};{v}" for k, v in enumerate(_UV[0, :30]))]
+        ).encode(),
         "\n".join(["'Elapsed time','MLII','V5'", "'hh:mm:ss.mmm','uV','uV'", *elapsed]).encode(),
+    ]
+
+
+def _hdf5() -> list[bytes]:
+    def write(values: dict[str, Any]) -> bytes:
+        stream = io.BytesIO()
+        with h5py.File(stream, "w") as file:
+            for name, value in values.items():
+                file[name] = value
+        return stream.getvalue()
+
+    return [
+        write({"ecg": _MV, "fs": 100, "leads": list(STANDARD_LEADS), "units": "mV"}),
+        write({"tracings": _MV.T[None], "exam_id": [1]}),
     ]
 
 
@@ -141,7 +173,12 @@ def _dicom() -> list[bytes]:
         group.WaveformData = group.WaveformData[: 50 * 24]
         dataset.WaveformSequence = [group]
 
-    return [dicom_bytes(pydicom.dcmread(get_testdata_file("waveform_ecg.dcm")), shorten)]
+    skewed = {"II": {"ChannelSampleSkew": "3", "ChannelBaseline": "5"}}
+    groups = [
+        dicom_group(_UV[:2, :60], ["I", "II"], rate=100, channel=skewed, MultiplexGroupTimeOffset="200"),
+        dicom_group(_UV[6:8, :30], ["V1", "V2"], rate=50, WaveformPaddingValue=0),
+    ]
+    return [dicom_bytes(pydicom.dcmread(get_testdata_file("waveform_ecg.dcm")), shorten), dicom_object(*groups)]
 
 
 _CORPORA = {
@@ -156,9 +193,25 @@ _CORPORA = {
         edf_bytes(_MV),
         edf_bytes(_MV, bdf=True),
         edf_bytes(_MV[:3], names=["ECG II", "Resp", "ECG V5"], rates={"Resp": 10}),
+        *(
+            edf_by_hand(
+                [np.split(lead, 4) for lead in _UV[:2]], labels=["I", "II"], kind=kind, onsets=_STAMPS, seconds=0.5
+            )
+            for kind in ("EDF+D", "BDF+D")
+        ),
     ],
     "scp": lambda: [scp_bytes(_UV), scp_bytes(_UV, rows=(0, 1, *range(6, 12)), codes=range(1, 9))],
     "xml": lambda: [ecg_writers.muse_xml(_UV).encode(), ecg_writers.aecg_xml(_UV).encode()],
     "dicom": _dicom,
 }
+_CORPORA |= {
+    "hdf5": _hdf5,
+    "recorders": lambda: [
+        recorder_writers.philips(_UV),
+        recorder_writers.ishne(_UV, checksum=0),
+        recorder_writers.mfer(_UV[:3]),
+        recorder_writers.kardia(_UV[:1]),
+    ],
+    "drawing": lambda: [drawing_writer.svg(_MV[:2], ["I", "II"], grid=(5,)), drawing_writer.svg(_MV[:1], ["V1"], path=False)],
+}  # fmt: skip
 FILE_KINDS = tuple(_CORPORA)
