@@ -20,12 +20,16 @@ CACHED_LABEL_SETS = 16
 class LabelCache:
     """Embeds the labels of each call and remembers them until the weights or the tokenizer change.
 
-    Threads may share it: one embeds at a time, which fast tokenizers need as well.
+    Threads may share it: one embeds at a time, which fast tokenizers need as well. A copy, in this process or another,
+    starts empty.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.clear()
+
+    def __reduce__(self) -> tuple:
+        return type(self), ()
 
     def clear(self) -> None:
         self._state: tuple | None = None
@@ -36,12 +40,13 @@ class LabelCache:
     def get(
         self, model: "ETPModel", tokenizer: Any, labels: Mapping[str, Sequence[str]], templates: Sequence[str]
     ) -> LabelEmbeddings:
-        """As [`embed_labels`], from memory where possible."""
+        """As [`embed_labels`], from memory where possible; in full precision, whoever asks first under autocast."""
         key = (tuple((label, tuple(phrases)) for label, phrases in labels.items()), tuple(templates))
         with self._lock:
             self._forget_if_changed(model, tokenizer)
             if key not in self._entries:
-                self._entries[key] = embed_labels(model, tokenizer, labels, templates=templates)
+                with torch.autocast(model.device.type, enabled=False):
+                    self._entries[key] = embed_labels(model, tokenizer, labels, templates=templates)
             self._entries.move_to_end(key)
             if len(self._entries) > CACHED_LABEL_SETS:
                 self._entries.popitem(last=False)

@@ -22,6 +22,7 @@ from .zero_shot_etp import (
     PHRASE_POOLINGS,
     check_labels,
     check_templates,
+    evaluation_mode,
     label_logits,
 )
 
@@ -78,7 +79,6 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 )
         # The one that was given may be of other parts than those that were given beside it.
         self.processor = ETPProcessor(self.feature_extractor, self.tokenizer)
-        self.model.eval()
         self._label_cache = LabelCache()
 
     def __call__(self, ecg: Any, candidate_labels: Labels | None = None, **kwargs) -> Any:
@@ -190,8 +190,9 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         return_windows: bool = False,
     ) -> dict[str, Any]:
         """Scores of shape `(ecgs, labels)`, and those of the windows where wanted."""
-        embeds = self._embed_windows(model_inputs["input_values"])
-        logits = self._logits(embeds, candidate_labels, hypothesis_template, multi_label, phrase_pooling)
+        with evaluation_mode(self.model):
+            embeds = self._embed_windows(model_inputs["input_values"])
+            logits = self._logits(embeds, candidate_labels, hypothesis_template, multi_label, phrase_pooling)
         counts = [len(own) for own in model_inputs["seconds"]]
         probabilities = torch.sigmoid if multi_label else partial(torch.softmax, dim=-1)
         outputs: dict[str, Any] = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
@@ -263,7 +264,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         embeds = []
         for batch in batched(opened, batch_size):
             prepared = windows_of(batch, self.feature_extractor, overlap=window_overlap)
-            with torch.no_grad():
+            with torch.no_grad(), evaluation_mode(self.model):
                 windows = self._embed_windows(prepared["input_values"].to(self.device))
                 pooled = pool_windows(windows, [len(own) for own in prepared["seconds"]], "mean")
                 embeds.append(torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy())

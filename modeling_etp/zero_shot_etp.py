@@ -1,7 +1,6 @@
 """Zero-shot classification: phrases and templates -> label embeddings -> a logit per ECG and label."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .evaluation_mode_etp import evaluation_mode
 
 if TYPE_CHECKING:
     from .modeling_etp import ETPModel
@@ -176,21 +177,6 @@ def _longest_text(model: "ETPModel", tokenizer: Any) -> int:
     """Tokens that tokenizer and text tower both take; a tokenizer that was saved without its limit says 10^30."""
     positions = getattr(model.config.text_config, "max_position_embeddings", None)
     return tokenizer.model_max_length if positions is None else min(tokenizer.model_max_length, positions)
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Dropout off and running statistics left alone; afterwards every part is in the mode it was in."""
-    training = [module for module in model.modules() if module.training]
-    if not training:  # nothing is written, so threads that share a model in use do not meet here
-        yield
-        return
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def embed_labels(

@@ -16,6 +16,7 @@ from modeling_etp.zero_shot_etp import (
     check_labels,
     check_templates,
     embed_labels,
+    evaluation_mode,
     label_logits,
 )
 
@@ -160,6 +161,18 @@ def score_labels(
         ecg_embeds: L2-normalised, shape `(ecgs, projection_dim)`.
         descriptions: Text put before each phrase, one per ECG; none if omitted.
     """
+    with evaluation_mode(model):
+        return _described_scores(model, tokenizer, prompts, ecg_embeds, options, descriptions)
+
+
+def _described_scores(
+    model: ETPModel,
+    tokenizer,
+    prompts: LabelPrompts,
+    ecg_embeds: Tensor,
+    options: PromptOptions,
+    descriptions: Sequence[str] | None,
+) -> Tensor:
     if descriptions is None:
         return _scores(model, tokenizer, prompts, ecg_embeds, options)
     scores = torch.empty(len(ecg_embeds), len(prompts.labels))

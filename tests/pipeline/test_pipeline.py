@@ -351,7 +351,7 @@ def test_threads_get_the_scores_of_their_own_records_and_labels(classifier, make
             assert by_label(scores) == pytest.approx(by_label(alone), abs=1e-6)
 
 
-def test_a_model_in_training_mode_is_switched_to_evaluation(make_classifier, make_model, ecg):
+def test_a_model_in_training_mode_scores_as_in_evaluation(make_classifier, make_model, ecg):
     classifier = make_classifier(make_model().train())
     assert by_label(classifier(ecg, LABELS, sampling_rate=100)) == by_label(
         make_classifier()(ecg, LABELS, sampling_rate=100)
