@@ -19,7 +19,9 @@ from .ecg_windows_etp import WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, w
 from .label_cache_etp import LabelCache
 from .processing_etp import ETPProcessor
 from .zero_shot_etp import (
+    NEUTRAL_PHRASES,
     PHRASE_POOLINGS,
+    LabelEmbeddings,
     check_labels,
     check_templates,
     evaluation_mode,
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     from .modeling_etp import ETPModel
 
 TASK = "zero-shot-ecg-classification"
-
-# What may be said of any ECG.
-NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
 
 WINDOW_OVERLAP = 0.5
 
@@ -89,14 +88,17 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 list of shape `(leads, samples)`, a dict with "array", "sampling_rate", "lead_names" and "units", or a
                 dataset row with "ecg" (int16 µV) and "sampling_rate". Or several: a list or tuple of these, an array
                 `(batch, leads, samples)`, a generator, a `datasets` dataset or column, a `torch` dataset.
-            candidate_labels: Labels, or label -> phrases that state it.
+            candidate_labels: Labels, or label -> phrases that state it. A list is its alternatives, a description its
+                sentences, "no X" the absence of X.
+            interpret_labels: Whether labels are read so; `False` takes every text as it is.
             sampling_rate: Hz, of ECGs that do not state their own.
             lead_names: Names of the rows, of ECGs that do not state their own; the model's leads if omitted.
             units: Unit of arrays, "mV" if omitted; dataset rows of integers are in µV.
             hypothesis_template: A text with `{}` in the place of the phrase, or several; "{}" if omitted: phrases such
                 as "atrial fibrillation" are statements of a report already.
             multi_label: Whether labels are judged one by one instead of against each other. A score is then relative
-                to what may be said of any ECG (or the bias of a SigLIP model) and 0.5 is no calibrated threshold.
+                to what may be said of any ECG (or the bias of a SigLIP model) and 0.5 is no calibrated threshold. A
+                single label is always judged so: there is nothing else to weigh it against.
             phrase_pooling: How phrases of a label are pooled: "logsumexp", "mean" or "max".
             window_overlap: Share of a window that it has in common with the next, in [0, 1); 0.5 if omitted.
             window_pooling: How the logits of windows are pooled: "mean" or "max".
@@ -135,6 +137,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 "phrase_pooling",
                 "window_pooling",
                 "return_windows",
+                "interpret_labels",
             ),
             "postprocess": ("top_k", "threshold"),
         }
@@ -188,11 +191,17 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         phrase_pooling: str = "logsumexp",
         window_pooling: str = "mean",
         return_windows: bool = False,
+        interpret_labels: bool = True,
     ) -> dict[str, Any]:
         """Scores of shape `(ecgs, labels)`, and those of the windows where wanted."""
         with evaluation_mode(self.model):
             embeds = self._embed_windows(model_inputs["input_values"])
-            logits = self._logits(embeds, candidate_labels, hypothesis_template, multi_label, phrase_pooling)
+            label_embeds = self._label_cache.get(
+                self.model, self.tokenizer, candidate_labels, hypothesis_template, interpret_labels=interpret_labels
+            )
+            # Of one label the softmax would be 1 whatever the ECG.
+            multi_label = multi_label or len(candidate_labels) == 1
+            logits = self._logits(embeds, label_embeds, multi_label, phrase_pooling)
         counts = [len(own) for own in model_inputs["seconds"]]
         probabilities = torch.sigmoid if multi_label else partial(torch.softmax, dim=-1)
         outputs: dict[str, Any] = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
@@ -204,12 +213,9 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         parts = [self.model.get_ecg_features(part).pooler_output for part in input_values.split(WINDOWS_AT_A_TIME)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def _logits(
-        self, embeds: Tensor, labels: Mapping, templates: Sequence[str], multi_label: bool, pooling: str
-    ) -> Tensor:
+    def _logits(self, embeds: Tensor, label_embeds: LabelEmbeddings, multi_label: bool, pooling: str) -> Tensor:
         """Shape `(windows, labels)`; for labels that are judged one by one, 0 is as likely as not."""
         scale = self.model.get_logit_scale()
-        label_embeds = self._label_cache.get(self.model, self.tokenizer, labels, templates)
         logits = label_logits(embeds, label_embeds, scale, pooling=pooling)
         if not multi_label:
             return logits
@@ -322,4 +328,4 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-__all__ = ["TASK", "ZeroShotEcgClassificationPipeline"]
+__all__ = ["NEUTRAL_PHRASES", "TASK", "ZeroShotEcgClassificationPipeline"]

@@ -72,6 +72,7 @@ class EcgScorer:
         calibration = next((found for found in self.calibrations if found.covers(labels)), None)
         if calibration is not None and self._fills_one_window(recording):
             return self._calibrated(recording, labels, calibration)
+        independent = independent or len(labels) == 1  # one label has nothing to compete with
         entries = self.classifier(recording, labels, multi_label=independent)
         by_label = {entry["label"]: entry["score"] for entry in entries}
         return Scores(by_label, "independent" if independent else "shares")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_absent_phrases, load_label_set
 from modeling_etp.modeling_etp import ETPModel
-from modeling_etp.pipeline_etp import NEUTRAL_PHRASES
 from modeling_etp.zero_shot_etp import (
+    NEUTRAL_PHRASES,
     LabelEmbeddings,
     check_labels,
     check_templates,
@@ -56,11 +56,13 @@ class PromptOptions:
         pooling: "logsumexp", "mean" or "max" over the phrases of a label.
         contrast: What is taken off a label's logit: "none", the logit of "neutral" phrases that suit any ECG, or that
             of the phrases by which the label is "denied".
+        interpret_labels: Whether phrases that are lists, descriptions or negations are taken apart, see `embed_labels`.
     """
 
     templates: Sequence[str] = ("{}",)
     pooling: str = "logsumexp"
     contrast: str = "none"
+    interpret_labels: bool = True
 
     def __post_init__(self):
         check_templates(self.templates)
@@ -180,9 +182,7 @@ def _described_scores(
     for row, description in enumerate(descriptions):
         rows_of.setdefault(description, []).append(row)
     for description, rows in rows_of.items():
-        described = PromptOptions(
-            [description + template for template in options.templates], options.pooling, options.contrast
-        )
+        described = replace(options, templates=[description + template for template in options.templates])
         scores[rows] = _scores(model, tokenizer, prompts, ecg_embeds[rows], described)
     return scores
 
@@ -196,12 +196,13 @@ def _scores(model: ETPModel, tokenizer, prompts: LabelPrompts, ecg_embeds: Tenso
             ]
         )
 
-    def embed(phrases) -> LabelEmbeddings:
-        return embed_labels(model, tokenizer, phrases, templates=options.templates)
+    def embed(phrases, *, interpret_labels: bool = True) -> LabelEmbeddings:
+        return embed_labels(model, tokenizer, phrases, templates=options.templates, interpret_labels=interpret_labels)
 
-    scores = logits(embed(prompts.phrases))
+    scores = logits(embed(prompts.phrases, interpret_labels=options.interpret_labels))
     if options.contrast == "neutral":
         scores = scores - logits(embed({"neutral": NEUTRAL_PHRASES}))
     elif options.contrast == "denied":
-        scores = scores - logits(embed(prompts.denials))
+        # The logit of the denial as the model reads it; by rule it would be that of the label over again.
+        scores = scores - logits(embed(prompts.denials, interpret_labels=False))
     return scores.float().cpu()
