@@ -14,6 +14,7 @@ from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_wei
 
 # An ECG sampled more slowly holds no QRS complex, and a faster one doesn't exist: the number is in another unit.
 LOWEST_RATE, HIGHEST_RATE = 50, 100_000
+LARGEST_DEFLECTION_MV = 3.0  # of most QRS complexes; larger ones are rare and short
 LONGEST_SECONDS = 86_400  # a day; what a file from a stranger says is allocated for every record
 
 
@@ -23,7 +24,8 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
     Of each record, in this order: leads are put in order by name, limb leads that follow from two known ones are
     derived (Einthoven, Goldberger), other missing leads are zero; values are converted to mV and checked; the rate is
     changed with an anti-aliasing filter; a record longer than `num_samples` is cropped, a shorter one padded at the
-    end. No record is scaled by itself: voltage is diagnostic.
+    end; the offset of each lead, its mean over what is kept, is subtracted. No record is scaled by itself: voltage is
+    diagnostic.
 
     Args:
         sampling_rate: Of the output, Hz.
@@ -34,6 +36,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         min_seconds: A shorter record is refused: below 1 s it may not hold one heartbeat.
         max_gap_seconds: Runs of NaN up to this long are bridged by a straight line; 0 refuses every NaN.
         derive_limb_leads: Whether missing limb leads are derived rather than left zero.
+        remove_offset: Whether the offset of each lead is subtracted: electrodes and amplifiers make it, not the heart.
         feature_size: The number of leads; follows from `lead_names` and is stored for `transformers`.
 
     Example:
@@ -56,6 +59,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         min_seconds: float = 1.0,
         max_gap_seconds: float = 0.0,
         derive_limb_leads: bool = True,
+        remove_offset: bool = True,
         feature_size: int | None = None,
         **kwargs,
     ):
@@ -86,6 +90,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         self.min_seconds = min_seconds
         self.max_gap_seconds = max_gap_seconds
         self.derive_limb_leads = derive_limb_leads
+        self.remove_offset = remove_offset
 
     def __call__(
         self,
@@ -132,6 +137,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
             with np.errstate(over="ignore"):
                 np.multiply(records, np.float32(scale), out=input_values, casting="unsafe")
             self._check_values(input_values, record_names, self.lead_names)
+            self._center(input_values)
         else:
             input_values = np.full(shape, self.padding_value, np.float32)
             for record, name, out in zip(records, record_names, input_values, strict=True):
@@ -177,7 +183,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         with np.errstate(over="ignore"):
             signal = signal.astype(np.float32, copy=False)
         self._check_values(signal[None], [name], plan.given)
-        signal = self._fit(signal, rate)
+        signal = self._center(self._fit(signal, rate))
         plan.place(signal, out[:, : signal.shape[1]])
 
     def _check_values(self, signals: np.ndarray, record_names: Sequence[str], lead_names: Sequence[str]) -> None:
@@ -185,6 +191,12 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         low, high = signals.min(axis=2), signals.max(axis=2)  # a NaN anywhere in a lead is in both
         check_finite(low, high, signals, record_names, lead_names, self.max_gap_seconds)
         check_amplitude(low, high, signals, record_names)
+
+    def _center(self, signals: np.ndarray) -> np.ndarray:
+        """Subtract the offset of each lead in place; `signals` is float32 `(…, leads, samples)`."""
+        if self.remove_offset:
+            signals -= lead_offsets(signals)[..., None]
+        return signals
 
     def _fit(self, signal: np.ndarray, rate: Fraction) -> np.ndarray:
         """Change the rate of `(leads, samples)` and crop it to at most `num_samples`."""
@@ -216,6 +228,26 @@ def resample(signal: np.ndarray, rate: Fraction) -> np.ndarray:
     from scipy.signal import resample_poly  # takes 0.3 s to import, and the model's own rate doesn't need it
 
     return resample_poly(signal, rate.numerator, rate.denominator, axis=-1, padtype="line").astype(np.float32)
+
+
+def lead_offsets(signals: np.ndarray) -> np.ndarray:
+    """The constant that each lead lies above zero: its mean, to which an artefact adds no more than a QRS complex does.
+
+    Samples further than `LARGEST_DEFLECTION_MV` from the lead's median count as that far from it.
+
+    Args:
+        signals: mV, shape `(…, leads, samples)`.
+
+    Returns:
+        mV, float32 of shape `(…, leads)`.
+    """
+    offsets = signals.mean(axis=-1, dtype=np.float64)
+    wide = np.ptp(signals, axis=-1) > LARGEST_DEFLECTION_MV  # in others no sample is that far away
+    if wide.any():
+        median = np.median(signals[wide], axis=-1, keepdims=True)
+        near = np.clip(signals[wide] - median, -LARGEST_DEFLECTION_MV, LARGEST_DEFLECTION_MV)
+        offsets[wide] = median[..., 0] + near.mean(axis=-1, dtype=np.float64)
+    return offsets.astype(np.float32)
 
 
 class _LeadPlan:
