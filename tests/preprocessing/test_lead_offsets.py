@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from modeling_etp.feature_extraction_etp import ETPFeatureExtractor, lead_offsets
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.lead_offsets_etp import lead_offsets
 from modeling_etp.leads_etp import STANDARD_LEADS
 
 

@@ -10,6 +10,7 @@ import ecg_writers
 import numpy as np
 import pydicom
 import wfdb
+from container_writers import dicom_group, dicom_object, edf_by_hand
 from ecg_writers import dicom_bytes, edf_bytes, saved, scp_bytes, table
 from fuzzing import Target, mutate
 from pydicom.data import get_testdata_file
@@ -113,6 +114,7 @@ def check_recording(value: Any, recording: EcgRecording) -> None:
     assert 0 < recording.sampling_rate < float("inf")
 
 
+_STAMPS = ["+0", "+0.5", "+3", "+3.5"]
 _FORMATS = ("212", "24", "508", "80", "8", "310", "311", "160", "32", "524")
 
 
@@ -141,7 +143,12 @@ def _dicom() -> list[bytes]:
         group.WaveformData = group.WaveformData[: 50 * 24]
         dataset.WaveformSequence = [group]
 
-    return [dicom_bytes(pydicom.dcmread(get_testdata_file("waveform_ecg.dcm")), shorten)]
+    skewed = {"II": {"ChannelSampleSkew": "3", "ChannelBaseline": "5"}}
+    groups = [
+        dicom_group(_UV[:2, :60], ["I", "II"], rate=100, channel=skewed, MultiplexGroupTimeOffset="200"),
+        dicom_group(_UV[6:8, :30], ["V1", "V2"], rate=50, WaveformPaddingValue=0),
+    ]
+    return [dicom_bytes(pydicom.dcmread(get_testdata_file("waveform_ecg.dcm")), shorten), dicom_object(*groups)]
 
 
 _CORPORA = {
@@ -156,6 +163,12 @@ _CORPORA = {
         edf_bytes(_MV),
         edf_bytes(_MV, bdf=True),
         edf_bytes(_MV[:3], names=["ECG II", "Resp", "ECG V5"], rates={"Resp": 10}),
+        *(
+            edf_by_hand(
+                [np.split(lead, 4) for lead in _UV[:2]], labels=["I", "II"], kind=kind, onsets=_STAMPS, seconds=0.5
+            )
+            for kind in ("EDF+D", "BDF+D")
+        ),
     ],
     "scp": lambda: [scp_bytes(_UV), scp_bytes(_UV, rows=(0, 1, *range(6, 12)), codes=range(1, 9))],
     "xml": lambda: [ecg_writers.muse_xml(_UV).encode(), ecg_writers.aecg_xml(_UV).encode()],

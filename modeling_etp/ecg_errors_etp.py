@@ -1,0 +1,48 @@
+"""What goes wrong with an ECG file."""
+
+import os
+
+
+class EcgFileError(ValueError):
+    """An ECG file that can't be used.
+
+    ```
+    EcgFileError(ValueError)
+    ├── EcgFileNotFoundError   nothing at that path, or a header names a file that isn't there
+    ├── EcgFormatError         no reader knows this content, or it is a variant that isn't supported
+    ├── EcgCorruptError        truncated, malformed, or the checksum is wrong
+    ├── EcgUnsafeError         reaches outside its folder, or would unfold to more than fits
+    ├── EcgContentError        well-formed, but not a usable ECG: duplicate leads, zero gain, mixed rates, no rate
+    └── EcgDependencyError     the package that reads this format isn't installed
+    ```
+
+    Args:
+        source: Path or description of the file.
+        problem: What was expected and what came, and what to do about it.
+    """
+
+    def __init__(self, source: str | os.PathLike, problem: str):
+        super().__init__(f"{source}: {problem}")
+        self.source = str(source)
+        self.problem = problem
+
+    def __reduce__(self):  # an exception raised in a worker process has to cross back
+        return type(self), (self.source, self.problem)
+
+
+class EcgFileNotFoundError(EcgFileError): ...
+
+
+class EcgFormatError(EcgFileError): ...
+
+
+class EcgCorruptError(EcgFileError): ...
+
+
+class EcgUnsafeError(EcgFileError): ...
+
+
+class EcgContentError(EcgFileError): ...
+
+
+class EcgDependencyError(EcgFileError): ...
