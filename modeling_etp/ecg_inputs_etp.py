@@ -27,6 +27,7 @@ class EcgInput:
         sampling_rate: Hz.
         lead_names: Names of the rows; `None` if they are the model's leads in order.
         units: A unit of voltage.
+        notes: What its reader left out or assumed.
     """
 
     name: str
@@ -34,6 +35,7 @@ class EcgInput:
     sampling_rate: int | float
     lead_names: tuple[str, ...] | None
     units: str
+    notes: tuple[str, ...] = ()
 
 
 def open_ecg(
@@ -43,6 +45,7 @@ def open_ecg(
     sampling_rate: int | float | None = None,
     lead_names: Sequence[str] | None = None,
     units: str | None = None,
+    verify_checksum: bool = True,
 ) -> EcgInput:
     """Make one of the many things that are an ECG into an [`EcgInput`].
 
@@ -54,17 +57,21 @@ def open_ecg(
         sampling_rate: Hz, of what does not state its own.
         lead_names: Names of the rows, of what does not state its own; of a file, those of its channels.
         units: Of arrays, mV if omitted; of files that do not state it.
+        verify_checksum: Whether the samples of a WFDB record must add up to the checksum in its header.
 
     Raises:
         ValueError: If it is none of these, its rate is not stated, or its own rate differs from the argument.
         EcgFileError: If a file cannot be read or downloaded.
     """
     if _is_file(ecg):
-        name, recording = _read(ecg, name, sampling_rate=sampling_rate, lead_names=lead_names, units=units)
-        return EcgInput(name, recording.signal, recording.sampling_rate, recording.lead_names, "mV")
+        stated = {"sampling_rate": sampling_rate, "lead_names": lead_names, "units": units}
+        name, recording = _read(ecg, name, **stated, verify_checksum=verify_checksum)
+        return EcgInput(
+            name, recording.signal, recording.sampling_rate, recording.lead_names, "mV", tuple(recording.notes)
+        )
     if isinstance(ecg, EcgRecording):
         rate = _one_rate(name, ecg.sampling_rate, sampling_rate)
-        return EcgInput(name, ecg.signal, rate, tuple(lead_names or ecg.lead_names), "mV")
+        return EcgInput(name, ecg.signal, rate, tuple(lead_names or ecg.lead_names), "mV", tuple(ecg.notes))
     if isinstance(ecg, Mapping):
         return _from_mapping(ecg, name, sampling_rate, lead_names, units)
     signal = _as_signal(ecg, name)
@@ -156,7 +163,7 @@ def read_path_or_url(source: str, **stated: Any) -> EcgRecording:
     """Read the ECG file at a path or an http(s) URL.
 
     Args:
-        stated: `sampling_rate`, `lead_names`, `units`, as `read_ecg` takes them.
+        stated: `sampling_rate`, `lead_names`, `units`, `verify_checksum`, as `read_ecg` takes them.
 
     Raises:
         EcgFileError: If it cannot be fetched or read.

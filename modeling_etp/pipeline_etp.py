@@ -94,6 +94,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
             sampling_rate: Hz, of ECGs that do not state their own.
             lead_names: Names of the rows, of ECGs that do not state their own; the model's leads if omitted.
             units: Unit of arrays, "mV" if omitted; dataset rows of integers are in µV.
+            verify_checksum: Whether the samples of a WFDB record must add up to the checksum in its header.
+            max_gap_seconds: Runs of NaN up to this long are bridged; what the feature extractor says if omitted.
             hypothesis_template: A text with `{}` in the place of the phrase, or several; "{}" if omitted: phrases such
                 as "atrial fibrillation" are statements of a report already.
             multi_label: Whether labels are judged one by one instead of against each other. A score is then relative
@@ -103,13 +105,15 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
             window_overlap: Share of a window that it has in common with the next, in [0, 1); 0.5 if omitted.
             window_pooling: How the logits of windows are pooled: "mean" or "max".
             return_windows: Whether to add to each label its score in every window.
+            return_notes: Whether to add to each label what was assumed, left out or filled in of the ECG.
             top_k: How many labels to return at most.
             threshold: Lowest score to return.
             batch_size: ECGs that are run at a time.
 
         Returns:
             For one ECG a list of `{"score", "label"}`, highest score first; with `return_windows` each has "windows"
-            too, a list of `{"start", "end", "score"}` (seconds). For a list, tuple or batch array a list of such
+            too, a list of `{"start", "end", "score"}` (seconds), with `return_notes` "notes", a list of sentences on the
+            ECG, the same for each label. For a list, tuple or batch array a list of such
             lists, for a generator or dataset an iterator over them.
 
         Raises:
@@ -129,7 +133,14 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
 
     def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
         names = {
-            "preprocess": ("sampling_rate", "lead_names", "units", "window_overlap"),
+            "preprocess": (
+                "sampling_rate",
+                "lead_names",
+                "units",
+                "verify_checksum",
+                "max_gap_seconds",
+                "window_overlap",
+            ),
             "forward": (
                 "candidate_labels",
                 "hypothesis_template",
@@ -137,6 +148,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 "phrase_pooling",
                 "window_pooling",
                 "return_windows",
+                "return_notes",
                 "interpret_labels",
             ),
             "postprocess": ("top_k", "threshold"),
@@ -165,7 +177,10 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         # one and prepared as a batch, which costs a tenth, and each may have any number of windows.
         source = dict(preprocess_params)
         collate = partial(
-            windows_of, feature_extractor=self.feature_extractor, overlap=source.pop("window_overlap", WINDOW_OVERLAP)
+            windows_of,
+            feature_extractor=self.feature_extractor,
+            overlap=source.pop("window_overlap", WINDOW_OVERLAP),
+            max_gap_seconds=source.pop("max_gap_seconds", None),
         )
         opened: PipelineDataset | PipelineIterator
         if hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"):
@@ -177,9 +192,16 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         outputs = PipelineIterator(batches, self.forward, forward_params, loader_batch_size=batch_size)
         return PipelineIterator(outputs, self.postprocess, postprocess_params)
 
-    def preprocess(self, ecg: Any, *, window_overlap: float = WINDOW_OVERLAP, **source) -> dict[str, Any]:
+    def preprocess(
+        self, ecg: Any, *, window_overlap: float = WINDOW_OVERLAP, max_gap_seconds: float | None = None, **source
+    ) -> dict[str, Any]:
         """One ECG as `input_values` of its windows."""
-        return windows_of([open_ecg(ecg, **source)], self.feature_extractor, overlap=window_overlap)
+        return windows_of(
+            [open_ecg(ecg, **source)],
+            self.feature_extractor,
+            overlap=window_overlap,
+            max_gap_seconds=max_gap_seconds,
+        )
 
     def _forward(
         self,
@@ -191,6 +213,7 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         phrase_pooling: str = "logsumexp",
         window_pooling: str = "mean",
         return_windows: bool = False,
+        return_notes: bool = False,
         interpret_labels: bool = True,
     ) -> dict[str, Any]:
         """Scores of shape `(ecgs, labels)`, and those of the windows where wanted."""
@@ -207,6 +230,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         outputs: dict[str, Any] = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
         if return_windows:
             outputs["windows"] = list(zip(model_inputs["seconds"], probabilities(logits).split(counts), strict=True))
+        if return_notes:
+            outputs["notes"] = [tuple(own) for own in model_inputs["notes"]]
         return outputs
 
     def _embed_windows(self, input_values: Tensor) -> Tensor:
@@ -248,10 +273,20 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                     {"start": start, "end": end, "score": score}
                     for (start, end), score in zip(seconds, columns[index], strict=True)
                 ]
+        if "notes" in model_outputs:
+            notes = model_outputs["notes"]
+            for entry in entries:
+                entry["notes"] = list(notes[0] if isinstance(notes, list) else notes)
         return entries
 
     def embed_ecgs(
-        self, ecgs: Any, *, batch_size: int = 64, window_overlap: float = WINDOW_OVERLAP, **source
+        self,
+        ecgs: Any,
+        *,
+        batch_size: int = 64,
+        window_overlap: float = WINDOW_OVERLAP,
+        max_gap_seconds: float | None = None,
+        **source,
     ) -> np.ndarray:
         """Embed ECGs as unit vectors; of several windows, the normalised mean.
 
@@ -259,7 +294,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
             ecgs: One ECG or several, as `__call__` takes them.
             batch_size: ECGs that are run at a time.
             window_overlap: As in `__call__`.
-            source: `sampling_rate`, `lead_names`, `units`, as in `__call__`.
+            max_gap_seconds: As in `__call__`.
+            source: `sampling_rate`, `lead_names`, `units`, `verify_checksum`, as in `__call__`.
 
         Returns:
             Shape `(ecgs, projection_dim)`, float32; one row for one ECG.
@@ -269,7 +305,9 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         opened = (open_numbered(numbered, **source) for numbered in enumerate(inputs))
         embeds = []
         for batch in batched(opened, batch_size):
-            prepared = windows_of(batch, self.feature_extractor, overlap=window_overlap)
+            prepared = windows_of(
+                batch, self.feature_extractor, overlap=window_overlap, max_gap_seconds=max_gap_seconds
+            )
             with torch.no_grad(), evaluation_mode(self.model):
                 windows = self._embed_windows(prepared["input_values"].to(self.device))
                 pooled = pool_windows(windows, [len(own) for own in prepared["seconds"]], "mean")

@@ -20,6 +20,7 @@ class ETPEcgKwargs(TypedDict, total=False):
     lead_names: Sequence[str] | None
     units: str
     record_ids: Sequence[str] | str | None
+    max_gap_seconds: float | None
     return_lead_mask: bool
     return_tensors: str | None
 

@@ -53,7 +53,8 @@ def embedding_count(monkeypatch):
 def test_scores_are_the_softmax_of_the_models_own_logits(classifier, model, tokenizer, ecg):
     tokens = tokenizer(LABELS, padding=True, return_tensors="pt")
     with torch.no_grad():
-        logits = classifier.model(torch.from_numpy(ecg)[None], **tokens).logits_per_ecg[0]
+        input_values = classifier.feature_extractor(ecg, sampling_rate=100, return_tensors="pt").input_values
+        logits = classifier.model(input_values, **tokens).logits_per_ecg[0]
     scores = classifier(ecg, LABELS, sampling_rate=100)
     assert [entry["score"] for entry in scores] == sorted((entry["score"] for entry in scores), reverse=True)
     for label, expected in zip(LABELS, logits.softmax(dim=0).tolist(), strict=True):
