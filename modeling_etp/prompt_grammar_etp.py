@@ -82,7 +82,7 @@ def _split_sentences(text: str) -> list[str]:
 
 _BREAK = re.compile(r"\s*(?:;|\n|\||•|,?\s+also (?:known|referred to) as\s|\s\(?(?:aka|a\.k\.a\.)\s)\s*")
 _COMMA = re.compile(r",\s+")
-_BUT = re.compile(r",?\s+(?=but\s)")
+_BUT = re.compile(r",?\s+(?=but\s|and\s+(?:no|not|without)\s)", re.I)
 _EXPLANATION = re.compile(r":\s+|\s+[-\u2013\u2014]\s+")
 _PREPOSITION = re.compile(r"\s(?:in|of|at|on|with|from|due to|after|by)\s")
 _OR = re.compile(r"\s+(?:or|and/or)\s+")
@@ -104,7 +104,7 @@ def _read_list(text: str, *, alone: bool = True) -> list[str]:
 
 def _members(text: str, *, alone: bool) -> list[str]:
     """What commas, "or" and slashes separate; not what one negation reaches over, or may reach over."""
-    if _SCOPE.fullmatch(text) and _read_negation(text)[1]:
+    if (_SCOPE.fullmatch(text) or _AFTER.fullmatch(text)) and _is_negation(text):
         return [text]
     clauses = [_LEADING.sub("", clause) for clause in _BUT.split(text)]
     if len(clauses) > 1 and any(map(_is_negation, clauses)):
@@ -115,7 +115,9 @@ def _members(text: str, *, alone: bool) -> list[str]:
         return [text]  # "no ST elevation, T wave inversion": is the second negated too?
     if not alone and not any(negations):
         return parts if len(parts) > 2 else [text]
-    return [alternative for part in parts for alternative in _split_or(part)]
+    # The "or" of "A, B or C" ends the list.
+    *first, last = parts
+    return [alternative for part in first for alternative in _split_or(part)] + _split_or(last, of_a_list=bool(first))
 
 
 def _is_negation(text: str) -> bool:
@@ -182,9 +184,13 @@ def _no_explanation(left: str, right: str, _rest: str) -> bool:
     )
 
 
-def _split_or(text: str) -> list[str]:
+def _split_or(text: str, *, of_a_list: bool = False) -> list[str]:
     """Alternatives between "or" and slashes."""
-    parts = _split(re.sub(r"^either\s+", "", text, flags=re.I) if _OR.search(text) else text, _OR, _one_thing)
+    parts = _split(
+        re.sub(r"^either\s+", "", text, flags=re.I) if _OR.search(text) else text,
+        _OR,
+        _one_word if of_a_list else _one_thing,
+    )
     parts = [alternative for part in parts for alternative in _split(part, _SPACED_SLASH, _no_alternatives)]
     return [alternative for part in parts for alternative in _split(part, _SLASH, _one_thing)]
 
@@ -195,12 +201,15 @@ _SLASH = re.compile(r"(?<=[A-Za-z]{2})(?<!\band)/(?=[A-Za-z]{2})(?!or\b)")
 
 def _one_thing(left: str, right: str, rest: str) -> bool:
     """Whether "or" or a slash stands within one thing: "low or flat T waves", "due to A or B", "ST elevation or depression"."""
-    single = len(words_of(right)) == 1 and len(words_of(left)) > 1 and not is_acronym(right.strip())
     both = all(names_a_finding(side) or ABOUT_AN_ECG.search(side) for side in (left, right))
+    return not both or _one_word(left, right, rest)
+
+
+def _one_word(left: str, right: str, rest: str) -> bool:
+    """Whether a word beside "or" belongs to both sides: "atrial fibrillation or flutter", "scar or damage in the wall"."""
+    single = len(words_of(right)) == 1 and len(words_of(left)) > 1 and not is_acronym(right.strip())
     shared = (set(words_of(left)) | set(words_of(rest))) & PREPOSITIONS
-    return (
-        bool(shared) or not both or single or left.strip().lower() in BARE_HEADS or _no_alternatives(left, right, rest)
-    )
+    return bool(shared) or single or left.strip().lower() in BARE_HEADS or _no_alternatives(left, right, rest)
 
 
 def _no_alternatives(left: str, right: str, _rest: str) -> bool:
@@ -238,7 +247,7 @@ _BEFORE = re.compile(
 )
 _AFTER = re.compile(
     r"(?P<finding>.+?)(?:\s*:\s*(?:no|none|absent|negative|excluded|ruled out|not present)|\s+\((?:absent|excluded|ruled out)\)"
-    r"|\s+(?:(?:is|are|was|were|has been|have been|can be)\s+)?(?:ruled out|excluded|absent|not (?:present|seen|detected|found"
+    r"|,?\s+(?:(?:is|are|was|were|has been|have been|can be)\s+)?(?:ruled out|excluded|absent|not (?:present|seen|detected|found"
     r"|evident|identified|observed|demonstrated|visible|shown)))",
     re.I | re.S,
 )

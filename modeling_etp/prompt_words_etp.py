@@ -24,7 +24,9 @@ _ADJECTIVES = frozenset(
 )
 _ADJECTIVE_ENDINGS = ("al", "ar", "ic", "ous", "ive", "ed", "ior", "ory", "ly")
 _NOUNS = frozenset("interval signal speed electrocardiogram hospital".split())
-_LITTLE_WORDS = frozenset("a an the and or of but very more most not quite rather still both either".split())
+_LITTLE_WORDS = frozenset(
+    "a an the and or of but very more most not quite rather still both either rate mm mv ms s bpm degrees".split()
+)
 
 PREPOSITIONS = frozenset("in of on at with by from after before during for to due over under across following".split())
 
@@ -32,8 +34,8 @@ PREPOSITIONS = frozenset("in of on at with by from after before during for to du
 CONTINUATIONS = PREPOSITIONS | frozenset(
     """as which that where who when while if because consistent compatible suggesting suggestive suggests indicating
     indicative possibly probably likely perhaps mostly usually often sometimes typically particularly especially including
-    e.g. i.e. such resulting leading caused seen best although though age cause significance type grade degree lead leads
-    than cannot can probable possible suspected""".split()
+    e.g i.e such resulting leading caused seen best although though age cause significance type grade degree lead leads
+    than cannot can probable possible suspected otherwise consider""".split()
 )
 
 # A word that needs the one before it: in "ST elevation or depression" the second is none by itself.
@@ -47,7 +49,7 @@ FINDINGS = BARE_HEADS - frozenset("wave waves segment segments interval".split()
     flutter tachycardia bradycardia arrhythmia arrhythmias dysrhythmia rhythm hypertrophy dilation dilatation overload
     contraction contractions extrasystole extrasystoles ectopy ectopics bigeminy trigeminy couplet couplets beat beats
     complexes pacing pacemaker preexcitation pre-excitation aberrancy aneurysm pericarditis syndrome delay disturbance
-    disturbances disease defect defects voltage attack hyperkalemia hypokalemia hyperkalaemia hypokalaemia effect
+    disturbances disease defect defects voltage attack angina hyperkalemia hypokalemia hyperkalaemia hypokalaemia effect
     repolarization repolarisation asystole arrest afib aflutter tamponade embolism alternans""".split()
 )
 _QUALIFIED = re.compile(
@@ -118,7 +120,8 @@ def is_adjective(word: str) -> bool:
 def only_modifies(text: str) -> bool:
     """Whether a text names nothing by itself: "old", "left ventricle", "not diagnostic", "> 120"."""
     return all(
-        is_adjective(word) or word in _LITTLE_WORDS or word in _PLACES or is_number(word) for word in words_of(text)
+        is_adjective(word) or word in _LITTLE_WORDS or word in _PLACES or is_number(word) or not re.search(r"\w", word)
+        for word in words_of(text)
     )
 
 
@@ -156,7 +159,7 @@ def negated_finding(text: str) -> str | None:
     while text and words_of(text)[:1] and words_of(text)[0] in _HEDGES:
         text = text.partition(" ")[2].strip()
     words = words_of(text)
-    if not words or FINITE_VERB.search(text) or {"than", "but"} & set(words):
+    if not words or FINITE_VERB.search(text) or {"than", "but"} & set(words) or ":" in text:
         return None
     if words[0] in ("longer", "more", "less", "other", "only", "so", "such", "further") or is_number(words[0]):
         return None
