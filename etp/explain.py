@@ -128,7 +128,8 @@ def label_score(
     label_embeddings = embed_labels(model, tokenizer, candidates, templates=templates)
     position = list(candidates).index(label)
     others = [index for index in range(len(candidates)) if index != position]
-    scale = model.get_logit_scale().detach()
+    with evaluation_mode(model):
+        scale = model.get_logit_scale().detach()
 
     def score(input_values: Tensor) -> Tensor:
         logits = label_logits(model.get_ecg_features(input_values).pooler_output, label_embeddings, scale)

@@ -34,6 +34,21 @@ def retrieval_metrics(
     return metrics | {"num_ecgs": len(ecg_ranks), "num_texts": len(text_ranks)}
 
 
+def certain_recalls(text_index: Tensor | Sequence[int], *, num_texts: int) -> list[str]:
+    """The recalls that any model reaches because there are too few wrong candidates, such as all when all texts are alike.
+
+    Args:
+        text_index: Row of each ECG's text, shape `(ecgs,)`.
+        num_texts: Number of distinct texts.
+
+    Returns:
+        Names as in [`retrieval_metrics`].
+    """
+    counts = torch.as_tensor(text_index).bincount(minlength=num_texts)
+    most_wrong = {"ecg_to_text": num_texts - 1, "text_to_ecg": int(counts.sum() - counts[counts > 0].min())}
+    return [f"{direction}_recall_at_{k}" for direction, wrong in most_wrong.items() for k in RECALL_AT if wrong < k]
+
+
 @torch.inference_mode()
 def retrieval_ranks(
     ecg_embeds: Tensor, text_embeds: Tensor, text_index: Tensor | Sequence[int]

@@ -63,6 +63,7 @@ def open_ecg(
     lead_names: Sequence[str] | None = None,
     units: str | None = None,
     allow_private_addresses: bool | None = None,
+    verify_checksum: bool = True,
 ) -> EcgInput:
     """Make one of the many things that are an ECG into an [`EcgInput`].
 
@@ -76,15 +77,15 @@ def open_ecg(
         lead_names: Names of the rows, of what does not state its own; of a file, those of its channels.
         units: Of arrays, mV if omitted, which whole numbers are not; of files that do not state it.
         allow_private_addresses: Of URLs, see `read_ecg_url`.
+        verify_checksum: Whether the samples of a WFDB record must add up to the checksum in its header.
 
     Raises:
         ValueError: If it is none of these, its rate is not stated, or its own rate differs from the argument.
         EcgFileError: If a file cannot be read or downloaded.
     """
     if _is_file(ecg):
-        name, recording = _read(
-            ecg, name, allow_private_addresses, sampling_rate=sampling_rate, lead_names=lead_names, units=units
-        )
+        stated_of_file: dict[str, Any] = {"sampling_rate": sampling_rate, "lead_names": lead_names, "units": units}
+        name, recording = _read(ecg, name, allow_private_addresses, **stated_of_file, verify_checksum=verify_checksum)
         return _from_recording(name, recording)
     names = _as_names(lead_names)
     if isinstance(ecg, EcgRecording):
@@ -247,7 +248,7 @@ def read_path_or_url(source: str, *, allow_private_addresses: bool | None = None
 
     Args:
         allow_private_addresses: Of URLs, see `read_ecg_url`.
-        stated: `sampling_rate`, `lead_names`, `units`, as `read_ecg` takes them.
+        stated: `sampling_rate`, `lead_names`, `units`, `verify_checksum`, as `read_ecg` takes them.
 
     Raises:
         EcgFileError: If it cannot be fetched or read.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from transformers.utils import TensorType, is_torch_tensor
 
 from .ecg_checks_etp import bridge_short_gaps, check_amplitude, check_finite
 from .ecg_recording_etp import millivolts_per
+from .lead_offsets_etp import lead_offsets
 from .leads_etp import LIMB_LEADS, STANDARD_LEADS, canonical_lead, limb_lead_weights
 from .resampling_etp import resample
 
@@ -24,7 +26,8 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
     Of each record, in this order: leads are put in order by name, limb leads that follow from two known ones are
     derived (Einthoven, Goldberger), other missing leads are zero; values are converted to mV and checked; the rate is
     changed with an anti-aliasing filter; a record longer than `num_samples` is cropped, a shorter one padded at the
-    end. No record is scaled by itself: voltage is diagnostic.
+    end; the offset of each lead, its mean over what is kept, is subtracted. No record is scaled by itself: voltage is
+    diagnostic.
 
     Args:
         sampling_rate: Of the output, Hz.
@@ -35,6 +38,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         min_seconds: A shorter record is refused: below 1 s it may not hold one heartbeat.
         max_gap_seconds: Runs of NaN up to this long are bridged by a straight line; 0 refuses every NaN.
         derive_limb_leads: Whether missing limb leads are derived rather than left zero.
+        remove_offset: Whether the offset of each lead is subtracted: electrodes and amplifiers make it, not the heart.
         feature_size: The number of leads; follows from `lead_names` and is stored for `transformers`.
 
     Example:
@@ -57,6 +61,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         min_seconds: float = 1.0,
         max_gap_seconds: float = 0.0,
         derive_limb_leads: bool = True,
+        remove_offset: bool = True,
         feature_size: int | None = None,
         **kwargs,
     ):
@@ -87,6 +92,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         self.min_seconds = min_seconds
         self.max_gap_seconds = max_gap_seconds
         self.derive_limb_leads = derive_limb_leads
+        self.remove_offset = remove_offset
 
     def __call__(
         self,
@@ -96,6 +102,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         lead_names: Sequence[str] | None = None,
         units: str = "mV",
         record_ids: Sequence[str] | str | None = None,
+        max_gap_seconds: float | None = None,
         return_lead_mask: bool = False,
         return_tensors: str | TensorType | None = None,
     ) -> BatchFeature:
@@ -108,6 +115,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
             lead_names: Names of the rows of every record, in order. `None`: they are `self.lead_names`.
             units: Of `ecg`: `"mV"`, `"uV"`, `"µV"` or `"V"`.
             record_ids: What errors call the records; `None` counts them from 0.
+            max_gap_seconds: In place of `self.max_gap_seconds`, for this call.
             return_lead_mask: Also return `lead_mask`, bool `(batch, leads)`: which leads are given or derived.
             return_tensors: `"pt"`, or `"np"`; `None` gives NumPy arrays too.
 
@@ -123,20 +131,25 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         scale = millivolts_per(units)
         if scale is None:
             raise ValueError(f'`units` must be a unit of voltage such as "mV" or "uV", got {units!r}.')
+        longest_gap = self.max_gap_seconds if max_gap_seconds is None else max_gap_seconds
+        if isinstance(longest_gap, bool) or not isinstance(longest_gap, Real) or not longest_gap >= 0:
+            raise ValueError(f"`max_gap_seconds` must be 0 or a number of seconds, got {longest_gap!r}. Use e.g. 0.1.")
         records = _as_records(ecg)
         record_names = _record_names(len(records), record_ids)
         plan = _LeadPlan(lead_names, self.lead_names, derive=self.derive_limb_leads)
 
         shape = (len(records), len(self.lead_names), self.num_samples)
-        if isinstance(records, np.ndarray) and plan.is_identity and records.shape == shape and rate == 1:
+        as_wanted = isinstance(records, np.ndarray) and plan.is_identity and records.shape == shape and rate == 1
+        if as_wanted and not (longest_gap and np.isnan(records).any()):
             input_values = np.empty(shape, np.float32)
             with np.errstate(over="ignore"):
                 np.multiply(records, np.float32(scale), out=input_values, casting="unsafe")
-            self._check_values(input_values, record_names, self.lead_names, self.sampling_rate)
+            self._check_values(input_values, record_names, self.lead_names, self.sampling_rate, longest_gap)
+            self._center(input_values)
         else:
             input_values = np.full(shape, self.padding_value, np.float32)
             for record, name, out in zip(records, record_names, input_values, strict=True):
-                self._prepare(record, name, plan, rate, scale, out)
+                self._prepare(record, name, plan, rate, scale, longest_gap, out)
 
         features = {"input_values": input_values}
         if return_lead_mask:
@@ -164,7 +177,16 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         # A rate such as 359.9 Hz is met within 1 part in 10^6; over 10 s that is a hundredth of a millisecond.
         return (Fraction(self.sampling_rate) / Fraction(rate)).limit_denominator(10_000)
 
-    def _prepare(self, record: Any, name: str, plan: "_LeadPlan", rate: Fraction, scale: float, out: np.ndarray):
+    def _prepare(
+        self,
+        record: Any,
+        name: str,
+        plan: "_LeadPlan",
+        rate: Fraction,
+        scale: float,
+        longest_gap: float,
+        out: np.ndarray,
+    ) -> None:
         """Write one record into `out`, shape `(leads, num_samples)`."""
         signal = plan.select(_as_signal(record, name), name) * scale
         shortest = min(self.min_seconds * self.sampling_rate, self.num_samples)
@@ -173,21 +195,32 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
                 f"{name}: expected at least {shortest / self.sampling_rate:g} s of signal, got {signal.shape[1]} samples"
                 f" = {float(signal.shape[1] * rate) / self.sampling_rate:g} s. Use a longer recording, or check the rate."
             )
-        if self.max_gap_seconds and np.isnan(signal).any():
-            signal = bridge_short_gaps(signal, int(self.max_gap_seconds * self.sampling_rate / rate))
+        if longest_gap and np.isnan(signal).any():
+            signal = bridge_short_gaps(signal, int(longest_gap * self.sampling_rate / rate))
         with np.errstate(over="ignore"):
             signal = signal.astype(np.float32, copy=False)
-        self._check_values(signal[None], [name], plan.given, float(self.sampling_rate / rate))
-        signal = self._fit(signal, rate)
+        self._check_values(signal[None], [name], plan.given, float(self.sampling_rate / rate), longest_gap)
+        signal = self._center(self._fit(signal, rate))
         plan.place(signal, out[:, : signal.shape[1]])
 
     def _check_values(
-        self, signals: np.ndarray, record_names: Sequence[str], lead_names: Sequence[str], sampling_rate: float
+        self,
+        signals: np.ndarray,
+        record_names: Sequence[str],
+        lead_names: Sequence[str],
+        sampling_rate: float,
+        longest_gap: float,
     ) -> None:
         """Refuse what can't be an ECG in mV; `signals` is float32 `(batch, leads, samples)`."""
         low, high = signals.min(axis=2), signals.max(axis=2)  # a NaN anywhere in a lead is in both
-        check_finite(low, high, signals, record_names, lead_names, self.max_gap_seconds)
+        check_finite(low, high, signals, record_names, lead_names, longest_gap)
         check_amplitude(low, high, signals, record_names, sampling_rate)
+
+    def _center(self, signals: np.ndarray) -> np.ndarray:
+        """Subtract the offset of each lead in place; `signals` is float32 `(…, leads, samples)`."""
+        if self.remove_offset:
+            signals -= lead_offsets(signals)[..., None]
+        return signals
 
     def _fit(self, signal: np.ndarray, rate: Fraction) -> np.ndarray:
         """Change the rate of `(leads, samples)` and crop it to at most `num_samples`."""

@@ -20,12 +20,16 @@ CACHED_LABEL_SETS = 16
 class LabelCache:
     """Embeds the labels of each call and remembers them until the weights or the tokenizer change.
 
-    Threads may share it: one embeds at a time, which fast tokenizers need as well.
+    Threads may share it: one embeds at a time, which fast tokenizers need as well. A copy, in this process or another,
+    starts empty.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.clear()
+
+    def __reduce__(self) -> tuple:
+        return type(self), ()
 
     def clear(self) -> None:
         self._state: tuple | None = None
@@ -34,14 +38,23 @@ class LabelCache:
         self._entries: OrderedDict[tuple, LabelEmbeddings] = OrderedDict()
 
     def get(
-        self, model: "ETPModel", tokenizer: Any, labels: Mapping[str, Sequence[str]], templates: Sequence[str]
+        self,
+        model: "ETPModel",
+        tokenizer: Any,
+        labels: Mapping[str, Sequence[str]],
+        templates: Sequence[str],
+        *,
+        interpret_labels: bool = True,
     ) -> LabelEmbeddings:
-        """As [`embed_labels`], from memory where possible."""
-        key = (tuple((label, tuple(phrases)) for label, phrases in labels.items()), tuple(templates))
+        """As [`embed_labels`], from memory where possible; in full precision, whoever asks first under autocast."""
+        key = (tuple((label, tuple(phrases)) for label, phrases in labels.items()), tuple(templates), interpret_labels)
         with self._lock:
             self._forget_if_changed(model, tokenizer)
             if key not in self._entries:
-                self._entries[key] = embed_labels(model, tokenizer, labels, templates=templates)
+                with torch.autocast(model.device.type, enabled=False):
+                    self._entries[key] = embed_labels(
+                        model, tokenizer, labels, templates=templates, interpret_labels=interpret_labels
+                    )
             self._entries.move_to_end(key)
             if len(self._entries) > CACHED_LABEL_SETS:
                 self._entries.popitem(last=False)
@@ -54,6 +67,8 @@ class LabelCache:
 
     def _forget_if_changed(self, model: "ETPModel", tokenizer: Any) -> None:
         weights = list(chain(model.text_model.parameters(), model.text_projection.parameters()))
+        if model.logit_bias is not None:  # kept with labels that negate a finding
+            weights.append(model.logit_bias)
         state = (id(tokenizer), *map(_fingerprint, weights), _first_values(weights))
         if state != self._state:
             self.clear()

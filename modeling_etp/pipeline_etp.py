@@ -19,9 +19,12 @@ from .ecg_windows_etp import WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, w
 from .label_cache_etp import LabelCache
 from .processing_etp import ETPProcessor
 from .zero_shot_etp import (
+    NEUTRAL_PHRASES,
     PHRASE_POOLINGS,
+    LabelEmbeddings,
     check_labels,
     check_templates,
+    evaluation_mode,
     label_logits,
 )
 
@@ -29,9 +32,6 @@ if TYPE_CHECKING:
     from .modeling_etp import ETPModel
 
 TASK = "zero-shot-ecg-classification"
-
-# What may be said of any ECG.
-NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
 
 WINDOW_OVERLAP = 0.5
 
@@ -78,7 +78,6 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 )
         # The one that was given may be of other parts than those that were given beside it.
         self.processor = ETPProcessor(self.feature_extractor, self.tokenizer)
-        self.model.eval()
         self._label_cache = LabelCache()
 
     def __call__(self, ecg: Any, candidate_labels: Labels | None = None, **kwargs) -> Any:
@@ -89,27 +88,34 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 list of shape `(leads, samples)`, a dict with "array", "sampling_rate", "lead_names" and "units", or a
                 dataset row with "ecg" (int16 µV) and "sampling_rate". Or several: a list or tuple of these, an array
                 `(batch, leads, samples)`, a generator, a `datasets` dataset or column, a `torch` dataset.
-            candidate_labels: Labels, or label -> phrases that state it.
+            candidate_labels: Labels, or label -> phrases that state it. A list is its alternatives, a description its
+                sentences, "no X" the absence of X.
+            interpret_labels: Whether labels are read so; `False` takes every text as it is.
             sampling_rate: Hz, of ECGs that do not state their own.
             lead_names: Names of the rows, of ECGs that do not state their own; the model's leads if omitted.
             units: Unit of arrays, "mV" if omitted; dataset rows of integers are in µV.
             allow_private_addresses: Whether hosts of URLs may have addresses that are not of the public internet; what
                 `ETP_ALLOW_PRIVATE_ADDRESSES` says if omitted, and without that they may.
+            verify_checksum: Whether the samples of a WFDB record must add up to the checksum in its header.
+            max_gap_seconds: Runs of NaN up to this long are bridged; what the feature extractor says if omitted.
             hypothesis_template: A text with `{}` in the place of the phrase, or several; "{}" if omitted: phrases such
                 as "atrial fibrillation" are statements of a report already.
             multi_label: Whether labels are judged one by one instead of against each other. A score is then relative
-                to what may be said of any ECG (or the bias of a SigLIP model) and 0.5 is no calibrated threshold.
+                to what may be said of any ECG (or the bias of a SigLIP model) and 0.5 is no calibrated threshold. A
+                single label is always judged so: there is nothing else to weigh it against.
             phrase_pooling: How phrases of a label are pooled: "logsumexp", "mean" or "max".
             window_overlap: Share of a window that it has in common with the next, in [0, 1); 0.5 if omitted.
             window_pooling: How the logits of windows are pooled: "mean" or "max".
             return_windows: Whether to add to each label its score in every window.
+            return_notes: Whether to add to each label what was assumed, left out or filled in of the ECG.
             top_k: How many labels to return at most.
             threshold: Lowest score to return.
             batch_size: ECGs that are run at a time.
 
         Returns:
             For one ECG a list of `{"score", "label"}`, highest score first; with `return_windows` each has "windows"
-            too, a list of `{"start", "end", "score"}` (seconds). For a list, tuple or batch array a list of such
+            too, a list of `{"start", "end", "score"}` (seconds), with `return_notes` "notes", a list of sentences on the
+            ECG, the same for each label. For a list, tuple or batch array a list of such
             lists, for a generator or dataset an iterator over them.
 
         Raises:
@@ -129,7 +135,15 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
 
     def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
         names = {
-            "preprocess": ("sampling_rate", "lead_names", "units", "allow_private_addresses", "window_overlap"),
+            "preprocess": (
+                "sampling_rate",
+                "lead_names",
+                "units",
+                "allow_private_addresses",
+                "verify_checksum",
+                "max_gap_seconds",
+                "window_overlap",
+            ),
             "forward": (
                 "candidate_labels",
                 "hypothesis_template",
@@ -137,6 +151,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 "phrase_pooling",
                 "window_pooling",
                 "return_windows",
+                "return_notes",
+                "interpret_labels",
             ),
             "postprocess": ("top_k", "threshold"),
         }
@@ -164,7 +180,10 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         # one and prepared as a batch, which costs a tenth, and each may have any number of windows.
         source = dict(preprocess_params)
         collate = partial(
-            windows_of, feature_extractor=self.feature_extractor, overlap=source.pop("window_overlap", WINDOW_OVERLAP)
+            windows_of,
+            feature_extractor=self.feature_extractor,
+            overlap=source.pop("window_overlap", WINDOW_OVERLAP),
+            max_gap_seconds=source.pop("max_gap_seconds", None),
         )
         opened: PipelineDataset | PipelineIterator
         if hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"):
@@ -176,9 +195,16 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         outputs = PipelineIterator(batches, self.forward, forward_params, loader_batch_size=batch_size)
         return PipelineIterator(outputs, self.postprocess, postprocess_params)
 
-    def preprocess(self, ecg: Any, *, window_overlap: float = WINDOW_OVERLAP, **source) -> dict[str, Any]:
+    def preprocess(
+        self, ecg: Any, *, window_overlap: float = WINDOW_OVERLAP, max_gap_seconds: float | None = None, **source
+    ) -> dict[str, Any]:
         """One ECG as `input_values` of its windows."""
-        return windows_of([open_ecg(ecg, **source)], self.feature_extractor, overlap=window_overlap)
+        return windows_of(
+            [open_ecg(ecg, **source)],
+            self.feature_extractor,
+            overlap=window_overlap,
+            max_gap_seconds=max_gap_seconds,
+        )
 
     def _forward(
         self,
@@ -190,27 +216,34 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         phrase_pooling: str = "logsumexp",
         window_pooling: str = "mean",
         return_windows: bool = False,
+        return_notes: bool = False,
+        interpret_labels: bool = True,
     ) -> dict[str, Any]:
         """Scores of shape `(ecgs, labels)`, and those of the windows where wanted."""
-        embeds = self._embed_windows(model_inputs["input_values"])
-        logits = self._logits(embeds, candidate_labels, hypothesis_template, multi_label, phrase_pooling)
+        with evaluation_mode(self.model):
+            embeds = self._embed_windows(model_inputs["input_values"])
+            label_embeds = self._label_cache.get(
+                self.model, self.tokenizer, candidate_labels, hypothesis_template, interpret_labels=interpret_labels
+            )
+            # Of one label the softmax would be 1 whatever the ECG.
+            multi_label = multi_label or len(candidate_labels) == 1
+            logits = self._logits(embeds, label_embeds, multi_label, phrase_pooling)
         counts = [len(own) for own in model_inputs["seconds"]]
         probabilities = torch.sigmoid if multi_label else partial(torch.softmax, dim=-1)
         outputs: dict[str, Any] = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
         if return_windows:
             outputs["windows"] = list(zip(model_inputs["seconds"], probabilities(logits).split(counts), strict=True))
+        if return_notes:
+            outputs["notes"] = [tuple(own) for own in model_inputs["notes"]]
         return outputs
 
     def _embed_windows(self, input_values: Tensor) -> Tensor:
         parts = [self.model.get_ecg_features(part).pooler_output for part in input_values.split(WINDOWS_AT_A_TIME)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def _logits(
-        self, embeds: Tensor, labels: Mapping, templates: Sequence[str], multi_label: bool, pooling: str
-    ) -> Tensor:
+    def _logits(self, embeds: Tensor, label_embeds: LabelEmbeddings, multi_label: bool, pooling: str) -> Tensor:
         """Shape `(windows, labels)`; for labels that are judged one by one, 0 is as likely as not."""
         scale = self.model.get_logit_scale()
-        label_embeds = self._label_cache.get(self.model, self.tokenizer, labels, templates)
         logits = label_logits(embeds, label_embeds, scale, pooling=pooling)
         if not multi_label:
             return logits
@@ -243,10 +276,20 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                     {"start": start, "end": end, "score": score}
                     for (start, end), score in zip(seconds, columns[index], strict=True)
                 ]
+        if "notes" in model_outputs:
+            notes = model_outputs["notes"]
+            for entry in entries:
+                entry["notes"] = list(notes[0] if isinstance(notes, list) else notes)
         return entries
 
     def embed_ecgs(
-        self, ecgs: Any, *, batch_size: int = 64, window_overlap: float = WINDOW_OVERLAP, **source
+        self,
+        ecgs: Any,
+        *,
+        batch_size: int = 64,
+        window_overlap: float = WINDOW_OVERLAP,
+        max_gap_seconds: float | None = None,
+        **source,
     ) -> np.ndarray:
         """Embed ECGs as unit vectors; of several windows, the normalised mean.
 
@@ -254,7 +297,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
             ecgs: One ECG or several, as `__call__` takes them.
             batch_size: ECGs that are run at a time.
             window_overlap: As in `__call__`.
-            source: `sampling_rate`, `lead_names`, `units`, as in `__call__`.
+            max_gap_seconds: As in `__call__`.
+            source: `sampling_rate`, `lead_names`, `units`, `verify_checksum`, as in `__call__`.
 
         Returns:
             Shape `(ecgs, projection_dim)`, float32; one row for one ECG.
@@ -264,8 +308,10 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         opened = (open_numbered(numbered, **source) for numbered in enumerate(inputs))
         embeds = []
         for batch in batched(opened, batch_size):
-            prepared = windows_of(batch, self.feature_extractor, overlap=window_overlap)
-            with torch.no_grad():
+            prepared = windows_of(
+                batch, self.feature_extractor, overlap=window_overlap, max_gap_seconds=max_gap_seconds
+            )
+            with torch.no_grad(), evaluation_mode(self.model):
                 windows = self._embed_windows(prepared["input_values"].to(self.device))
                 pooled = pool_windows(windows, [len(own) for own in prepared["seconds"]], "mean")
                 embeds.append(torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy())
@@ -323,4 +369,4 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-__all__ = ["TASK", "ZeroShotEcgClassificationPipeline"]
+__all__ = ["NEUTRAL_PHRASES", "TASK", "ZeroShotEcgClassificationPipeline"]

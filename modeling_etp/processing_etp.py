@@ -1,10 +1,16 @@
 """ECGs and texts -> what `ETPModel.forward` takes."""
 
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from transformers import BatchFeature, ProcessorMixin
 from transformers.processing_utils import ProcessingKwargs, Unpack
+
+from .text_limits_etp import warn_of_cut_texts
+from .zero_shot_etp import LabelEmbeddings, embed_labels
+
+if TYPE_CHECKING:
+    from .modeling_etp import ETPModel
 
 
 class ETPEcgKwargs(TypedDict, total=False):
@@ -14,6 +20,7 @@ class ETPEcgKwargs(TypedDict, total=False):
     lead_names: Sequence[str] | None
     units: str
     record_ids: Sequence[str] | str | None
+    max_gap_seconds: float | None
     return_lead_mask: bool
     return_tensors: str | None
 
@@ -26,7 +33,8 @@ class ETPProcessorKwargs(ProcessingKwargs, total=False):
 class ETPProcessor(ProcessorMixin):
     """[`ETPFeatureExtractor`] and a tokenizer as one callable.
 
-    Texts are padded to the longest of the call and cut to what the text tower takes, unless said otherwise.
+    Texts are padded to the longest of the call and cut to what the text tower takes, unless said otherwise; a warning
+    names what is cut. They stay as they are: what a label means is read by `embed_labels`.
 
     Raises:
         ValueError: If the tokenizer knows no word, as one does whose vocabulary is missing from its folder.
@@ -69,10 +77,21 @@ class ETPProcessor(ProcessorMixin):
         merged = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
         features = {}
         if text is not None:
-            features.update(self.tokenizer(text, **merged["text_kwargs"]))
+            options = merged["text_kwargs"]
+            features.update(self.tokenizer(text, **options))
+            if options.get("truncation"):
+                texts = [text] if isinstance(text, str) else [own for own in text if isinstance(own, str)]
+                longest = options.get("max_length") or self.tokenizer.model_max_length
+                warn_of_cut_texts(self.tokenizer, texts, longest)
         if ecg is not None:
             features.update(self.feature_extractor(ecg, **merged["audio_kwargs"]))
         return BatchFeature(features)
+
+    def embed_labels(
+        self, model: "ETPModel", candidate_labels: Sequence[str] | Mapping[str, Sequence[str]], **kwargs: Any
+    ) -> LabelEmbeddings:
+        """Embed labels as the pipeline does, for [`label_logits`]; arguments as of [`embed_labels`]."""
+        return embed_labels(model, self.tokenizer, candidate_labels, **kwargs)
 
     def save_pretrained(self, *args, **kwargs) -> list[str]:
         """Save both parts; the `auto_map` of the saved files doesn't stay on the objects."""

@@ -1,7 +1,6 @@
 """Zero-shot classification: phrases and templates -> label embeddings -> a logit per ECG and label."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .evaluation_mode_etp import evaluation_mode
+from .prompt_grammar_etp import Prompt, read_prompt
+from .text_limits_etp import longest_text, warn_of_cut_texts
+
 if TYPE_CHECKING:
     from .modeling_etp import ETPModel
 
 PHRASE_POOLINGS = ("logsumexp", "mean", "max")
+
+# What may be said of any ECG.
+NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
+
+
+@dataclass(frozen=True)
+class Negations:
+    """The findings that prompts negate, and the zero from which their logits are counted.
+
+    Attributes:
+        embeds: Of the findings, L2-normalised, shape `(findings, projection_dim)`.
+        phrase: The phrase that negates each, shape `(findings,)`.
+        alone: Which phrases state nothing but an absence, bool `(phrases,)`.
+        neutral_embeds: Of what may be said of any ECG, `(neutral, projection_dim)`; `None` where the model has a bias.
+        logit_bias: Of a SigLIP model, else 0.
+    """
+
+    embeds: Tensor
+    phrase: Tensor
+    alone: Tensor
+    neutral_embeds: Tensor | None
+    logit_bias: float
 
 
 @dataclass(frozen=True)
@@ -24,11 +49,13 @@ class LabelEmbeddings:
         labels: Label names, in the order given.
         phrase_embeds: L2-normalised, shape `(phrases, projection_dim)`.
         label_index: Which label each phrase states, shape `(phrases,)`.
+        negations: What some of the phrases negate; `None` where none does.
     """
 
     labels: tuple[str, ...]
     phrase_embeds: Tensor
     label_index: Tensor
+    negations: Negations | None = None
 
     @cached_property
     def phrase_table(self) -> tuple[Tensor, Tensor]:
@@ -139,7 +166,7 @@ def embed_texts(model: "ETPModel", tokenizer: Any, texts: Sequence[str], *, batc
     Args:
         model: An [`ETPModel`].
         tokenizer: The tokenizer of its text tower.
-        texts: Any number of texts; longer ones than the text tower takes are cut at their end.
+        texts: Any number of texts; of longer ones than the text tower takes the end is cut off, with a warning.
         batch_size: Texts that are run at a time.
 
     Returns:
@@ -159,38 +186,19 @@ def embed_texts(model: "ETPModel", tokenizer: Any, texts: Sequence[str], *, batc
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     row = {text: index for index, text in enumerate(distinct)}
     embeds = []
+    max_tokens = longest_text(model, tokenizer)
+    warn_of_cut_texts(tokenizer, distinct, max_tokens)
     with torch.no_grad(), evaluation_mode(model):
         for start in range(0, len(distinct), batch_size):
             tokens = tokenizer(
                 distinct[start : start + batch_size],
                 padding=True,
                 truncation=True,
-                max_length=_longest_text(model, tokenizer),
+                max_length=max_tokens,
                 return_tensors="pt",
             ).to(model.device)
             embeds.append(model.get_text_features(**tokens).pooler_output)
     return torch.cat(embeds)[[row[text] for text in texts]]
-
-
-def _longest_text(model: "ETPModel", tokenizer: Any) -> int:
-    """Tokens that tokenizer and text tower both take; a tokenizer that was saved without its limit says 10^30."""
-    positions = getattr(model.config.text_config, "max_position_embeddings", None)
-    return tokenizer.model_max_length if positions is None else min(tokenizer.model_max_length, positions)
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Dropout off and running statistics left alone; afterwards every part is in the mode it was in."""
-    training = [module for module in model.modules() if module.training]
-    if not training:  # nothing is written, so threads that share a model in use do not meet here
-        yield
-        return
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def embed_labels(
@@ -199,8 +207,9 @@ def embed_labels(
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]],
     *,
     templates: str | Sequence[str] = ("{}",),
+    interpret_labels: bool = True,
 ) -> LabelEmbeddings:
-    """Embed the phrases of every label.
+    """Embed what every label says: each of its phrases, read as [`read_prompt`] reads them.
 
     Args:
         model: An [`ETPModel`].
@@ -208,20 +217,44 @@ def embed_labels(
         candidate_labels: Labels, or label -> phrases that state it (as `datasets_scripts.label_sets` loads them).
         templates: Texts with `{}` in the place of the phrase. Of several, a phrase is the normalised mean of its
             embeddings (arXiv:2103.00020, section 3.1.4).
+        interpret_labels: Whether lists, descriptions and negations are taken apart; `False` embeds every phrase as it is.
 
     Raises:
         ValueError: As [`check_labels`] and [`check_templates`].
     """
     labels = check_labels(candidate_labels)
     templates = check_templates(templates)
-    phrases = [phrase for own in labels.values() for phrase in own]
-    texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
-    embeds = embed_texts(model, tokenizer, texts).unflatten(0, (len(phrases), len(templates)))
-    label_index = [index for index, own in enumerate(labels.values()) for _ in own]
+    phrases: list[str] = []
+    label_index: list[int] = []
+    negated: list[tuple[int, Prompt]] = []
+    for index, own in enumerate(labels.values()):
+        for phrase in own:
+            prompt = read_prompt(phrase, alone=len(own) == 1) if interpret_labels else Prompt((phrase,))
+            negated += [(len(phrases) + row, prompt) for row in range(max(len(prompt.stated), 1)) if prompt.negated]
+            phrases += prompt.stated or (phrase,)
+            label_index += [index] * max(len(prompt.stated), 1)
+    findings = [finding for _, prompt in negated for finding in prompt.negated]
+    texts = [template.replace("{}", phrase) for phrase in (*phrases, *findings) for template in templates]
+    embeds = embed_texts(model, tokenizer, texts).unflatten(0, (-1, len(templates)))
+    embeds = F.normalize(embeds.mean(dim=1), dim=-1)
+    negations = None
+    if negated:
+        rows = [row for row, prompt in negated for _ in prompt.negated]
+        alone = torch.zeros(len(phrases), dtype=torch.bool)
+        alone[[row for row, prompt in negated if not prompt.stated]] = True
+        bias = model.logit_bias
+        negations = Negations(
+            embeds=embeds[len(phrases) :],
+            phrase=torch.tensor(rows, device=embeds.device),
+            alone=alone.to(embeds.device),
+            neutral_embeds=embed_texts(model, tokenizer, NEUTRAL_PHRASES) if bias is None else None,
+            logit_bias=0.0 if bias is None else bias.item(),
+        )
     return LabelEmbeddings(
         labels=tuple(labels),
-        phrase_embeds=F.normalize(embeds.mean(dim=1), dim=-1),
+        phrase_embeds=embeds[: len(phrases)],
         label_index=torch.tensor(label_index, device=embeds.device),
+        negations=negations,
     )
 
 
@@ -251,7 +284,14 @@ def label_logits(
         raise ValueError(f"`pooling` must be one of {', '.join(PHRASE_POOLINGS)}, got {pooling!r}.")
     table, is_phrase = (tensor.to(ecg_embeds.device) for tensor in label_embeddings.phrase_table)
     phrase_embeds = label_embeddings.phrase_embeds.to(ecg_embeds)
-    logits = (logit_scale * ecg_embeds @ phrase_embeds.T)[:, table]  # (ecgs, labels, phrases)
+    logits = logit_scale * ecg_embeds @ phrase_embeds.T
+    if label_embeddings.negations is not None:
+        logits = _with_negations(logits, ecg_embeds, label_embeddings.negations, logit_scale, pooling)
+    return _pool(logits[:, table], is_phrase, pooling)
+
+
+def _pool(logits: Tensor, is_phrase: Tensor, pooling: str) -> Tensor:
+    """`(ecgs, labels, phrases)` to `(ecgs, labels)`, over those phrases that are real."""
     if pooling == "max":
         return logits.masked_fill(~is_phrase, -torch.inf).amax(dim=-1)
     counts = is_phrase.sum(dim=-1)
@@ -260,9 +300,38 @@ def label_logits(
     return logits.masked_fill(~is_phrase, -torch.inf).logsumexp(dim=-1) - counts.log()
 
 
+def _with_negations(
+    logits: Tensor, ecg_embeds: Tensor, negations: Negations, logit_scale: Tensor | float, pooling: str
+) -> Tensor:
+    """Logits of the phrases, `(ecgs, phrases)`, with what they negate.
+
+    Counted from a zero, which is the logit of what may be said of any ECG, a finding's logit is the log odds that it is
+    there. A phrase that only negates findings has the opposite of theirs. One that states something too is that and not
+    they: it is charged the log probability that each is absent.
+    """
+    found = logit_scale * ecg_embeds @ negations.embeds.to(ecg_embeds).T
+    if negations.neutral_embeds is None:
+        zero = torch.full_like(found[:, :1], -negations.logit_bias)
+    else:
+        neutral = logit_scale * ecg_embeds @ negations.neutral_embeds.to(ecg_embeds).T
+        zero = _pool(neutral[:, None], torch.ones_like(neutral[:1], dtype=torch.bool), pooling)
+    columns = list(logits.unbind(dim=1))
+    for row in negations.phrase.unique().tolist():
+        own = found[:, (negations.phrase == row).to(found.device)]
+        if negations.alone[row]:
+            columns[row] = (
+                2 * zero[:, 0] - _pool(own[:, None], torch.ones_like(own[:1], dtype=torch.bool), pooling)[:, 0]
+            )
+        else:
+            columns[row] = columns[row] + F.logsigmoid(zero - own).sum(dim=1)
+    return torch.stack(columns, dim=1)
+
+
 __all__ = [
+    "NEUTRAL_PHRASES",
     "PHRASE_POOLINGS",
     "LabelEmbeddings",
+    "Negations",
     "check_labels",
     "check_templates",
     "embed_ecgs",

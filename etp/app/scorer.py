@@ -12,7 +12,7 @@ from etp.loading import Checkpoint
 from etp.search import Hit, SearchIndex
 from modeling_etp.ecg_files_etp import EcgRecording
 from modeling_etp.label_cache_etp import LabelCache
-from modeling_etp.zero_shot_etp import label_logits
+from modeling_etp.zero_shot_etp import evaluation_mode, label_logits
 
 from .calibrations import TaskCalibration
 
@@ -72,6 +72,7 @@ class EcgScorer:
         calibration = next((found for found in self.calibrations if found.covers(labels)), None)
         if calibration is not None and self._fills_one_window(recording):
             return self._calibrated(recording, labels, calibration)
+        independent = independent or len(labels) == 1  # one label has nothing to compete with
         entries = self.classifier(recording, labels, multi_label=independent)
         by_label = {entry["label"]: entry["score"] for entry in entries}
         return Scores(by_label, "independent" if independent else "shares")
@@ -118,7 +119,7 @@ class EcgScorer:
         model, tokenizer = self.checkpoint.model, self.checkpoint.processor.tokenizer
         embeds = torch.from_numpy(self.classifier.embed_ecgs(recording)).to(model.device)
         label_embeds = self._calibrated_labels.get(model, tokenizer, labels, calibration.templates)
-        with torch.no_grad():
+        with torch.no_grad(), evaluation_mode(model):
             logits = label_logits(embeds, label_embeds, model.get_logit_scale(), pooling=calibration.pooling)
         probabilities = calibration.probabilities(logits.cpu().numpy(), list(labels))[0]
         ranked = sorted(zip(labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])

@@ -19,6 +19,7 @@ from modeling_etp.ecg_files_etp import STANDARD_LEADS, to_millivolts
 from modeling_etp.ecg_windows_etp import window_bounds
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.zero_shot_etp import evaluation_mode
 
 from .provenance import identity_sha256, source_sha256
 from .splits import content_sha256
@@ -96,17 +97,20 @@ def embed_ecgs(
     """Embed every record of a data set, the last incomplete batch included.
 
     Args:
-        model: Put into evaluation mode here: batch statistics or dropout would make a record depend on its batch.
+        model: In evaluation mode meanwhile: batch statistics or dropout would make a record depend on its batch.
         dataset: Rows as the builders make them.
         bf16: Whether to run under bfloat16 autocast.
 
     Raises:
         ValueError: If a record can't be used; names it.
     """
-    model.eval()
     device = next(model.parameters()).device
     features, embeds, record = [], [], []
-    with tqdm(total=len(dataset), desc=description, unit="ECG") as bar, torch.inference_mode():
+    with (
+        tqdm(total=len(dataset), desc=description, unit="ECG") as bar,
+        torch.inference_mode(),
+        evaluation_mode(model),
+    ):
         for rows, input_values in _batches(dataset, feature_extractor, conditions, batch_size):
             for windows in input_values.split(batch_size):
                 with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):

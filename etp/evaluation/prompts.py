@@ -11,12 +11,13 @@ from datasets_scripts.archives import ARCHIVES, find_archive
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set, load_negated_phrases
 from etp.prompts_file import Phrases, read_prompts
 from modeling_etp.modeling_etp import ETPModel
-from modeling_etp.pipeline_etp import NEUTRAL_PHRASES
 from modeling_etp.zero_shot_etp import (
+    NEUTRAL_PHRASES,
     LabelEmbeddings,
     check_labels,
     check_templates,
     embed_labels,
+    evaluation_mode,
     label_logits,
 )
 
@@ -61,11 +62,13 @@ class PromptOptions:
         pooling: "logsumexp", "mean" or "max" over the phrases of a label.
         contrast: What is taken off a label's logit: "none", the logit of "neutral" phrases that suit any ECG, or that
             of the phrases by which the label is "negated".
+        interpret_labels: Whether phrases that are lists, descriptions or negations are taken apart, see `embed_labels`.
     """
 
     templates: Sequence[str] = ("{}",)
     pooling: str = "logsumexp"
     contrast: str = "none"
+    interpret_labels: bool = True
 
     def __post_init__(self):
         check_templates(self.templates)
@@ -187,6 +190,18 @@ def score_labels(
         ecg_embeds: L2-normalised, shape `(ecgs, projection_dim)`.
         descriptions: Text put before each phrase, one per ECG; none if omitted.
     """
+    with evaluation_mode(model):
+        return _described_scores(model, tokenizer, prompts, ecg_embeds, options, descriptions)
+
+
+def _described_scores(
+    model: ETPModel,
+    tokenizer,
+    prompts: LabelPrompts,
+    ecg_embeds: Tensor,
+    options: PromptOptions,
+    descriptions: Sequence[str] | None,
+) -> Tensor:
     if descriptions is None:
         return _scores(model, tokenizer, prompts, ecg_embeds, options)
     scores = torch.empty(len(ecg_embeds), len(prompts.labels))
@@ -194,9 +209,7 @@ def score_labels(
     for row, description in enumerate(descriptions):
         rows_of.setdefault(description, []).append(row)
     for description, rows in rows_of.items():
-        described = PromptOptions(
-            [description + template for template in options.templates], options.pooling, options.contrast
-        )
+        described = replace(options, templates=[description + template for template in options.templates])
         scores[rows] = _scores(model, tokenizer, prompts, ecg_embeds[rows], described)
     return scores
 
@@ -210,12 +223,13 @@ def _scores(model: ETPModel, tokenizer, prompts: LabelPrompts, ecg_embeds: Tenso
             ]
         )
 
-    def embed(phrases) -> LabelEmbeddings:
-        return embed_labels(model, tokenizer, phrases, templates=options.templates)
+    def embed(phrases, *, interpret_labels: bool = True) -> LabelEmbeddings:
+        return embed_labels(model, tokenizer, phrases, templates=options.templates, interpret_labels=interpret_labels)
 
-    scores = logits(embed(prompts.phrases))
+    scores = logits(embed(prompts.phrases, interpret_labels=options.interpret_labels))
     if options.contrast == "neutral":
         scores = scores - logits(embed({"neutral": NEUTRAL_PHRASES}))
     elif options.contrast == "negated":
-        scores = scores - logits(embed(prompts.negations))
+        # The logit of the negation as the model reads it; by rule it would be that of the label over again.
+        scores = scores - logits(embed(prompts.negations, interpret_labels=False))
     return scores.float().cpu()

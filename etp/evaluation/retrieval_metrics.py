@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from etp.retrieval import RECALL_AT, retrieval_metrics, retrieval_ranks
+from etp.retrieval import RECALL_AT, certain_recalls, retrieval_metrics, retrieval_ranks
 
 from .intervals import bootstrap_weights, percentile_interval
 
@@ -22,7 +22,8 @@ def report_retrieval(
 ) -> dict[str, Any]:
     """Metrics of [`~etp.retrieval.retrieval_metrics`] with 95% intervals and chance.
 
-    Intervals resample the queries, patients for ECGs and texts for texts; what is searched stays as it is.
+    Intervals resample the queries, patients for ECGs and texts for texts; what is searched stays as it is. Where there
+    are so few texts that any model reaches a recall, `note` says so.
 
     Args:
         ecg_embeds: Shape `(ecgs, dim)`.
@@ -44,6 +45,12 @@ def report_retrieval(
             for name, values in _resampled(ranks, weights).items():
                 report["intervals_95"][f"{direction}_{name}"] = percentile_interval(values).tolist()
     report["baselines"] = {"chance": chance(text_index, num_texts=len(text_embeds))}
+    certain = certain_recalls(index, num_texts=len(text_embeds))
+    if certain:
+        report["note"] = (
+            f"{len(text_index)} ECGs have {len(text_embeds)} different text{'s' if len(text_embeds) > 1 else ''}, so any model "
+            f"reaches 100% in {', '.join(certain)}; these say nothing about this one."
+        )
     return report
 
 

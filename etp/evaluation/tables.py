@@ -110,10 +110,12 @@ def label_fraction_table(results: Sequence[Result]) -> str:
 
 
 def retrieval_table(results: Sequence[Result]) -> str:
-    """Recall in percent and median rank, both ways."""
-    rows = []
+    """Recall in percent and median rank, both ways, and under it the notes on recalls that mean nothing."""
+    rows, notes = [], []
     for result in results:
         for text, report in result["tasks"].items():
+            if "note" in report:
+                notes.append(f"{result['name']}, {text}: {report['note']}")
             for direction, heading in (("ecg_to_text", "ECG to text"), ("text_to_ecg", "text to ECG")):
                 for name, metrics in ((None, report), *report["baselines"].items()):
                     recalls = [cell(metrics, f"{direction}_recall_at_{k}") for k in RECALL_AT]
@@ -121,7 +123,8 @@ def retrieval_table(results: Sequence[Result]) -> str:
                     counts = f"{report['num_ecgs']} / {report['num_texts']}"
                     rows.append([*model, text, counts, heading, *recalls, f"{metrics[f'{direction}_median_rank']:g}"])
     recalls = [f"R@{k}" for k in RECALL_AT]
-    return markdown(["model", "weights", "text", "ECGs / texts", "direction", *recalls, "median rank"], rows)
+    table = markdown(["model", "weights", "text", "ECGs / texts", "direction", *recalls, "median rank"], rows)
+    return "\n\n".join([table, *notes])
 
 
 def provenance_table(results: Sequence[Result]) -> str:

@@ -59,6 +59,8 @@ def test_a_model_left_in_training_mode_is_evaluated_all_the_same(checkpoint):
     assert any("running_mean" in name for name in statistics)
     model.train()
     torch.testing.assert_close(embeds(checkpoint, dataset).features, expected)
+    assert model.training
+    model.eval()
     for name, value in model.named_buffers():
         torch.testing.assert_close(value, statistics[name])
 

@@ -1,11 +1,14 @@
 """Ranks of texts and ECGs, checked against a loop that follows the definition."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from etp.evaluation.retrieval_reports import report_retrieval
 
 from etp import retrieval
-from etp.retrieval import retrieval_metrics, retrieval_ranks
+from etp.evaluation.tables import retrieval_table
+from etp.retrieval import certain_recalls, retrieval_metrics, retrieval_ranks
 
 
 def random_units(rows: int, *, seed: int, dim: int = 6) -> torch.Tensor:
@@ -44,6 +47,38 @@ def test_collapsed_embeddings_are_at_chance_not_at_rank_one():
     metrics = retrieval_metrics(torch.ones(101, 4), torch.ones(101, 4), torch.arange(101))
     assert metrics["ecg_to_text_recall_at_10"] == 0.0
     assert metrics["ecg_to_text_median_rank"] == metrics["text_to_ecg_median_rank"] == 51.0
+
+
+@pytest.mark.parametrize(
+    "text_index", [[0] * 20, [0] * 19 + [1], [0, 1, 2, 3, 4] * 4, list(range(20)), [0] * 6, [0, 0, 1]]
+)
+def test_recalls_that_any_model_reaches_are_those_of_the_worst_model(text_index):
+    """The worst: every ECG is nearest to the texts of others and farthest from its own."""
+    num_texts = max(text_index) + 1
+    texts = torch.eye(num_texts)
+    ecgs = F.normalize(1 - texts[text_index] + 1e-3, dim=-1) if num_texts > 1 else torch.ones(len(text_index), 1)
+    metrics = retrieval_metrics(ecgs - 2 * texts[text_index], texts, text_index)
+    reached = [name for name, value in metrics.items() if "recall" in name and value == 1]
+    assert certain_recalls(text_index, num_texts=num_texts) == reached
+
+
+def test_reports_that_are_all_alike_are_said_to_prove_nothing():
+    def report(text_index):
+        texts = random_units(max(text_index) + 1, seed=0)
+        return report_retrieval(
+            random_units(20, seed=1), texts, np.array(text_index), np.arange(20), num_resamples=0, seed=0
+        ) | {"baselines": {}}
+
+    alike, different = report([0] * 20), report(list(range(20)))
+    assert alike["ecg_to_text_recall_at_1"] == 1
+    assert alike["note"].startswith(
+        "20 ECGs have 1 different text, so any model reaches 100% in ecg_to_text_recall_at_1"
+    )
+    assert "note" not in different
+    result = {"name": "etp", "checkpoint_sha256": "0" * 64, "tasks": {"report": alike}}
+    table = retrieval_table([result])
+    assert table.endswith(f"\n\netp, report: {alike['note']}")
+    assert "so any model" not in retrieval_table([{**result, "tasks": {"report": different}}])
 
 
 def test_a_text_without_an_ecg_is_a_distractor_only():

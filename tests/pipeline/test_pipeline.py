@@ -53,7 +53,8 @@ def embedding_count(monkeypatch):
 def test_scores_are_the_softmax_of_the_models_own_logits(classifier, model, tokenizer, ecg):
     tokens = tokenizer(LABELS, padding=True, return_tensors="pt")
     with torch.no_grad():
-        logits = classifier.model(torch.from_numpy(ecg)[None], **tokens).logits_per_ecg[0]
+        input_values = classifier.feature_extractor(ecg, sampling_rate=100, return_tensors="pt").input_values
+        logits = classifier.model(input_values, **tokens).logits_per_ecg[0]
     scores = classifier(ecg, LABELS, sampling_rate=100)
     assert [entry["score"] for entry in scores] == sorted((entry["score"] for entry in scores), reverse=True)
     for label, expected in zip(LABELS, logits.softmax(dim=0).tolist(), strict=True):
@@ -351,7 +352,7 @@ def test_threads_get_the_scores_of_their_own_records_and_labels(classifier, make
             assert by_label(scores) == pytest.approx(by_label(alone), abs=1e-6)
 
 
-def test_a_model_in_training_mode_is_switched_to_evaluation(make_classifier, make_model, ecg):
+def test_a_model_in_training_mode_scores_as_in_evaluation(make_classifier, make_model, ecg):
     classifier = make_classifier(make_model().train())
     assert by_label(classifier(ecg, LABELS, sampling_rate=100)) == by_label(
         make_classifier()(ecg, LABELS, sampling_rate=100)

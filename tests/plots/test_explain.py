@@ -175,7 +175,7 @@ def test_one_label_alone_is_explained_by_its_logit(trained, processor, ecgs):
     attribution = explain_label(trained, processor, ecgs["normal ecg"], "normal ecg", sampling_rate=100)
     texts = processor.tokenizer(["normal ecg"], return_tensors="pt")
     with torch.no_grad():
-        logit = trained(torch.from_numpy(ecgs["normal ecg"])[None], **texts).logits_per_ecg.item()
+        logit = trained(torch.from_numpy(attribution.input_values)[None], **texts).logits_per_ecg.item()
     assert attribution.score == pytest.approx(logit, abs=1e-4)
 
 

@@ -1,6 +1,7 @@
 """The feature extractor: what it promises about rate, leads, length and unit, and what it refuses."""
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.leads_etp import STANDARD_LEADS, canonical_lead, limb_lead_weights
 from modeling_etp.resampling_etp import resample
 
+# These tests follow single samples, and leave the offset alone; test_lead_offsets.py has its own.
+make_extractor = partial(ETPFeatureExtractor, remove_offset=False)
+
 
 @pytest.fixture
 def extractor() -> ETPFeatureExtractor:
-    return ETPFeatureExtractor()
+    return make_extractor()
 
 
 def waves(rate: float, seconds: float = 10.0, highest: float = 40.0) -> np.ndarray:
@@ -135,7 +139,7 @@ def test_offset_of_the_baseline_does_not_ring_at_the_ends(extractor):
 @pytest.mark.parametrize("rate", [250, 360, 500])
 def test_cropping_first_equals_resampling_first(crop, rate):
     long = waves(rate, seconds=60)
-    output = values(ETPFeatureExtractor(crop=crop), long, sampling_rate=rate)[0]
+    output = values(make_extractor(crop=crop), long, sampling_rate=rate)[0]
     whole = resample(long.astype(np.float32), Fraction(100, rate))
     first = 0 if crop == "start" else (whole.shape[1] - 1000) // 2
     np.testing.assert_allclose(output[:, 10:], whole[:, first + 10 : first + 1000], atol=2e-3)
@@ -155,8 +159,8 @@ def test_order_of_leads_and_rate_do_not_interact(extractor):
 
 def test_long_ecg_is_cropped_at_the_start_or_center(ecg):
     long = np.concatenate([ecg, 2 * ecg, 3 * ecg], axis=1)
-    np.testing.assert_array_equal(values(ETPFeatureExtractor(), long)[0], ecg)
-    np.testing.assert_array_equal(values(ETPFeatureExtractor(crop="center"), long)[0], 2 * ecg)
+    np.testing.assert_array_equal(values(make_extractor(), long)[0], ecg)
+    np.testing.assert_array_equal(values(make_extractor(crop="center"), long)[0], 2 * ecg)
 
 
 def test_short_ecg_is_padded_with_zeros_at_the_end(extractor, ecg):
@@ -209,13 +213,13 @@ def test_missing_leads_are_zero_and_masked(extractor, ecg):
 
 
 def test_limb_leads_are_left_zero_on_request(ecg):
-    extractor = ETPFeatureExtractor(derive_limb_leads=False)
+    extractor = make_extractor(derive_limb_leads=False)
     output = extractor(ecg[:2], sampling_rate=100, lead_names=["I", "II"], return_lead_mask=True)
     assert np.flatnonzero(output["lead_mask"][0]).tolist() == [0, 1]
 
 
 def test_derived_leads_are_zero_in_the_padding(ecg):
-    extractor = ETPFeatureExtractor(padding_value=0.0)
+    extractor = make_extractor(padding_value=0.0)
     output = values(extractor, ecg[:2, :500], lead_names=["I", "II"])[0]
     assert not output[:, 500:].any()
 
@@ -226,7 +230,7 @@ def test_frank_and_posterior_leads_are_dropped_by_name(extractor, ecg):
 
 
 def test_model_of_fewer_leads_takes_them_from_twelve(ecg):
-    extractor = ETPFeatureExtractor(lead_names=["II", "V5"])
+    extractor = make_extractor(lead_names=["II", "V5"])
     np.testing.assert_array_equal(values(extractor, ecg, lead_names=STANDARD_LEADS)[0], ecg[[1, 10]])
     np.testing.assert_allclose(values(extractor, ecg[[0, 2]], lead_names=["I", "III"])[0, 0], ecg[1], atol=1e-6)
 
@@ -323,7 +327,7 @@ def test_record_is_named(extractor, ecg):
 
 
 def test_short_gaps_are_bridged_on_request_and_long_ones_refused(ecg):
-    extractor = ETPFeatureExtractor(max_gap_seconds=0.1)
+    extractor = make_extractor(max_gap_seconds=0.1)
     output = values(extractor, with_nan(ecg, slice(300, 310)))[0]
     np.testing.assert_allclose(output[7, 300:310], np.linspace(ecg[7, 299], ecg[7, 310], 12)[1:-1], atol=1e-6)
     np.testing.assert_array_equal(np.delete(output, 7, axis=0), np.delete(ecg, 7, axis=0))
@@ -336,7 +340,7 @@ def test_short_gaps_are_bridged_on_request_and_long_ones_refused(ecg):
 
 def test_gap_is_measured_in_the_records_own_samples(ecg):
     fine = np.repeat(ecg, 5, axis=1)
-    extractor = ETPFeatureExtractor(max_gap_seconds=0.1)
+    extractor = make_extractor(max_gap_seconds=0.1)
     assert np.isfinite(values(extractor, with_nan(fine, slice(300, 350)), sampling_rate=500)).all()
     with pytest.raises(ValueError, match="51 samples"):
         values(extractor, with_nan(fine, slice(300, 351)), sampling_rate=500)
@@ -356,14 +360,14 @@ def test_gap_is_measured_in_the_records_own_samples(ecg):
 )
 def test_impossible_settings_are_refused(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        ETPFeatureExtractor(**kwargs)
+        make_extractor(**kwargs)
 
 
 # As `transformers` expects it
 
 
 def test_saving_and_loading_keeps_every_setting(tmp_path, ecg):
-    extractor = ETPFeatureExtractor(
+    extractor = make_extractor(
         sampling_rate=250, num_samples=500, lead_names=["V1", "II"], crop="center", min_seconds=0.5, max_gap_seconds=0.2,
         derive_limb_leads=False, padding_value=0.1,
     )  # fmt: skip
@@ -386,7 +390,7 @@ def test_real_artefacts_pass_and_microvolts_do_not(data_root):
     are; the same numbers taken for µV are refused, every one."""
     from modeling_etp.ecg_files_etp import read_ecg
 
-    extractor = ETPFeatureExtractor()
+    extractor = make_extractor()
     headers = sorted(data_root.glob("cpsc2018/training/*/*/*.hea"))
     headers += sorted(data_root.glob("ptb-xl/records100/*/*.hea"))[::11]
     headers += list(data_root.glob("ptb-xl/records100/*/12722_lr.hea"))

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ import torch
 from modeling_etp.ecg_checks_etp import bridge_short_gaps
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.leads_etp import STANDARD_LEADS
+
+# These tests follow single samples, and leave the offset alone; test_lead_offsets.py has its own.
+make_extractor = partial(ETPFeatureExtractor, remove_offset=False)
 
 
 @pytest.fixture
@@ -20,7 +24,7 @@ def ecg() -> np.ndarray:
 
 
 def values(ecg, extractor=None, **stated) -> np.ndarray:
-    return (extractor or ETPFeatureExtractor())(ecg, **{"sampling_rate": 100, **stated})["input_values"]
+    return (extractor or make_extractor())(ecg, **{"sampling_rate": 100, **stated})["input_values"]
 
 
 # Rate and length
@@ -37,7 +41,7 @@ def test_limits_of_the_rate(ecg, rate, allowed):
 
 
 def test_the_models_own_rate_is_always_allowed(ecg):
-    slow = ETPFeatureExtractor(sampling_rate=20, num_samples=1000)
+    slow = make_extractor(sampling_rate=20, num_samples=1000)
     np.testing.assert_array_equal(values(ecg, slow, sampling_rate=20)[0], ecg)
     with pytest.raises(ValueError, match="is in Hz"):
         values(ecg, slow, sampling_rate=21)
@@ -52,27 +56,27 @@ def test_the_shortest_ecg_lasts_exactly_the_least_seconds(ecg):
     assert values(ecg[:, :500], sampling_rate=500).any()
     with pytest.raises(ValueError, match=r"at least 1 s of signal, got 499 samples = 0\.998 s"):
         values(ecg[:, :499], sampling_rate=500)
-    two = ETPFeatureExtractor(min_seconds=2)
+    two = make_extractor(min_seconds=2)
     assert values(ecg[:, :200], two).any()
     with pytest.raises(ValueError, match=r"at least 2 s of signal, got 199 samples = 1\.99 s"):
         values(ecg[:, :199], two)
 
 
 def test_a_model_of_less_than_the_least_seconds_takes_its_own_length(ecg):
-    short = ETPFeatureExtractor(num_samples=50)
+    short = make_extractor(num_samples=50)
     np.testing.assert_array_equal(values(ecg[:, :50], short)[0], ecg[:, :50])
     with pytest.raises(ValueError, match=r"at least 0\.5 s of signal, got 49 samples"):
         values(ecg[:, :49], short)
 
 
 def test_limits_of_the_settings():
-    assert ETPFeatureExtractor(num_samples=1).num_samples == 1
-    assert ETPFeatureExtractor(sampling_rate=1, num_samples=86_400).num_samples == 86_400
+    assert make_extractor(num_samples=1).num_samples == 1
+    assert make_extractor(sampling_rate=1, num_samples=86_400).num_samples == 86_400
     with pytest.raises(ValueError, match=r"may be 86,400 s at most, got 86401 s"):
-        ETPFeatureExtractor(sampling_rate=1, num_samples=86_401)
+        make_extractor(sampling_rate=1, num_samples=86_401)
     with pytest.raises(ValueError, match="must be above 0, got 1000 and 0"):
-        ETPFeatureExtractor(sampling_rate=0)
-    assert ETPFeatureExtractor(feature_size=12).feature_size == 12
+        make_extractor(sampling_rate=0)
+    assert make_extractor(feature_size=12).feature_size == 12
 
 
 @pytest.mark.parametrize("crop", ["start", "center"])
@@ -80,14 +84,14 @@ def test_limits_of_the_settings():
 def test_what_is_cropped_to_the_sample(crop, samples):
     ecg = np.broadcast_to(np.arange(samples) / samples, (12, samples))
     first = 0 if crop == "start" else (samples - 1000) // 2
-    np.testing.assert_allclose(values(ecg, ETPFeatureExtractor(crop=crop))[0], ecg[:, first : first + 1000], rtol=1e-6)
+    np.testing.assert_allclose(values(ecg, make_extractor(crop=crop))[0], ecg[:, first : first + 1000], rtol=1e-6)
 
 
 def test_number_of_samples_after_a_change_of_rate_is_rounded_up(ecg):
-    output = values(ecg[:, :999], ETPFeatureExtractor(padding_value=9.0), sampling_rate=300)[0]
+    output = values(ecg[:, :999], make_extractor(padding_value=9.0), sampling_rate=300)[0]
     assert (output[:, :333] != 9).all()
     assert (output[:, 333:] == 9).all()
-    output = values(ecg[:, :1000], ETPFeatureExtractor(padding_value=9.0), sampling_rate=300)[0]
+    output = values(ecg[:, :1000], make_extractor(padding_value=9.0), sampling_rate=300)[0]
     assert (output[:, 333] != 9).all()
     assert (output[:, 334:] == 9).all()
 
@@ -96,7 +100,7 @@ def test_number_of_samples_after_a_change_of_rate_is_rounded_up(ecg):
 
 
 def test_padding_has_its_value_and_missing_leads_are_zero_where_there_is_signal(ecg):
-    extractor = ETPFeatureExtractor(padding_value=0.5)
+    extractor = make_extractor(padding_value=0.5)
     output = values(ecg[[6], :300], extractor, lead_names=["V1"])[0]
     np.testing.assert_array_equal(output[6, :300], ecg[6, :300])
     assert not np.delete(output, 6, axis=0)[:, :300].any()
@@ -141,13 +145,11 @@ def test_lead_names_may_be_an_array(ecg):
 
 
 def test_the_mask_has_a_row_for_each_record_and_can_be_written_to(ecg):
-    features = ETPFeatureExtractor()(
-        [ecg[:2], ecg[:2]], sampling_rate=100, lead_names=["I", "V1"], return_lead_mask=True
-    )
+    features = make_extractor()([ecg[:2], ecg[:2]], sampling_rate=100, lead_names=["I", "V1"], return_lead_mask=True)
     assert features["lead_mask"].shape == (2, 12)
     features["lead_mask"][0, 3] = True
     assert np.flatnonzero(features["lead_mask"][1]).tolist() == [0, 6]
-    assert "lead_mask" not in ETPFeatureExtractor()(ecg, sampling_rate=100)
+    assert "lead_mask" not in make_extractor()(ecg, sampling_rate=100)
 
 
 # Records
@@ -270,7 +272,7 @@ def test_gaps_are_bridged_up_to_their_longest():
 
 
 def test_code_of_a_checkpoint_does_not_stay_on_the_extractor(tmp_path):
-    extractor = ETPFeatureExtractor(auto_map={"AutoFeatureExtractor": "x.Y"})
+    extractor = make_extractor(auto_map={"AutoFeatureExtractor": "x.Y"})
     assert not hasattr(extractor, "auto_map")
     saved = extractor.save_pretrained(tmp_path)
     assert saved
@@ -278,4 +280,4 @@ def test_code_of_a_checkpoint_does_not_stay_on_the_extractor(tmp_path):
     stored = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert stored["return_attention_mask"] is False
     assert stored["lead_names"] == list(STANDARD_LEADS)
-    assert ETPFeatureExtractor(return_attention_mask=True).return_attention_mask is True
+    assert make_extractor(return_attention_mask=True).return_attention_mask is True

@@ -28,6 +28,7 @@ _CODE = (
     "ecg_checks_etp.py",
     "resampling_etp.py",
     "leads_etp.py",
+    "lead_offsets_etp.py",
     "ecg_microvolts_etp.py",
 )
 
@@ -189,14 +190,14 @@ def _prepare_rows(dataset: Dataset, rows: np.ndarray, feature_extractor, out: np
         for position, (signal, rate) in enumerate(zip(signals, rates, strict=True))
         if rate == feature_extractor.sampling_rate and signal.shape == out.shape[1:] and signal.min() > NO_SAMPLE
     ]
-    if fits and _all_usable(np.stack([signals[position] for position in fits]), feature_extractor):
-        for position in fits:
-            out[position] = signals[position]
-        left = np.setdiff1d(np.arange(len(rows)), fits)
-    else:
-        left = np.arange(len(rows))
-    limit = np.iinfo(np.int16).max
-    for position in left.tolist():
+    left = range(len(rows))
+    if (
+        fits
+        and (values := _all_at_once(np.stack([signals[position] for position in fits]), feature_extractor)) is not None
+    ):
+        out[fits] = _microvolts(values)
+        left = np.setdiff1d(left, fits).tolist()
+    for position in left:
         try:
             millivolts = to_millivolts(signals[position])
             (values,) = feature_extractor(millivolts, sampling_rate=float(rates[position]))["input_values"]
@@ -204,16 +205,21 @@ def _prepare_rows(dataset: Dataset, rows: np.ndarray, feature_extractor, out: np
             out[position] = 0
             yield position, str(error).removeprefix("ECG 0: ")
         else:
-            out[position] = np.clip(np.rint(values * MICROVOLTS_PER_MILLIVOLT), -limit, limit)
+            out[position] = _microvolts(values)
 
 
-def _all_usable(signals: np.ndarray, feature_extractor) -> bool:
-    """Whether the feature extractor takes every one of some records of its own rate and length, all at once."""
+def _all_at_once(signals: np.ndarray, feature_extractor) -> np.ndarray | None:
+    """Records of the feature extractor's rate and length as it makes them; None if it refuses one of them."""
     try:
-        feature_extractor(to_millivolts(signals), sampling_rate=feature_extractor.sampling_rate)
+        prepared = feature_extractor(to_millivolts(signals), sampling_rate=feature_extractor.sampling_rate)
     except ValueError:
-        return False
-    return True
+        return None
+    return prepared["input_values"]
+
+
+def _microvolts(millivolts: np.ndarray) -> np.ndarray:
+    limit = np.iinfo(np.int16).max
+    return np.clip(np.rint(millivolts * MICROVOLTS_PER_MILLIVOLT), -limit, limit).astype(np.int16)
 
 
 def _key(dataset: Dataset, feature_extractor) -> str:
