@@ -12,6 +12,7 @@ CACHE_DIR_HELP = "Where prepared data sets are kept; the cache of `datasets` if 
 DATA_DIR_HELP = "Folder of the unpacked data set, in its publisher's layout."
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 INDEX_HELP = "Folder that `etp index` made: a search finds in it, the app shows its nearest reports."
+REPO_HELP = "Repository on the Hub, user/name."
 MODEL_HELP = "Checkpoint folder (model and processor), or its name on the Hub."
 PRECISION_HELP = "Number format of the ECG tower; auto: bf16 where the machine computes it natively, otherwise fp32."
 RESULTS_HELP = "Results of `etp evaluate` on this model, JSON files; those in its folder results/ if omitted."

@@ -22,7 +22,7 @@ OTHER_MEANING = {
 }
 FOUND = ("--model", "m", "--data_dir", "d", "-o", "o.json")
 # Required where nothing can be done without it, optional where it can.
-OPTIONAL_ELSEWHERE = {"data_dir", "model", "files", "index"}
+OPTIONAL_ELSEWHERE = {"data_dir", "model", "files", "index", "repo"}
 
 
 def every_option() -> list[tuple[str, Option]]:
