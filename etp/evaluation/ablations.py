@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .arguments import TablesArguments
-from .command import refusing_bad_input
+from .arguments import TablesArguments, refusing_bad_input
 from .markdown import EMPTY, markdown
 from .results import check_writable, load_results
 

@@ -9,8 +9,7 @@ from typing import Any
 from etp.atomic_files import whole_file
 from etp.retrieval import RECALL_AT
 
-from .arguments import TablesArguments
-from .command import refusing_bad_input
+from .arguments import TablesArguments, refusing_bad_input
 from .markdown import cell, markdown, named, percent
 from .metrics import SENSITIVITY
 from .open_vocabulary_tables import negation_class_table, negation_table, open_vocabulary_table, paraphrase_table
