@@ -96,7 +96,7 @@ def export_checkpoint(checkpoint: "Checkpoint", folder: str | Path, *, format: s
     sizes.
 
     Args:
-        checkpoint: From `etp.evaluation.checkpoints.load_checkpoint`.
+        checkpoint: From `etp.loading.load_checkpoint`.
         folder: Made; receives `ecg_tower` and `text_tower` (`.onnx` or `.pt2`), `export.json` and the processor.
         format: `"onnx"`, or `"torch"` for `torch.export`.
 

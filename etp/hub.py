@@ -62,7 +62,7 @@ def push_model(
     README.md in the checkpoint's folder is taken as the card.
 
     Args:
-        checkpoint: From [`~etp.evaluation.checkpoints.load_checkpoint`].
+        checkpoint: From [`~etp.loading.load_checkpoint`].
         repo_id: `user/name`; made if missing.
         results: File name -> content of results files, for the card and the folder `results`, where `etp app` finds
             what calibrates the scores; `None`: those in the folder `results` of the checkpoint.

@@ -46,7 +46,7 @@ class SearchIndex:
     """ECGs, texts, or both, as unit vectors; searched by one matrix product, which serves up to a million of each.
 
     Attributes:
-        checkpoint_sha256: Of the model, see `etp.evaluation.checkpoints.Checkpoint.sha256`.
+        checkpoint_sha256: Of the model, see `etp.loading.Checkpoint.sha256`.
         ecgs: Names of the ECGs.
         ecg_embeds: float32 `(ecgs, dim)`.
         texts: Distinct texts.
@@ -149,7 +149,7 @@ def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: i
     """Index the ECGs of a data set and the statements of their reports, each distinct text once.
 
     Args:
-        checkpoint: From `etp.evaluation.checkpoints.load_checkpoint`.
+        checkpoint: From `etp.loading.load_checkpoint`.
         dataset: Rows of an archive, see `etp.archives.open_archive`; read as one window each.
         batch_size: ECGs that are run at a time.
     """
