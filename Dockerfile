@@ -23,4 +23,4 @@ RUN useradd --no-create-home etp
 USER etp
 EXPOSE 7860
 HEALTHCHECK --start-period=120s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860', timeout=5)"]
-CMD ["python", "-m", "etp.app.main"]
+CMD ["etp", "app"]

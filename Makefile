@@ -31,8 +31,8 @@ test: $(READY) ## Unit tests: no network, no GPU, no data
 
 reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: the tower, then projections on it
 	@test -n "$(DATA)" || { echo "DATA is missing: make reproduce DATA=folder/of/ptb-xl"; exit 2; }
-	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base.yaml --data_dir $(DATA) --output_dir runs/etp-base --resume auto
-	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base-align.yaml --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
+	$(BIN)/etp train etp-base --num_processes 1 --data_dir $(DATA) --output_dir runs/etp-base --resume auto
+	$(BIN)/etp train etp-base-align --num_processes 1 --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
 
 test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app
@@ -59,7 +59,7 @@ sbom: $(READY) ## What is installed, as CycloneDX: build/sbom.cdx.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[audit]'
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o build/sbom.cdx.json $(BIN)/python
 
-audit: $(READY) ## Known vulnerabilities of what is installed; needs pypi.org, and fails where it can't be asked
+audit: $(READY) ## Known vulnerabilities of what is installed; needs a network, and fails without one
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[audit]'
 	$(BIN)/pip-audit --strict --skip-editable
 
@@ -90,13 +90,13 @@ weights: $(READY) ## Join our trained ECG side with the public text tower: build
 
 app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder of another model, INDEX=folder of `etp index`
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
-	$(BIN)/python -m etp.app.main --model $(or $(MODEL),build/etp-ptb-xl) $(if $(INDEX),--index $(INDEX))
+	$(BIN)/etp app --model $(or $(MODEL),build/etp-ptb-xl) $(if $(INDEX),--index $(INDEX))
 
 results: $(READY) ## The whole protocol on MODEL with the archives in DATA: JSON in build/results, page, picture and rows in docs
 	@test -n "$(DATA)" || { echo "DATA is missing: make results DATA=folder/with/ptb-xl/and/cpsc2018 MODEL=checkpoint"; exit 2; }
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)
-	$(BIN)/python -m etp.evaluation.all --model $(or $(MODEL),build/etp-ptb-xl) --ptb_xl $(DATA)/ptb-xl \
-		$(if $(wildcard $(DATA)/cpsc2018),--cpsc2018 $(DATA)/cpsc2018 --cpsc2018_config challenge) --bf16 \
+	$(BIN)/etp evaluate all --model $(or $(MODEL),build/etp-ptb-xl) --ptb_xl $(DATA)/ptb-xl \
+		$(if $(wildcard $(DATA)/cpsc2018),--cpsc2018 $(DATA)/cpsc2018 --cpsc2018_config challenge) --precision bf16 \
 		--output build/results --embedding_cache build/embeddings --page docs/results.md --overwrite
 
 bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds those that read the archive

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from datasets_scripts.archives import ARCHIVES, title_of
 from etp.loading import Checkpoint
-from etp.run_files import ECG_MODEL_RUN, training_seconds
+from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, VERSIONS_FILE, training_seconds
 
 CARD_FILE = "README.md"
 DEFAULT_LICENSE = "apache-2.0"
@@ -96,8 +96,6 @@ def training_facts(folder: Path) -> dict[str, Any] | None:
 
     `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one.
     """
-    from etp.training.logs import CONFIG_FILE, VERSIONS_FILE
-
     if not (folder / CONFIG_FILE).is_file():
         return None
     facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))

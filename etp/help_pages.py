@@ -85,10 +85,10 @@ def _title(group: type) -> str:
 
 def _left(option: Option) -> str:
     """The flag with what stands for its value."""
-    value = option.metadata.get("metavar") or _value(option)
     if option.metadata.get("positional"):
-        several = f"{value} …" if option.takes_several else value
+        several = f"{option.flag} …" if option.takes_several else option.flag
         return several if option.required else f"[{several}]"
+    value = option.metadata.get("metavar") or _value(option)
     flags = ", ".join(filter(None, (option.metadata.get("short"), option.flag)))
     if option.kind is bool:
         return flags

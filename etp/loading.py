@@ -96,6 +96,8 @@ def _damage_named(folder: Path) -> Iterator[None]:
     """Say of any error that it is the checkpoint's: transformers, safetensors and tokenizers have none in common."""
     try:
         yield
+    except ModuleNotFoundError:  # a package that is missing here, and no damage of the checkpoint
+        raise
     except Exception as error:
         what = str(error).strip().partition("\n")[0]
         raise CheckpointError(

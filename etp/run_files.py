@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+CONFIG_FILE = "training_config.yaml"  # every option of the run; itself a preset
 METRICS_FILE = "metrics.jsonl"
+VERSIONS_FILE = "versions.json"
 ECG_MODEL_RUN = "ecg_model_run"  # files of the run that trained the tower of --ecg_model
 
 

@@ -37,9 +37,6 @@ CANDIDATE_LABELS = (
     "first-degree AV block",
     "left ventricular hypertrophy",
 )
-ACCELERATE = (
-    "-m accelerate.commands.launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no"
-)
 
 
 def main() -> None:
@@ -100,7 +97,7 @@ def pretrain(data_dir: Path, args: argparse.Namespace) -> None:
     say("Pre-training: ECGs against their reports, no labels")
     num_epochs = NUM_EPOCHS_REAL if args.data_dir else NUM_EPOCHS
     run(
-        f"{ACCELERATE} train.py examples/configs/etp-demo.yaml --overwrite true",
+        "-m etp.cli train etp-demo --num_processes 1 --overwrite",
         *("--data_dir", data_dir.resolve(), "--output_dir", args.model_dir.resolve()),
         *("--num_epochs", num_epochs, "--seed", args.seed),
         *("--cache_dir", (args.output_dir / "cache").resolve()),
@@ -112,7 +109,7 @@ def evaluate(data_dir: Path, args: argparse.Namespace) -> dict:
     say(f"Zero-shot evaluation on fold {TEST_FOLD}: patients the model has not seen")
     args.results.unlink(missing_ok=True)  # of another model
     run(
-        "evaluate_zeroshot.py --dataset ptb_xl --split test --tasks superclass form rhythm --num_resamples 200",
+        "-m etp.cli evaluate zero-shot --dataset ptb_xl --split test --tasks superclass form rhythm --num_resamples 200",
         *("--model", args.model_dir.resolve(), "--data_dir", data_dir.resolve(), "--output", args.results.resolve()),
         *("--cache_dir", (args.output_dir / "cache").resolve()),
     )

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train on two machines that meet over a network, with torchrun; here both are network namespaces of this machine, joined by
 # a virtual cable, so that the recipe can be tried anywhere (Linux with iproute2; no root):
-#   examples/two_machines.sh examples/configs/etp-tiny.yaml --data_dir path/to/ptb-xl --output_dir runs/two-machines
+#   examples/two_machines.sh etp-tiny --data_dir path/to/ptb-xl --output_dir runs/two-machines
 # On two real machines run `machine` below on each, with their own addresses and interface names; --output_dir lies on a
 # file system of the first. GPUs: leave ACCELERATE_USE_CPU out and set --nproc_per_node to their number.
 set -euo pipefail

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from etp.common_options import DEVICE_HELP, MODEL_HELP, RESULTS_HELP
+from etp.common_options import DEVICE_HELP, INDEX_HELP, MODEL_HELP, RESULTS_HELP
 from etp.options import OptionError, option
 
 
@@ -14,13 +14,14 @@ class AppArguments:
 
     model: str | None = option(MODEL_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
-    index: str | None = option("Folder that `etp index` made; its nearest reports are shown.", None)
+    index: Path | None = option(INDEX_HELP, None)
     results: list[Path] | None = option(RESULTS_HELP, None, metavar="JSON")
     host: str | None = option("Address to listen on; GRADIO_SERVER_NAME or 127.0.0.1 if omitted.", None)
     port: int | None = option("GRADIO_SERVER_PORT or the first free one from 7860 if omitted.", None)
 
     def __post_init__(self):
         self.model = self.model or os.environ.get("ETP_MODEL")
-        self.index = self.index or os.environ.get("ETP_INDEX")
+        if self.index is None and os.environ.get("ETP_INDEX"):
+            self.index = Path(os.environ["ETP_INDEX"])
         if not self.model:
             raise OptionError(f"--model is required: {MODEL_HELP} The variable ETP_MODEL can say it too.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etp.atomic_files import whole_file
-from etp.common_options import MODEL_HELP, OVERWRITE_HELP, RESULTS_HELP
+from etp.common_options import MODEL_HELP, OVERWRITE_HELP, REPO_HELP, RESULTS_HELP
 from etp.options import OptionError, option
 
 from .files import check_output_file, write
@@ -30,7 +30,7 @@ class CardArguments(ContentArguments):
     """Of which model, and where the card goes."""
 
     model: str = option(MODEL_HELP, positional=True)
-    repo: str | None = option("USER/NAME under which the model will be found; the folder's name if omitted.", None)
+    repo: str | None = option(REPO_HELP, None)
     output: Path | None = option("File that receives the card; printed if omitted.", None, short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from etp.common_options import REPO_HELP
 from etp.options import OptionError, option
 
 from .card import ContentArguments, read_results
@@ -15,7 +16,7 @@ class PushArguments(ContentArguments):
     """What is pushed, and where."""
 
     folder: str = option("Folder of a checkpoint; or of a data set or Space.", positional=True, metavar="MODEL")
-    repo: str = option("Repository; made if missing.", positional=True, metavar="USER/NAME")
+    repo: str = option(REPO_HELP, positional=True, metavar="USER/NAME")
     repo_type: Literal["model", "dataset", "space"] = option("What the folder holds.", "model")
     public: bool = option("A new repository is public, not private.", False)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from etp.common_options import JSON_HELP, BatchArguments, ModelArguments, ReadingArguments
+from etp.common_options import INDEX_HELP, JSON_HELP, BatchArguments, ModelArguments, ReadingArguments
 from etp.options import OptionError, option
 
 from .files import EcgRun, find_ecgs, json_line, printable, write
@@ -16,7 +16,7 @@ from .models import make_classifier, open_checkpoint
 class SearchArguments(ModelArguments, ReadingArguments, BatchArguments):
     """What is looked for, and where: by one of --ecg and --text."""
 
-    index: Path = option("Folder that `etp index` made.", positional=True)
+    index: Path = option(INDEX_HELP, positional=True)
     ecg: list[str] | None = option("ECG files; their nearest texts are found.", None, metavar="FILE")
     text: list[str] | None = option("Texts; their nearest ECGs are found.", None)
     find: Literal["ecgs", "texts"] | None = option("What is to be found, if not the other kind.", None)

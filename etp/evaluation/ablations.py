@@ -12,8 +12,7 @@ from typing import Any
 from etp.atomic_files import whole_file
 from etp.outputs import check_output
 
-from .arguments import TablesArguments
-from .command import refusing_bad_input
+from .arguments import TablesArguments, refusing_bad_input
 from .markdown import EMPTY, markdown
 from .results import check_writable, load_results
 

@@ -1,5 +1,7 @@
 """The options of `etp evaluate`, by subject."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +31,17 @@ from etp.options import OptionError, option
 PHRASES = Path(__file__).parents[2] / "datasets_scripts" / "label_sets" / "open_vocabulary"
 UNSEEN, NEGATIONS = PHRASES / "unseen.json", PHRASES / "negations.json"
 NUM_SEEDS_HELP = "Draws of each fraction below 1, and random encoders."
+
+
+@contextmanager
+def refusing_bad_input() -> Iterator[None]:
+    """Mark what a user can cause: it becomes one line and exit status 2, anything else keeps its traceback."""
+    try:
+        yield
+    except OptionError:
+        raise
+    except (ValueError, OSError) as error:
+        raise OptionError(str(error)) from error
 
 
 @dataclass(kw_only=True)

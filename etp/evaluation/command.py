@@ -1,7 +1,6 @@
 """What the evaluation commands share: refusing bad input early, and opening model and data."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,25 +9,13 @@ from torch import Tensor
 
 from etp.devices import choose_device, use_bf16
 from etp.loading import Checkpoint, load_checkpoint
-from etp.options import OptionError
 from etp.run_files import training_seconds
 
-from .arguments import DataArguments, RunArguments
+from .arguments import DataArguments, RunArguments, refusing_bad_input
 from .baselines import random_ecg_side
 from .embedding import Conditions, EcgEmbeddings, Embedder
 from .results import ResultsFile, check_writable
 from .splits import EvaluationRecords, content_sha256, open_splits
-
-
-@contextmanager
-def refusing_bad_input() -> Iterator[None]:
-    """Mark what a user can cause: it becomes one line and exit status 2, anything else keeps its traceback."""
-    try:
-        yield
-    except OptionError:
-        raise
-    except (ValueError, OSError) as error:
-        raise OptionError(str(error)) from error
 
 
 @dataclass(frozen=True)

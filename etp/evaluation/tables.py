@@ -10,8 +10,7 @@ from etp.atomic_files import whole_file
 from etp.outputs import check_output
 from etp.retrieval import RECALL_AT
 
-from .arguments import TablesArguments
-from .command import refusing_bad_input
+from .arguments import TablesArguments, refusing_bad_input
 from .markdown import cell, markdown, named, percent
 from .metrics import SENSITIVITY
 from .open_vocabulary_tables import negation_table, open_vocabulary_table

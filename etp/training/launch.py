@@ -46,7 +46,7 @@ class LauncherArguments:
 
     def given(self) -> dict[str, Any]:
         """The options that are not at their default."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return {name: value for name, value in asdict(self).items() if value is not None and value is not False}
 
 
 GROUPS = (*arguments.GROUPS, LauncherArguments)

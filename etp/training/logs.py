@@ -17,13 +17,11 @@ import psutil
 import yaml
 
 from etp.atomic_files import whole_file, writing
-from etp.run_files import ECG_MODEL_RUN, METRICS_FILE, read_metrics
+from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, VERSIONS_FILE, read_metrics
 
 from .arguments import Arguments
 
-CONFIG_FILE = "training_config.yaml"
 TRACKER_PROJECT = "etp"  # TensorBoard's folder below that of the run
-VERSIONS_FILE = "versions.json"
 UNUSABLE_FILE = "unusable_records.csv"
 PACKAGES = ("etp-ecg", "torch", "transformers", "accelerate", "datasets", "numpy", "tokenizers")
 

@@ -82,7 +82,8 @@ def start_accelerator(args: Arguments) -> Accelerator:
     check_processes(accelerator)
     enable_sharding(accelerator)
     num_threads = use_threads(args.training.num_threads)
-    logger.info("Computing on %s, %d CPU threads a process.", accelerator.device, num_threads)
+    processes = accelerator.num_processes
+    logger.info("Computing on %s, processes: %d, CPU threads of each: %d.", accelerator.device, processes, num_threads)
     return accelerator
 
 

@@ -16,12 +16,12 @@ from accelerate.utils import DistributedType, gather_object
 
 from datasets_scripts.archives import ARCHIVES
 from etp.options import OptionError
-from etp.run_files import ECG_MODEL_RUN, METRICS_FILE
+from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE
 from etp.training.towers.text_cache import DEFAULT_CACHE
 
 from .arguments import Arguments
 from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
-from .logs import CONFIG_FILE, TRACKER_PROJECT, UNUSABLE_FILE
+from .logs import TRACKER_PROJECT, UNUSABLE_FILE
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from etp import cli
 from etp.card import base_model, make_card, training_facts
 from etp.loading import load_checkpoint
-from etp.run_files import METRICS_FILE
+from etp.run_files import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE
 from etp.training.arguments import (
     Arguments,
     AugmentationArguments,
@@ -19,7 +19,6 @@ from etp.training.arguments import (
     ModelArguments,
     TrainingArguments,
 )
-from etp.training.logs import CONFIG_FILE, VERSIONS_FILE
 
 
 @pytest.fixture(scope="module")

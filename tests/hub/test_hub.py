@@ -196,7 +196,7 @@ def test_training_pushes_the_model_it_saved_with_a_card_of_the_run(hub, train_an
 def test_training_does_not_begin_where_it_could_not_push(hub, train_and_push, tmp_path):
     hub.refused = 403
     finished = train_and_push(hub.url)
-    assert finished.returncode == 1
+    assert finished.returncode == 2
     assert finished.stderr.splitlines()[-1].startswith("train.py: --push_to_hub user/trained: ")
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 

@@ -63,4 +63,4 @@ def test_train_takes_the_cores_that_its_launcher_left_idle(common_options, tmp_p
     )
     assert launched.returncode == 0, launched.stderr
     cores = joblib.cpu_count(only_physical_cores=True)
-    assert f"Computing on cpu, {cores} CPU threads a process." in launched.stderr
+    assert f"Computing on cpu, processes: 1, CPU threads of each: {cores}." in launched.stderr

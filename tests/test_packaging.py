@@ -1,0 +1,120 @@
+"""What the package needs, says and carries: the core without extras, hints for those, versions and data files."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import etp
+from etp.extras import EXTRAS, install_hint
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = {"huggingface_hub", "numpy", "safetensors", "scipy", "torch", "transformers"}
+PYPROJECT = (ROOT / "pyproject.toml").read_text()
+
+
+def extras_of_pyproject() -> dict[str, str]:
+    """Extra -> the text of its requirements."""
+    section = PYPROJECT.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    return {name: text for name, text in re.findall(r"^(\w+) = (\[.*?\n?\])$", section, re.MULTILINE | re.DOTALL)}
+
+
+@pytest.fixture
+def without(checkpoint_dir, archive_dir, tmp_path):
+    """Run Python lines in a process where some packages are not installed; M is a model, E and OTHER_RATE are ECGs."""
+    other_rate = tmp_path / "other_rate.csv"
+    rows = ["time,I,II,V1", *(f"{row / 500},{row % 7 / 10},{row % 5 / 10},{row % 3 / 10}" for row in range(5000))]
+    other_rate.write_text("\n".join(rows))
+
+    def run(code: str, *missing: str) -> subprocess.CompletedProcess:
+        ecg = archive_dir / "records100/00000/00001_lr.hea"
+        lines = f"import sys\nfor name in {missing!r}: sys.modules[name] = None\nM, E = {str(checkpoint_dir)!r}, {str(ecg)!r}\nOTHER_RATE = {str(other_rate)!r}\n"
+        return subprocess.run(
+            [sys.executable, "-c", lines + code], capture_output=True, text=True, cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)},
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_core_alone_reads_classifies_with_label_sets_and_writes_cards(without):
+    missing = [module for module, extra in EXTRAS.items() if extra is not None]
+    code = """
+from datasets_scripts.label_sets import load_label_set
+from etp.cli import main
+from modeling_etp import read_ecg
+assert read_ecg(E).signal.shape == (12, 1000)
+assert sorted(load_label_set("superclass")) == ["CD", "HYP", "MI", "NORM", "STTC"]
+assert main(["classify", E, "--model", M, "--task", "rhythm"]) == 0
+assert main(["card", M]) == 0
+assert main(["info", M]) == 0
+"""
+    done = without(code, *missing)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "words", "hint"),
+    [
+        (
+            "scipy",
+            '["classify", OTHER_RATE, "--model", M, "--labels", "a"]',
+            'scipy is not installed: pip install "etp-ecg".',
+        ),
+        ("matplotlib", '["plot", E, "-o", "a.png"]', 'matplotlib is not installed: pip install "etp-ecg[plot]".'),
+        ("accelerate", '["train", "--output_dir", "r"]', 'accelerate is not installed: pip install "etp-ecg[train]".'),
+        ("datasets", '["train", "--output_dir", "r"]', 'datasets is not installed: pip install "etp-ecg[train]".'),
+        ("datasets", '["index", "--data_dir", ".", "--model", M, "-o", "i"]', 'pip install "etp-ecg[data]".'),
+        ("datasets", '["evaluate", "retrieval", "--data_dir", ".", "--model", M, "-o", "r"]', '"etp-ecg[eval]".'),
+        ("gradio", '["app", "--model", M]', 'gradio is not installed: pip install "etp-ecg[app]".'),
+        ("onnx", '["export", M, "-o", "e"]', 'pip install "etp-ecg[onnx]".'),
+    ],
+)
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(without, missing, words, hint):
+    done = without(f"from etp.cli import main\nsys.exit(main({words}))", missing)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert hint in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_package_that_is_no_extra_keeps_its_traceback():
+    assert install_hint(ModuleNotFoundError("", name="etp.nothing")) is None
+
+
+def test_every_extra_that_is_named_brings_the_package():
+    known, distributions = extras_of_pyproject(), packages_distributions()
+    for module, extra in EXTRAS.items():
+        names = {name.lower() for name in distributions.get(module, [module.replace("_", "-")])}
+        if extra is None:
+            assert module in CORE
+            continue
+        # Of some packages the extra names another that requires them.
+        brought_by = {"psutil": "accelerate", "pyarrow": "datasets"}.get(module)
+        assert any(name in known[extra].lower() for name in {*names, *filter(None, [brought_by])}), (module, extra)
+
+
+def test_the_version_stands_in_one_place():
+    assert 'dynamic = ["version"]' in PYPROJECT
+    assert 'version = { attr = "etp.__version__" }' in PYPROJECT
+    assert re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == etp.__version__
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_all_that_the_commands_read(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    source = tmp_path / "source"
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in tracked:
+        if name.startswith(("etp/", "modeling_etp/", "datasets_scripts/", "pyproject", "README", "LICENSE")):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run([*command, str(source)], check=True)
+    (wheel,) = tmp_path.glob("etp_ecg-*.whl")
+    import zipfile
+
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in tracked if name.startswith(("etp/", "modeling_etp/", "datasets_scripts/"))} <= packed
+    assert {f"{package}/py.typed" for package in ("etp", "modeling_etp", "datasets_scripts")} <= packed
