@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 METRICS_FILE = "metrics.jsonl"
+BEST_WEIGHTS = "best.safetensors"  # what the run trains, where it was best on the validation split
+RUN_FILE = "training_run.json"  # which run made the model, on which data
 ECG_MODEL_RUN = "ecg_model_run"  # files of the run that trained the tower of --ecg_model
 
 

@@ -1,11 +1,13 @@
 """Align ECGs with reports: `etp train` and `accelerate launch train.py`."""
 
 import gc
+import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import cast
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -13,7 +15,7 @@ from safetensors.torch import load_file
 
 from etp.atomic_files import NotWrittenError, files_added
 from etp.options import OptionError, parse_options
-from etp.run_files import METRICS_FILE
+from etp.run_files import BEST_WEIGHTS, METRICS_FILE, RUN_FILE
 from etp.saving import save_whole
 from etp.training.data.records import Split, load_split, open_splits, with_features
 from etp.training.processes.batch_norm import synchronise_batch_norm
@@ -26,16 +28,19 @@ from modeling_etp.processing_etp import ETPProcessor
 
 from .arguments import GROUPS, Arguments
 from .checkpoints import CheckpointError
+from .identity import Identity, run_facts, tower_sha256
 from .interruption import Interruption
 from .logs import TRACKER_PROJECT, plot_curves, write_run_files
 from .loop import NonFiniteLossError, Trainer
 from .objectives import ContrastiveModel
+from .output_lock import output_lock
 from .preflight import (
     check_before_computing,
     check_processes,
     clear_output,
     on_one_process_first,
 )
+from .resumption import Resumption, return_to
 
 logger = logging.getLogger("train")
 
@@ -43,14 +48,19 @@ logger = logging.getLogger("train")
 def main(argv: Sequence[str] | None = None) -> int:
     args = Arguments(*parse_options(GROUPS, sys.argv[1:] if argv is None else argv, description=__doc__))
     make_configs(args.model)
+    with output_lock(args.training.output_dir):
+        return run_alone(args)
+
+
+def run_alone(args: Arguments) -> int:
+    """Train in a folder that is this run's alone; returns the exit status."""
     checkpoint = check_before_computing(args)
     reserve_on_hub(args)
     accelerator = start_accelerator(args)
 
     trainer, processor = make_trainer(args, accelerator)
-    if checkpoint is not None:
-        trainer.resume(checkpoint)
-    prepare_output(args, accelerator, resumes=checkpoint is not None)
+    resumption = None if checkpoint is None else trainer.resume(checkpoint)
+    prepare_output(args, accelerator, resumption)
     with Interruption() as interruption:
         finished = trainer.run(interruption)
 
@@ -91,19 +101,24 @@ def mixed_precision(precision: str) -> str:
     return "bf16" if native else "no"
 
 
-def prepare_output(args: Arguments, accelerator: Accelerator, *, resumes: bool) -> None:
+def prepare_output(args: Arguments, accelerator: Accelerator, resumption: Resumption | None) -> None:
     """Make the output folder this run's, once nothing is left that could refuse the run on any process."""
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if args.training.overwrite:
             clear_output(args.training.output_dir)
-        write_run_files(args.training.output_dir, args)
+        if resumption is not None:
+            return_to(resumption, args.training.output_dir)
+        write_run_files(args.training.output_dir, args, resumes=resumption is not None)
     if args.training.report_to:
         accelerator.init_trackers(
             TRACKER_PROJECT,
             config={name: str(value) for name, value in args.to_dict().items()},
             init_kwargs={
-                "trackio": {"name": args.training.output_dir.name, "resume": "allow" if resumes else "never"}
+                "trackio": {
+                    "name": args.training.output_dir.name,
+                    "resume": "never" if resumption is None else "allow",
+                }
             },
         )
 
@@ -128,8 +143,15 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
         frozen_ecg_model=args.model.freeze_ecg_model,
     )
     if several:
-        contrastive = synchronise_batch_norm(contrastive, device=accelerator.device)
-    trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
+        contrastive = cast(ContrastiveModel, synchronise_batch_norm(contrastive, device=accelerator.device))
+    identity = Identity(
+        data={"train": train.fingerprint, "validation": validation.fingerprint},
+        text_tower=texts.fingerprint,
+        ecg_tower=tower_sha256(model.ecg_model) if args.model.freeze_ecg_model else None,
+    )
+    trainer = Trainer(
+        accelerator, contrastive, args, train=train, validation=validation, texts=texts, identity=identity
+    )
     trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
     return trainer, processor
 
@@ -179,17 +201,19 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
     """
     output_dir = args.training.output_dir
     if args.training.select_best != "last":
-        chosen = load_file(output_dir / "best.safetensors")
+        chosen = load_file(output_dir / BEST_WEIGHTS)
         with torch.no_grad():
             for name, tensor in trainer.trained.items():
                 tensor.copy_(cut_like(chosen[name], tensor))
-    averaged = trainer.average is not None and args.training.select_best == "last"
-    with trainer.average.applied() if averaged else nullcontext():
+    average = trainer.average if args.training.select_best == "last" else None
+    with nullcontext() if average is None else average.applied():
         weights = whole(trainer.module.model.state_dict())
         if not trainer.accelerator.is_main_process:
             return
         with files_added(output_dir, last="model*.safetensors") as folder:
             save_whole(trainer.module.model, processor, folder, state_dict=weights)
+            facts = run_facts(trainer.identity, trainer.lineage, step=trainer.chosen_step)
+            (folder / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     logger.info("Saved the model and its processor in %s.", output_dir)
 
 

@@ -15,6 +15,7 @@ from etp.texts.held_out import without_finding
 from etp.texts.views import TextViews
 from etp.training.arguments import DataArguments
 
+from .fingerprint import Fingerprint, fingerprint
 from .signals import FeatureStore, SignalStore, compute_features, load_signals
 
 logger = logging.getLogger(__name__)
@@ -33,12 +34,14 @@ class Split:
         signals: At the model's rate and length, or the features of a frozen tower.
         statements: What each record's text is made of.
         views: Texts of the records.
+        fingerprint: Identity of all of these.
     """
 
     record_ids: list[str]
     signals: SignalStore | FeatureStore
     statements: list[list[str]]
     views: TextViews
+    fingerprint: Fingerprint
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -102,6 +105,7 @@ def load_split(
         signals=SignalStore(signals, device=device),
         statements=statements,
         views=TextViews(statements, weights=args.text_views, seed=seed),
+        fingerprint=fingerprint(dataset, statements),
     )
 
 
