@@ -31,8 +31,8 @@ test: $(READY) ## Unit tests: no network, no GPU, no data
 
 reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: the tower, then projections on it
 	@test -n "$(DATA)" || { echo "DATA is missing: make reproduce DATA=folder/of/ptb-xl"; exit 2; }
-	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base.yaml --data_dir $(DATA) --output_dir runs/etp-base --resume auto
-	$(BIN)/accelerate launch --num_processes 1 train.py examples/configs/etp-base-align.yaml --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
+	$(BIN)/accelerate launch --quiet --num_processes 1 train.py examples/configs/etp-base.yaml --data_dir $(DATA) --output_dir runs/etp-base --resume auto
+	$(BIN)/accelerate launch --quiet --num_processes 1 train.py examples/configs/etp-base-align.yaml --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
 
 test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -48,13 +49,19 @@ logger = logging.getLogger("train")
 def main(argv: Sequence[str] | None = None) -> int:
     args = Arguments(*parse_options(GROUPS, sys.argv[1:] if argv is None else argv, description=__doc__))
     make_configs(args.model)
-    with output_lock(args.training.output_dir):
-        return run_alone(args)
-
-
-def run_alone(args: Arguments) -> int:
-    """Train in a folder that is this run's alone; returns the exit status."""
     checkpoint = check_before_computing(args)
+    if not is_main_process():  # which holds the folder for all
+        return run_alone(args, checkpoint)
+    with output_lock(args.training.output_dir):
+        if check_before_computing(args) != checkpoint:
+            raise OptionError(
+                f"--output_dir {args.training.output_dir}: another run has just trained there. Try again."
+            )
+        return run_alone(args, checkpoint)
+
+
+def run_alone(args: Arguments, checkpoint: Path | None) -> int:
+    """Train in a folder that is this run's alone, from a checkpoint on or anew; returns the exit status."""
     reserve_on_hub(args)
     accelerator = start_accelerator(args)
 
@@ -75,6 +82,11 @@ def run_alone(args: Arguments) -> int:
         accelerator.print(f"Stopped by a signal after step {step}; --resume auto continues.")
         return 128 + interruption.signal_number if interruption.signal_number else 1
     return 0 if not accelerator.is_main_process or push_to_hub(args) else 1
+
+
+def is_main_process() -> bool:
+    """Whether this is the main process of the run, before any process knows of the others."""
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def start_accelerator(args: Arguments) -> Accelerator:
@@ -259,7 +271,7 @@ def push_to_hub(args: Arguments) -> bool:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Train, and turn what a user can cause into one line; returns the exit status."""
-    first_process = int(os.environ.get("RANK", 0)) == 0
+    first_process = is_main_process()
     logging.basicConfig(level=logging.INFO if first_process else logging.ERROR, format="%(message)s")
     try:
         return main(argv)

@@ -2,15 +2,12 @@
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from etp.options import OptionError
-
-from .preflight import check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -20,17 +17,13 @@ _SECONDS = 0.5  # a run that has just ended takes its lock away
 
 @contextlib.contextmanager
 def output_lock(output_dir: Path) -> Iterator[None]:
-    """Hold the folder for this run; the main process does so for all of its processes.
+    """Hold the folder for this run, in its main process.
 
     The system lets go of the lock of a process that ends, however it ends.
 
     Raises:
         OptionError: Another run holds it.
     """
-    if int(os.environ.get("RANK", 0)) != 0:
-        yield
-        return
-    check_writable("output_dir", output_dir)
     lock = FileLock(output_dir / LOCK_FILE, timeout=_SECONDS, fallback_to_soft=False)
     try:
         lock.acquire()

@@ -76,10 +76,10 @@ def check_before_computing(args: Arguments) -> Path | None:
             f"--output_dir {output_dir} holds another run ({', '.join(found)}): continue it with --resume auto, "
             "replace it with --overwrite, or set another folder."
         )
-    check_writable("output_dir", output_dir, free_bytes=FREE_BYTES)
+    _check_writable("output_dir", output_dir, free_bytes=FREE_BYTES)
     if args.model.unfreeze_text_from is None:
-        check_writable("feature_cache", (args.training.feature_cache or DEFAULT_CACHE).expanduser())
-    check_writable("cache_dir", args.data.cache_dir or Path(datasets.config.HF_DATASETS_CACHE))
+        _check_writable("feature_cache", (args.training.feature_cache or DEFAULT_CACHE).expanduser())
+    _check_writable("cache_dir", args.data.cache_dir or Path(datasets.config.HF_DATASETS_CACHE))
     return checkpoint
 
 
@@ -137,7 +137,7 @@ def _check_same_options(args: Arguments, checkpoint: Path) -> None:
             )
 
 
-def check_writable(flag: str, folder: Path, *, free_bytes: int = 0) -> None:
+def _check_writable(flag: str, folder: Path, *, free_bytes: int = 0) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

@@ -331,11 +331,14 @@ def test_the_lock_of_a_killed_process_is_in_nobodys_way(tmp_path):
         pass
 
 
-def test_only_the_main_process_of_a_run_takes_the_lock(tmp_path, monkeypatch):
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_of_one_run_share_its_lock_and_refuse_another_run_once(launch_train, tmp_path):
     with output_lock(tmp_path):
-        monkeypatch.setenv("RANK", "1")
-        with output_lock(tmp_path):
-            pass
+        output, _ = launch_train(tmp_path, "--max_steps", "2", num_processes=2).communicate(timeout=300)
+    assert output.count("another run is training there now") == 1, output
+    output, _ = launch_train(tmp_path, "--max_steps", "2", num_processes=2).communicate(timeout=300)
+    assert "Saved the model" in output
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "ecg_model_run", "etp"])
