@@ -33,7 +33,11 @@ def load_yaml(text: str, *, name: str = "the text") -> Any:
         DocumentError: It is not YAML, repeats a key or is nested too deeply.
     """
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        loader = _StrictLoader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""

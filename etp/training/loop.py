@@ -21,7 +21,7 @@ from etp.training.data.augmentation import Augmentation
 from etp.training.data.batches import BatchPlan
 from etp.training.data.records import Split
 from etp.training.processes.memory import release_freed_memory
-from etp.training.processes.sharding import cut_like, gathered, is_sharded, leave_whole, load_whole_state, local, whole
+from etp.training.processes.sharding import cut_like, gathered, is_sharded, leave_whole, load_whole_state, whole
 from etp.training.towers.building import FrozenTextEncoder
 from etp.training.towers.trainable_text import TrainableTextEncoder, layer_learning_rates
 
@@ -330,8 +330,9 @@ class Trainer:
         """Write where the run is; the main process writes what all hold, or hold a part of."""
         started = time.perf_counter()
         self._check_finite()
-        self._check_weights_finite()
-        weights, average = whole(self.trained), self.average.state_dict() if self.average else {}
+        weights = whole(self.trained)
+        self._check_weights_finite(weights)
+        average = self.average.state_dict() if self.average else {}
         optimizer = {"optimizer": whole(self.optimizer.state_dict()), "scheduler": self.scheduler.state_dict()}
         if self.accelerator.is_main_process:
             state = {
@@ -364,9 +365,9 @@ class Trainer:
                 "--learning_rate or set --max_grad_norm; checkpoints before this step are good."
             )
 
-    def _check_weights_finite(self) -> None:
-        for name, tensor in self.trained.items():
-            if not torch.isfinite(local(tensor)).all():
+    def _check_weights_finite(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, tensor in weights.items():
+            if not torch.isfinite(tensor).all():
                 raise NonFiniteLossError(
                     f"{name} holds NaN or infinity after step {self.position.step}. Lower --learning_rate or set "
                     "--max_grad_norm; checkpoints before this step are good."
