@@ -19,8 +19,10 @@ from transformers import BertConfig, BertModel
 from etp.options import parse_options
 from etp.texts.views import TextViews
 from etp.training.arguments import GROUPS, Arguments
+from etp.training.data.fingerprint import Fingerprint
 from etp.training.data.records import Split
 from etp.training.data.signals import SignalStore
+from etp.training.identity import Identity
 from etp.training.loop import Trainer
 from etp.training.objectives import ContrastiveModel
 from etp.training.steps import backward
@@ -68,6 +70,7 @@ def make_trainer(preset: Path, batch_size: int, output_dir: str) -> tuple[Traine
         signals=SignalStore(signals, device=accelerator.device),
         statements=statements,
         views=TextViews(statements, weights=args.data.text_views, seed=0),
+        fingerprint=Fingerprint(records=NUM_RECORDS, sha256="made up"),
     )
     config = ETPConfig(
         ecg_config=ETPEcgConfig(**args.model.ecg_config),
@@ -80,7 +83,9 @@ def make_trainer(preset: Path, batch_size: int, output_dir: str) -> tuple[Traine
     model.freeze_text_model()
     module = ContrastiveModel(model, weights=args.training.objectives)
     texts = RandomTexts(accelerator.device)
-    return Trainer(accelerator, module, args, train=split, validation=split, texts=texts), accelerator
+    identity = Identity(data={"train": split.fingerprint, "validation": split.fingerprint}, text_tower="made up")
+    trainer = Trainer(accelerator, module, args, train=split, validation=split, texts=texts, identity=identity)
+    return trainer, accelerator
 
 
 def loop_step(trainer: Trainer, accelerator: Accelerator, *, epoch: int) -> Callable[[], None]:

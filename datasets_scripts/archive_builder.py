@@ -98,7 +98,7 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
 
     @classmethod
     def _fingerprint(cls, data_dir: Path | None) -> str:
-        """Hash of everything that decides the rows except the signal files themselves, for the cache's path."""
+        """Hash of everything that decides the rows, for the cache's path; of signal files what the system says of them."""
         digest = hashlib.sha256(source_hash().encode())
         if data_dir is not None:
             for pattern in cls.TABLE_FILES:
@@ -106,10 +106,9 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
                     digest.update(f"{path.relative_to(data_dir)}\n".encode() + path.read_bytes())
             for folder, folders, names in os.walk(data_dir):
                 folders.sort()
-                if any(name.endswith(cls.SIGNAL_ENDINGS) for name in names):
-                    # Unpacking and replacing files changes the time of their folder.
-                    changed = os.stat(folder).st_mtime_ns
-                    digest.update(f"{os.path.relpath(folder, data_dir)} {changed}\n".encode())
+                if any(name.lower().endswith(cls.SIGNAL_ENDINGS) for name in names):
+                    digest.update(f"{os.path.relpath(folder, data_dir)}\n".encode(errors="surrogateescape"))
+                    digest.update(_file_states(folder))
         return digest.hexdigest()[:16]
 
     def download_and_prepare(self, *args, **kwargs):
@@ -209,6 +208,21 @@ def _cache_errors(builder: EcgArchiveBuilder) -> Iterator[None]:
         raise ArchiveError(
             f"The cache {cache} can't be written: {error.strerror or error}. Make room there or give another `cache_dir`."
         ) from error
+
+
+def _file_states(folder: str) -> bytes:
+    """Names, sizes and times of the files of a folder: another state wherever a file was repaired, by whatever means.
+
+    The time of the last change (ctime) is set by the system alone: `cp -a` and `touch` can't put it back.
+    """
+    states = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                is_dangling = entry.is_symlink() and not os.path.exists(entry)
+                found = entry.stat(follow_symlinks=not is_dangling)
+                states.append((os.fsencode(entry.name), found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    return repr(sorted(states)).encode()
 
 
 def source_hash() -> str:

@@ -10,7 +10,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from datasets_scripts.archives import ARCHIVES, title_of
 from etp.loading import Checkpoint
-from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, VERSIONS_FILE, training_seconds
+from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, RUN_FILE, VERSIONS_FILE, training_seconds
+from etp.strict_yaml import read_json
 
 CARD_FILE = "README.md"
 DEFAULT_LICENSE = "apache-2.0"
@@ -94,13 +95,17 @@ def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) 
 def training_facts(folder: Path) -> dict[str, Any] | None:
     """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none.
 
-    `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one.
+    `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one; `data` says on
+    which records each stretch of steps was made, where the run left that beside its model.
     """
     if not (folder / CONFIG_FILE).is_file():
         return None
     facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     tower_run = folder / ECG_MODEL_RUN / CONFIG_FILE
     facts["ecg_model_run"] = yaml.safe_load(tower_run.read_text(encoding="utf-8")) if tower_run.is_file() else None
+    for of_run, made_of in ((facts, folder / RUN_FILE), (facts["ecg_model_run"], tower_run.with_name(RUN_FILE))):
+        if of_run is not None:
+            of_run["data"] = read_json(made_of)["data"] if made_of.is_file() else []
     seconds = training_seconds(folder)
     facts["hours"], facts["machine"] = seconds and seconds / 3600, None
     if (folder / VERSIONS_FILE).is_file():
@@ -207,8 +212,22 @@ def _data_license_text(run: Mapping[str, Any] | None) -> str:
 def _schedule(run: Mapping[str, Any]) -> str:
     return (
         f"{run['num_epochs']} epochs, batches of {run['batch_size']}, learning rate {run['learning_rate']:g}, "
-        f"seed {run['seed']}"
+        f"seed {run['seed']}{_data_text(run.get('data') or [])}"
     )
+
+
+def _data_text(parts: Sequence[Mapping[str, Any]]) -> str:
+    """The records that weights were trained on, which the options of the run alone do not say."""
+    stretches = []
+    for part in parts:
+        counts = [
+            f"{part[split]['records']:,} {name} records (sha256 `{part[split]['sha256'][:16]}`)"
+            for split, name in (("train", "training"), ("validation", "validation"))
+            if split in part
+        ]
+        steps = f"steps {part['first_step']} to {part['last_step']} on " if len(parts) > 1 else "on "
+        stretches.append(steps + (" and ".join(counts) or "data that was not recorded"))
+    return f", {'; '.join(stretches)}" if stretches else ""
 
 
 def _results_text(results: Sequence[Mapping[str, Any]]) -> str:

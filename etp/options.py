@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import json
 import logging
 import types
 import typing
@@ -11,7 +10,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
+from etp.strict_yaml import DocumentError, load_json, load_yaml, read_yaml
 
 HELP_FLAGS = ("-h", "--help")
 PRESETS = Path(__file__).parent / "presets"
@@ -280,9 +279,9 @@ def _read_yaml(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         raise OptionError(f"--config: there is no file {path}.")
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise OptionError(f"{path} is not valid YAML: {error}") from error
+        content = read_yaml(path) or {}
+    except DocumentError as error:
+        raise OptionError(f"--config: {error}") from error
     if not isinstance(content, dict):
         raise OptionError(f"{path} must hold `option: value` lines, got a {type(content).__name__}.")
     for key in content:
@@ -333,11 +332,14 @@ def _convert_mapping(value: Any) -> dict[str, Any]:
         return value
     words = [value] if isinstance(value, str) else list(value)
     if len(words) == 1 and words[0].lstrip().startswith("{"):
-        return json.loads(words[0])
+        return load_json(words[0])
     pairs = [str(word).partition("=") for word in words]
     if not all(separator for _, separator, _ in pairs):
         raise ValueError("write name=value pairs or a JSON object")
-    return {name: yaml.safe_load(text) for name, _, text in pairs}
+    names = [name for name, _, _ in pairs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"the key {repeated[0]!r} is there twice")
+    return {name: load_yaml(text) for name, _, text in pairs}
 
 
 def _plain(hint: Any) -> Any:

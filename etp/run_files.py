@@ -7,6 +7,8 @@ from typing import Any
 CONFIG_FILE = "training_config.yaml"  # every option of the run; itself a preset
 METRICS_FILE = "metrics.jsonl"
 VERSIONS_FILE = "versions.json"
+BEST_WEIGHTS = "best.safetensors"  # what the run trains, where it was best on the validation split
+RUN_FILE = "training_run.json"  # which run made the model, on which data
 ECG_MODEL_RUN = "ecg_model_run"  # files of the run that trained the tower of --ecg_model
 
 

@@ -13,7 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from etp import source_code
+
 SOURCE_FOLDERS = ("modeling_etp", "datasets_scripts", "etp/evaluation")  # what can change a figure
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "scipy", "scikit-learn")
 
@@ -34,13 +35,7 @@ def provenance(*, seed: int) -> dict[str, Any]:
 @cache
 def source_sha256() -> str:
     """sha256 of the code and data files that can change a figure; the same whether installed or checked out."""
-    digest = hashlib.sha256()
-    for folder in SOURCE_FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in {".py", ".json", ".csv", ".tsv"}:
-                digest.update(str(path.relative_to(ROOT)).encode())
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return source_code.source_sha256(SOURCE_FOLDERS)
 
 
 def identity_sha256(*parts: Any) -> str:
@@ -56,10 +51,16 @@ def _command() -> str:
 
 def _commit() -> str | None:
     """The commit of the checkout, `+` where files differ from it; None for an installed package."""
-    if not (ROOT / ".git").exists():
+    if not (source_code.ROOT / ".git").exists():
         return None
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=source_code.ROOT, capture_output=True, text=True, check=False
+    )
     changed = subprocess.run(
-        ["git", "status", "--porcelain", "--untracked-files=no"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "status", "--porcelain", "--untracked-files=no"],
+        cwd=source_code.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return commit.stdout.strip() + ("+" if changed.stdout.strip() else "") or None

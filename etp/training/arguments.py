@@ -1,5 +1,6 @@
 """The options of `etp train`, by subject, with the contradictions that can be said before anything is computed."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -151,6 +152,11 @@ class RunArguments:
     resume: str | None = option(
         "Continue from a checkpoint folder, or `auto` for the newest whole one.", None, common=True
     )
+    accept_changes: list[Literal["data", "code", "versions"]] = option(
+        "What may differ from the checkpoint of --resume: data (records, signals or texts of a split), code (of this "
+        "package), versions (another minor or major release of torch, transformers, datasets, accelerate or numpy).",
+        [],
+    )
     overwrite: bool = option("Replace the run that output_dir holds.", False, common=True)
     checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
     keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
@@ -251,6 +257,11 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
             "--resume continues a run and --overwrite replaces it: give one of them.",
         )
         require(
+            self.resume is not None or not self.accept_changes,
+            "--accept_changes is about the checkpoint a run continues from: add --resume.",
+        )
+        require(self.seed >= 0, f"--seed must be 0 or more, got {self.seed}.")
+        require(
             bool({"vocabulary", "negation"} & set(self.objectives))
             or (
                 self.vocabulary_size,
@@ -275,6 +286,9 @@ class Arguments:
     training: TrainingArguments
 
     def __post_init__(self):
+        for name, value in self.to_dict().items():
+            finite = not isinstance(value, float) or math.isfinite(value)
+            require(finite, f"--{name} must be a finite number, got {value}.")
         require(
             self.model.unfreeze_text_from is None or not {"vocabulary", "negation"} & set(self.training.objectives),
             "--unfreeze_text_from and the objectives vocabulary and negation contradict each other: every statement of the vocabulary would run "
@@ -291,12 +305,12 @@ class Arguments:
     def to_dict(self) -> dict[str, Any]:
         """Every option by its name, as YAML and JSON can hold it; a preset that repeats the run.
 
-        How this part of the run was started, `resume` and `overwrite`, is no part of it.
+        How this part of the run was started, `resume`, `accept_changes` and `overwrite`, is no part of it.
         """
         options = {}
         for group in (self.data, self.model, self.augmentation, self.training):
             options.update(asdict(group))
-        del options["resume"], options["overwrite"]
+        del options["resume"], options["accept_changes"], options["overwrite"]
         return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
@@ -307,5 +321,8 @@ def _check_weights(name: str, weights: dict[str, float], known: tuple[str, ...])
     for key, weight in weights.items():
         require(key in known, f"--{name}: unknown {key!r}, choose from {', '.join(known)}.")
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        require(number and weight > 0, f"--{name}: the weight of {key} must be a number above 0, got {weight!r}.")
+        require(
+            number and 0 < weight < math.inf,
+            f"--{name}: the weight of {key} must be a number above 0, got {weight!r}.",
+        )
     require(bool(weights), f"--{name} is empty: give at least one of {', '.join(known)}.")

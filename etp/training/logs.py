@@ -17,7 +17,7 @@ import psutil
 import yaml
 
 from etp.atomic_files import whole_file, writing
-from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, VERSIONS_FILE, read_metrics
+from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, RUN_FILE, VERSIONS_FILE, read_metrics
 
 from .arguments import Arguments
 
@@ -79,21 +79,25 @@ def write_unusable(output_dir: Path, splits: Mapping[str, Mapping[str, str]]) ->
         )
 
 
-def write_run_files(output_dir: Path, args: Arguments) -> None:
-    """Write the options, as a preset that repeats the run, and the versions it runs on."""
+def write_run_files(output_dir: Path, args: Arguments, *, resumes: bool) -> None:
+    """Write the options, as a preset that repeats the run, and the versions it runs on.
+
+    Args:
+        resumes: Whether the run goes on from a checkpoint: its ECG tower is what it was, whatever `--ecg_model` holds now.
+    """
     for name, text in (
         (CONFIG_FILE, yaml.safe_dump(args.to_dict(), sort_keys=False)),
         (VERSIONS_FILE, json.dumps(versions(), indent=2) + "\n"),
     ):
         with whole_file(output_dir / name) as unfinished:
             unfinished.write_text(text)
-    if args.model.ecg_model is not None:
+    if args.model.ecg_model is not None and not (resumes and (output_dir / ECG_MODEL_RUN).is_dir()):
         _keep_run_of_tower(Path(args.model.ecg_model), output_dir / ECG_MODEL_RUN)
 
 
 def _keep_run_of_tower(run: Path, destination: Path) -> None:
     """Copy how the tower was trained, where `train.py` left that beside it: both runs made the model."""
-    for name in (CONFIG_FILE, METRICS_FILE, VERSIONS_FILE):
+    for name in (CONFIG_FILE, METRICS_FILE, VERSIONS_FILE, RUN_FILE):
         if (run / name).is_file():
             destination.mkdir(exist_ok=True)
             with whole_file(destination / name) as unfinished:

@@ -1,9 +1,10 @@
 """The training loop: epochs and steps, with logs, validation and checkpoints."""
 
 import logging
+import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,10 +12,9 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
-from etp.atomic_files import whole_file
 from etp.options import OptionError
 from etp.randomness import Purpose, seed_torch
-from etp.run_files import METRICS_FILE
+from etp.run_files import BEST_WEIGHTS, METRICS_FILE
 from etp.texts.negations import NegationVocabulary
 from etp.texts.statement_vocabulary import StatementVocabulary
 from etp.training.data.augmentation import Augmentation
@@ -26,26 +26,25 @@ from etp.training.towers.building import FrozenTextEncoder
 from etp.training.towers.trainable_text import TrainableTextEncoder, layer_learning_rates
 
 from .arguments import Arguments
-from .checkpoints import Checkpoint, CheckpointError, check_weights, read_checkpoint, write_checkpoint
+from .checkpoints import (
+    Checkpoint,
+    check_weights,
+    other_histories,
+    read_checkpoint,
+    save_best,
+    write_checkpoint,
+)
+from .identity import Identity, Lineage
 from .interruption import Interruption
-from .logs import MetricsFile, process_figures, versions
+from .logs import MetricsFile, process_figures
+from .meter import Meter
 from .objectives import ContrastiveModel
-from .optimization import WeightAverage, make_optimizer, parameter_groups, trained_tensors
+from .optimization import WeightAverage, make_optimizer, make_schedule, parameter_groups, trained_tensors
+from .resumption import Position, Resumption, check_best, go_on_with_other_data, read_position
 from .steps import Batch, BatchMaker, backward
 from .validation import validate
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class Position:
-    """How far a run is: `step` optimizer steps in all, the last ones in `epoch`."""
-
-    epoch: int = 0
-    step_in_epoch: int = 0
-    step: int = 0
-    best: float | None = None
-    best_step: int | None = None
 
 
 class NonFiniteLossError(RuntimeError):
@@ -62,6 +61,7 @@ class Trainer:
         train: Records to learn from.
         validation: Records to validate on after each epoch.
         texts: Gives the features of texts.
+        identity: What the run is made of.
     """
 
     def __init__(
@@ -73,15 +73,15 @@ class Trainer:
         train: Split,
         validation: Split,
         texts: FrozenTextEncoder | TrainableTextEncoder,
+        identity: Identity,
     ):
         self.accelerator, self.args, self.texts = accelerator, args, texts
+        self.identity, self.lineage = identity, Lineage()
         self.train_split, self.validation_split = train, validation
         options = args.training
         self.plan = BatchPlan(len(train), options.batch_size, options.drop_last, options.seed)
         self._check_enough_rows()
-        self.num_steps = options.num_epochs * self.plan.steps_per_epoch
-        if options.max_steps is not None:
-            self.num_steps = min(self.num_steps, options.max_steps)
+        self.position = Position()
         self.module = model
         rates = {}
         if args.model.unfreeze_text_from is not None:
@@ -133,8 +133,20 @@ class Trainer:
             negations=NegationVocabulary(vocabulary, seed=options.seed),
             accelerator=accelerator,
         )
-        self.position = Position()
-        self._meter = _Meter()
+        self._meter = Meter()
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        options = self.args.training
+        num_steps = options.num_epochs * self.plan.steps_per_epoch + self.position.added_steps
+        return num_steps if options.max_steps is None else min(num_steps, options.max_steps)
+
+    @property
+    def chosen_step(self) -> int:
+        """The step whose weights are saved in the end."""
+        best = self.position.best_step
+        return self.position.step if self.args.training.select_best == "last" or best is None else best
 
     def _check_enough_rows(self) -> None:
         processes = self.accelerator.num_processes
@@ -149,24 +161,39 @@ class Trainer:
                 "needed."
             )
 
-    def resume(self, folder: Path) -> None:
-        """Continue from a checkpoint as if there had been no break."""
+    def resume(self, folder: Path) -> Resumption:
+        """Continue from a checkpoint as if there had been no break.
+
+        Raises:
+            CheckpointError: It is torn, of another architecture, or made of something else than this run.
+        """
         checkpoint = read_checkpoint(folder)
         check_weights(self.trained, checkpoint.weights, folder=folder)
-        if checkpoint.state["text_tower"] != self.texts.fingerprint:
-            raise CheckpointError(
-                f"--resume {folder}: --text_model {self.args.model.text_model} is not the text tower of that run, or its "
-                "files changed since. Give the same tower, or start anew."
-            )
+        state, output_dir = checkpoint.state, self.args.training.output_dir
+        changed = self.identity.changes(state, self.args, folder=folder)
+        position = read_position(state["position"], folder=folder)
+        if "data" in changed:
+            go_on_with_other_data(position, changed["data"] or {}, self.identity.data, self.plan)
+        check_best(position, checkpoint, folder=folder)
         with torch.no_grad():
             for name, tensor in self.trained.items():
                 tensor.copy_(cut_like(checkpoint.weights[name], tensor))
+        self.position = position
+        if position.added_steps:
+            self.scheduler = make_schedule(
+                self.optimizer.optimizer, num_steps=self.num_steps, warmup_ratio=self.args.training.warmup_ratio
+            )
         load_whole_state(self.optimizer.optimizer, checkpoint.optimizer["optimizer"])
         self.scheduler.load_state_dict(checkpoint.optimizer["scheduler"])
         if self.average is not None:
             self.average.load_state_dict(checkpoint.average)
-        self.position = Position(**checkpoint.state["position"])
-        logger.info("Continuing %s after step %d.", folder, self.position.step)
+        others = other_histories(output_dir, state)
+        elsewhere = folder.resolve().parent.parent != output_dir.resolve()
+        self.lineage = Lineage.continued(state, changed=changed, branches=bool(others) or elsewhere)
+        logger.info("Continuing %s after step %d.", folder, position.step)
+        best = checkpoint.best if position.best_step is not None else None
+        branches = self.lineage.run_id != state.get("run_id")
+        return Resumption(step=position.step, others=others, best=best, branches=branches)
 
     def run(self, interruption: Interruption) -> bool:
         """Train to the last step, or save and stop where a signal asks for it.
@@ -191,6 +218,9 @@ class Trainer:
                 if not self._run_epoch(interruption):
                     self.save_checkpoint()
                     return False
+            if self.args.training.select_best != "last" and self.position.best_step is None:
+                self._validate()  # no epoch was left on data that changed after the last one
+                self._save_best()
         return True
 
     def _run_epoch(self, interruption: Interruption) -> bool:
@@ -266,6 +296,11 @@ class Trainer:
                 self.accelerator,
                 loss_batch=min(self.args.training.batch_size, len(self.validation_split)),
             )
+        if not math.isfinite(figures["validation_loss"]):
+            raise NonFiniteLossError(
+                f"The validation loss after step {self.position.step} is {figures['validation_loss']}. Lower "
+                "--learning_rate or set --max_grad_norm; checkpoints before this step are good."
+            )
         self._note_best(figures)
         self._write({"step": self.position.step, "epoch": self.position.epoch, **figures})
         if self.accelerator.is_main_process:
@@ -297,17 +332,21 @@ class Trainer:
         """Write where the run is; the main process writes what all hold, or hold a part of."""
         started = time.perf_counter()
         self._check_finite()
-        weights, average = whole(self.trained), self.average.state_dict() if self.average else {}
+        weights = whole(self.trained)
+        self._check_weights_finite(weights)
+        average = self.average.state_dict() if self.average else {}
         optimizer = {"optimizer": whole(self.optimizer.state_dict()), "scheduler": self.scheduler.state_dict()}
         if self.accelerator.is_main_process:
             state = {
                 "position": asdict(self.position),
                 "options": self.args.to_dict(),
-                "versions": versions(),
-                "text_tower": self.texts.fingerprint,
+                **self.identity.to_dict(),
+                **asdict(self.lineage),
             }
             options = self.args.training
-            checkpoint = Checkpoint(weights=weights, optimizer=optimizer, average=average, state=state)
+            kept = self.position.best_step not in (None, self.position.step)
+            best = options.output_dir / BEST_WEIGHTS if kept else None
+            checkpoint = Checkpoint(weights=weights, optimizer=optimizer, average=average, state=state, best=best)
             write_checkpoint(options.output_dir, checkpoint, step=self.position.step, keep=options.keep_checkpoints)
         self.accelerator.wait_for_everyone()
         self._meter.other_seconds += time.perf_counter() - started
@@ -321,6 +360,20 @@ class Trainer:
                     "--max_grad_norm, or look at these records; checkpoints before this step are good."
                 )
         self._meter.unchecked.clear()
+        scale = self.module.model.get_logit_scale().item()
+        if not 0 < scale < math.inf:
+            raise NonFiniteLossError(
+                f"The temperature became {'infinite' if scale == 0 else 'zero'} by step {self.position.step}. Lower "
+                "--learning_rate or set --max_grad_norm; checkpoints before this step are good."
+            )
+
+    def _check_weights_finite(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, tensor in weights.items():
+            if not torch.isfinite(tensor).all():
+                raise NonFiniteLossError(
+                    f"{name} holds NaN or infinity after step {self.position.step}. Lower --learning_rate or set "
+                    "--max_grad_norm; checkpoints before this step are good."
+                )
 
     def _should_stop(self, interruption: Interruption, *, force: bool = False) -> bool:
         """Whether a signal came; with several processes they agree, so that all stop after the same step."""
@@ -358,56 +411,5 @@ class Trainer:
         self.accelerator.log({name: value for name, value in figures.items() if name != "step"}, step=figures["step"])
 
 
-class _Meter:
-    """Sums since the last line of the log; losses stay on the device until it is written."""
-
-    def __init__(self):
-        self.unchecked: list = []
-        self.learning_rate = 0.0
-        self.grad_norm: torch.Tensor | float | None = None
-        self.restart()
-
-    def restart(self) -> None:
-        self._started = time.perf_counter()
-        self.data_seconds = 0.0
-        self.other_seconds = 0.0  # checkpoints: no part of the speed of training
-        self.pairs = 0
-        self._steps = 0
-        self._losses: dict[str, torch.Tensor] = {}
-
-    def add(self, step: int, records, losses: dict[str, torch.Tensor]) -> None:
-        self.unchecked.append((step, records, losses["loss"]))
-        self.pairs += len(records)
-        self._steps += 1
-        for name, loss in losses.items():
-            self._losses[name] = self._losses.get(name, 0) + loss
-
-    def figures(self) -> dict[str, float]:
-        losses = {
-            name if name == "loss" else f"loss_{name}": (total / self._steps).item()
-            for name, total in self._losses.items()
-        }
-        seconds = (
-            time.perf_counter() - self._started - self.other_seconds
-        )  # read after `.item()`, which waits for the device
-        norm = {} if self.grad_norm is None else {"grad_norm": float(self.grad_norm)}
-        return {
-            **losses,
-            **norm,
-            "learning_rate": self.learning_rate,
-            "pairs_per_second": self.pairs / seconds,
-            "data_wait_fraction": self.data_seconds / seconds,
-        }
-
-
 def _percent(figures: dict[str, float], direction: str) -> str:
     return "/".join(f"{100 * figures[f'{direction}_recall_at_{k}']:.1f}" for k in (1, 5, 10))
-
-
-def save_best(output_dir: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Keep the weights of the best epoch beside the checkpoints, replaced in one go."""
-    from safetensors.torch import save_file
-
-    content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with whole_file(output_dir / "best.safetensors") as unfinished:
-        save_file(content, unfinished)

@@ -1,11 +1,13 @@
 """Align ECGs with reports: `etp train` and `accelerate launch train.py`."""
 
 import gc
+import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -15,7 +17,7 @@ from safetensors.torch import load_file
 from etp.atomic_files import NotWrittenError, files_added
 from etp.devices import use_bf16
 from etp.options import OptionError, parse_options
-from etp.run_files import METRICS_FILE
+from etp.run_files import BEST_WEIGHTS, METRICS_FILE, RUN_FILE
 from etp.saving import save_whole
 from etp.training.data.records import Split, load_split, open_splits, with_features
 from etp.training.processes.batch_norm import synchronise_batch_norm
@@ -28,16 +30,19 @@ from modeling_etp.processing_etp import ETPProcessor
 
 from .arguments import GROUPS, Arguments
 from .checkpoints import CheckpointError
+from .identity import Identity, run_facts, tower_sha256
 from .interruption import Interruption
 from .logs import TRACKER_PROJECT, plot_curves, write_run_files, write_unusable
 from .loop import NonFiniteLossError, Trainer
 from .objectives import ContrastiveModel
+from .output_lock import output_lock
 from .preflight import (
     check_before_computing,
     check_processes,
     clear_output,
     on_one_process_first,
 )
+from .resumption import Resumption, return_to
 
 logger = logging.getLogger("train")
 
@@ -47,13 +52,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = Arguments(*parse_options(GROUPS, words, description=__doc__, prog=program(), presets=True))
     make_configs(args.model)
     checkpoint = check_before_computing(args)
+    if not is_main_process():  # which holds the folder for all
+        return run_alone(args, checkpoint)
+    with output_lock(args.training.output_dir):
+        if check_before_computing(args) != checkpoint:
+            raise OptionError(
+                f"--output_dir {args.training.output_dir}: another run has just trained there. Try again."
+            )
+        return run_alone(args, checkpoint)
+
+
+def run_alone(args: Arguments, checkpoint: Path | None) -> int:
+    """Train in a folder that is this run's alone, from a checkpoint on or anew; returns the exit status."""
     reserve_on_hub(args)
     accelerator = start_accelerator(args)
 
     trainer, processor = make_trainer(args, accelerator)
-    if checkpoint is not None:
-        trainer.resume(checkpoint)
-    prepare_output(args, accelerator, trainer, resumes=checkpoint is not None)
+    resumption = None if checkpoint is None else trainer.resume(checkpoint)
+    prepare_output(args, accelerator, trainer, resumption)
     with Interruption() as interruption:
         finished = trainer.run(interruption)
 
@@ -68,6 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         accelerator.print(f"Stopped by a signal after step {step}; --resume auto continues.")
         return 128 + interruption.signal_number if interruption.signal_number else 1
     return 0 if not accelerator.is_main_process or push_to_hub(args) else 1
+
+
+def is_main_process() -> bool:
+    """Whether this is the main process of the run, before any process knows of the others."""
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def start_accelerator(args: Arguments) -> Accelerator:
@@ -87,13 +108,15 @@ def start_accelerator(args: Arguments) -> Accelerator:
     return accelerator
 
 
-def prepare_output(args: Arguments, accelerator: Accelerator, trainer: Trainer, *, resumes: bool) -> None:
+def prepare_output(args: Arguments, accelerator: Accelerator, trainer: Trainer, resumption: Resumption | None) -> None:
     """Make the output folder this run's, once nothing is left that could refuse the run on any process."""
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if args.training.overwrite:
             clear_output(args.training.output_dir)
-        write_run_files(args.training.output_dir, args)
+        if resumption is not None:
+            return_to(resumption, args.training.output_dir)
+        write_run_files(args.training.output_dir, args, resumes=resumption is not None)
         splits = {"train": trainer.train_split, "validation": trainer.validation_split}
         write_unusable(args.training.output_dir, {name: split.unusable for name, split in splits.items()})
     if args.training.report_to:
@@ -101,7 +124,10 @@ def prepare_output(args: Arguments, accelerator: Accelerator, trainer: Trainer, 
             TRACKER_PROJECT,
             config={name: str(value) for name, value in args.to_dict().items()},
             init_kwargs={
-                "trackio": {"name": args.training.output_dir.name, "resume": "allow" if resumes else "never"}
+                "trackio": {
+                    "name": args.training.output_dir.name,
+                    "resume": "never" if resumption is None else "allow",
+                }
             },
         )
 
@@ -127,7 +153,14 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
     )
     if several:
         contrastive = cast(ContrastiveModel, synchronise_batch_norm(contrastive, device=accelerator.device))
-    trainer = Trainer(accelerator, contrastive, args, train=train, validation=validation, texts=texts)
+    identity = Identity(
+        data={"train": train.fingerprint, "validation": validation.fingerprint},
+        text_tower=texts.fingerprint,
+        ecg_tower=tower_sha256(model.ecg_model) if args.model.freeze_ecg_model else None,
+    )
+    trainer = Trainer(
+        accelerator, contrastive, args, train=train, validation=validation, texts=texts, identity=identity
+    )
     trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
     return trainer, processor
 
@@ -177,7 +210,7 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
     """
     output_dir = args.training.output_dir
     if args.training.select_best != "last":
-        chosen = load_file(output_dir / "best.safetensors")
+        chosen = load_file(output_dir / BEST_WEIGHTS)
         with torch.no_grad():
             for name, tensor in trainer.trained.items():
                 tensor.copy_(cut_like(chosen[name], tensor))
@@ -188,6 +221,8 @@ def save_model(trainer: Trainer, processor: ETPProcessor, args: Arguments) -> No
             return
         with files_added(output_dir, last="model*.safetensors") as folder:
             save_whole(trainer.module.model, processor, folder, state_dict=weights)
+            facts = run_facts(trainer.identity, trainer.lineage, step=trainer.chosen_step)
+            (folder / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     logger.info("Saved the model and its processor in %s.", output_dir)
 
 
@@ -233,7 +268,7 @@ def push_to_hub(args: Arguments) -> bool:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Train, and turn what a user can cause into one line; returns the exit status."""
-    first_process = int(os.environ.get("RANK", 0)) == 0
+    first_process = is_main_process()
     logging.basicConfig(level=logging.INFO if first_process else logging.ERROR, format="%(message)s")
     try:
         return main(argv)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from etp.training.processes.sharding import cut_like, local, whole
@@ -34,11 +34,18 @@ def parameter_groups(
 def make_optimizer(
     groups: list[dict], *, num_steps: int, warmup_ratio: float, one_by_one: bool = False
 ) -> tuple[AdamW, LambdaLR]:
-    """AdamW and a schedule that rises linearly, then falls to zero along a cosine after `num_steps`.
+    """AdamW and its schedule.
 
     Args:
         one_by_one: Whether each parameter has a step of its own: no kernel takes shards and whole tensors together.
     """
+    kernels = {"foreach": False} if one_by_one else {"fused": True}
+    optimizer = AdamW(groups, betas=(0.9, 0.98), **kernels)
+    return optimizer, make_schedule(optimizer, num_steps=num_steps, warmup_ratio=warmup_ratio)
+
+
+def make_schedule(optimizer: Optimizer, *, num_steps: int, warmup_ratio: float) -> LambdaLR:
+    """Learning rates that rise linearly, then fall to zero along a cosine after `num_steps`."""
     warmup_steps = max(1, round(warmup_ratio * num_steps)) if warmup_ratio else 0
 
     def factor(step: int) -> float:
@@ -47,9 +54,7 @@ def make_optimizer(
         progress = (step - warmup_steps) / max(1, num_steps - warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
-    kernels = {"foreach": False} if one_by_one else {"fused": True}
-    optimizer = AdamW(groups, betas=(0.9, 0.98), **kernels)
-    return optimizer, LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, factor)
 
 
 class WeightAverage:

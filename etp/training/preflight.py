@@ -10,24 +10,35 @@ from pathlib import Path
 from typing import TypeVar
 
 import datasets
-import yaml
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 
 from datasets_scripts.archives import ARCHIVES
 from etp.options import OptionError
-from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE
+from etp.run_files import BEST_WEIGHTS, CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, RUN_FILE
 from etp.training.towers.text_cache import DEFAULT_CACHE
 
 from .arguments import Arguments
-from .checkpoints import FOLDER, CheckpointError, find_fault, newest_checkpoint
+from .checkpoints import (
+    FOLDER,
+    CheckpointError,
+    check_state,
+    clear_checkpoints,
+    newest_checkpoint,
+    read_state,
+    remove,
+    require_whole,
+)
 from .logs import TRACKER_PROJECT, UNUSABLE_FILE
 
 T = TypeVar("T")
 
 KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
-RUN_FILES = (CONFIG_FILE, METRICS_FILE, UNUSABLE_FILE, FOLDER, ECG_MODEL_RUN, "model.safetensors", "best.safetensors")
+RUN_FILES = (
+    CONFIG_FILE, METRICS_FILE, UNUSABLE_FILE, FOLDER, ECG_MODEL_RUN, RUN_FILE, "model.safetensors", BEST_WEIGHTS,
+)  # fmt: skip
+OWN_FOLDERS = (FOLDER, ECG_MODEL_RUN, TRACKER_PROJECT)
 # Options that may change between the parts of a run: none has a part in what is computed, threads but in the last bits.
 FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
@@ -55,10 +66,12 @@ def check_before_computing(args: Arguments) -> Path | None:
     if args.data.data_dir is not None and not args.data.data_dir.is_dir():
         raise OptionError(f"--data_dir: there is no folder {args.data.data_dir}.")
     output_dir = args.training.output_dir
+    check_own_folders(output_dir)
     checkpoint = _find_checkpoint(args)
     if checkpoint is not None:
         _check_same_options(args, checkpoint)
-    own = args.training.resume == "auto" or (checkpoint is not None and output_dir in checkpoint.parents)
+    inside = checkpoint is not None and output_dir.resolve() in checkpoint.resolve().parents
+    own = args.training.resume == "auto" or inside
     found = [name for name in RUN_FILES if (output_dir / name).exists()]
     if found and not own and not args.training.overwrite:
         raise OptionError(
@@ -72,14 +85,30 @@ def check_before_computing(args: Arguments) -> Path | None:
     return checkpoint
 
 
+def check_own_folders(output_dir: Path) -> None:
+    """Refuse folders of a run that lie somewhere else, for a run writes and deletes in them.
+
+    Raises:
+        OptionError: Names the folder and where it leads.
+    """
+    for name in OWN_FOLDERS:
+        folder = output_dir / name
+        if folder.is_symlink():
+            raise OptionError(
+                f"--output_dir {output_dir}: {name} is a link to {os.readlink(folder)}, and a run writes and deletes in "
+                "folders of its own only. Remove the link, or set --output_dir to a folder that lies where it leads."
+            )
+        if folder.exists() and not folder.is_dir():
+            raise OptionError(f"--output_dir {output_dir}: {name} is not a folder. Remove it, or set another folder.")
+
+
 def clear_output(output_dir: Path) -> None:
     """Remove the files of the run that `--overwrite` replaces, and no others."""
     for name in (*RUN_FILES, TRACKER_PROJECT):
-        path = output_dir / name
-        if path.is_dir():
-            shutil.rmtree(path)
+        if name == FOLDER:
+            clear_checkpoints(output_dir)
         else:
-            path.unlink(missing_ok=True)
+            remove(output_dir / name)
 
 
 def _find_checkpoint(args: Arguments) -> Path | None:
@@ -88,14 +117,10 @@ def _find_checkpoint(args: Arguments) -> Path | None:
         return None
     if wanted != "auto":
         folder = Path(wanted)
-        fault = find_fault(folder) if folder.is_dir() else "there is no such folder"
-        if fault:
-            raise CheckpointError(
-                f"--resume {folder}: {fault}. Give another checkpoint, or `auto` for the newest whole one."
-            )
+        require_whole(folder)
         return folder
     checkpoint = newest_checkpoint(output_dir)
-    if checkpoint is None and any((output_dir / name).exists() for name in ("model.safetensors", "best.safetensors")):
+    if checkpoint is None and any((output_dir / name).exists() for name in ("model.safetensors", BEST_WEIGHTS)):
         raise CheckpointError(
             f"--resume auto: {output_dir} holds a run without a whole checkpoint. Start anew with --overwrite."
         )
@@ -103,9 +128,10 @@ def _find_checkpoint(args: Arguments) -> Path | None:
 
 
 def _check_same_options(args: Arguments, checkpoint: Path) -> None:
-    stored = json.loads((checkpoint / "state.json").read_text())["options"]
-    current = yaml.safe_load(yaml.safe_dump(args.to_dict()))
-    for name, value in current.items():
+    state = read_state(checkpoint)
+    check_state(state, folder=checkpoint)
+    stored = state["options"]
+    for name, value in json.loads(json.dumps(args.to_dict())).items():
         if name not in FREE_OPTIONS and stored.get(name) != value:
             raise OptionError(
                 f"--resume {checkpoint}: --{name} is {value!r} here and was {stored.get(name)!r}. A run continues with "

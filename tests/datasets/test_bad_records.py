@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,46 @@ def test_a_bad_record_is_skipped_counted_and_listed_if_asked(ptb_xl, tmp_path, c
     again = PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip")
     again.download_and_prepare()  # from the cache
     assert again.skipped_records == builder.skipped_records
+
+
+def append_what_is_missing(broken: Path, good: Path) -> None:
+    with broken.open("ab") as file:
+        file.write(good.read_bytes()[broken.stat().st_size :])
+
+
+def copy_with_its_times(broken: Path, good: Path) -> None:
+    subprocess.run(["cp", "-a", good, broken], check=True)
+
+
+def change_in_place(broken: Path, good: Path) -> None:
+    times = broken.stat().st_atime_ns, broken.stat().st_mtime_ns
+    with broken.open("r+b") as file:
+        file.write(good.read_bytes())
+    os.utime(broken, ns=times)
+
+
+@pytest.mark.parametrize(
+    ("fault", "repair"),
+    [
+        (truncate, append_what_is_missing),
+        (truncate, copy_with_its_times),
+        (flip_a_bit, copy_with_its_times),
+        (flip_a_bit, change_in_place),
+    ],
+)
+def test_a_build_that_skipped_records_notices_that_they_were_repaired(ptb_xl, tmp_path, fault, repair):
+    broken, good = ptb_xl / FOLDER / "00017_lr.dat", tmp_path / "good.dat"
+    shutil.copy2(broken, good)
+    fault(ptb_xl)
+    os.utime(broken, ns=(good.stat().st_atime_ns, good.stat().st_mtime_ns))  # a copy that broke off keeps its times
+    skipped = PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip")
+    skipped.download_and_prepare()
+    assert skipped.as_dataset()["train"]["record_id"][:] == ["1", "2"]
+    repair(broken, good)
+    repaired = PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip")
+    repaired.download_and_prepare()
+    assert repaired.as_dataset()["train"]["record_id"][:] == ["1", "2", "17"]
+    assert not repaired.skipped_records
 
 
 def test_a_build_that_skips_is_not_taken_for_a_whole_one(ptb_xl, tmp_path):

@@ -11,7 +11,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from etp import cli
 from etp.card import base_model, make_card, training_facts
 from etp.loading import load_checkpoint
-from etp.run_files import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE
+from etp.run_files import CONFIG_FILE, METRICS_FILE, RUN_FILE, VERSIONS_FILE
 from etp.training.arguments import (
     Arguments,
     AugmentationArguments,
@@ -125,6 +125,22 @@ def test_the_run_is_told_from_what_it_left(run_folder):
     text = make_card(load_checkpoint(run_folder), repo_id="user/etp-tiny").text
     for words in ("1.50 hours of training on an abacus", "7 epochs", "no label was seen", "all-MiniLM-L6-v2, frozen"):
         assert words in text
+
+
+def test_the_data_that_the_weights_were_trained_on_is_named(run_folder):
+    def part(first: int, last: int, records: int, sha256: str) -> dict:
+        split = {"records": records, "sha256": sha256 * 64}
+        return {"first_step": first, "last_step": last, "train": split, "validation": split}
+
+    parts = [part(1, 40, 1062, "a")]
+    (run_folder / RUN_FILE).write_text(json.dumps({"data": parts}))
+    text = make_card(load_checkpoint(run_folder), repo_id="user/etp-tiny").text
+    assert f"seed 0, on 1,062 training records (sha256 `{'a' * 16}`) and 1,062 validation records" in text
+    parts += [part(41, 60, 900, "b")]  # the run went on with other data
+    (run_folder / RUN_FILE).write_text(json.dumps({"data": parts}))
+    text = make_card(load_checkpoint(run_folder), repo_id="user/etp-tiny").text
+    assert f"steps 1 to 40 on 1,062 training records (sha256 `{'a' * 16}`)" in text
+    assert f"; steps 41 to 60 on 900 training records (sha256 `{'b' * 16}`)" in text
 
 
 def test_label_derived_texts_are_owned_up_to(run_folder):

@@ -116,7 +116,7 @@ def test_a_killed_preparation_goes_on_with_what_is_missing(on_disk, tmp_path, mo
         prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
     (notes,) = (tmp_path / "store").glob("*.chunks")
     with notes.open("a") as file:
-        file.write('[2, {"4": "cut o')  # as a kill leaves it
+        file.write('{"number": 2, "unusable": {"4": "cut o')  # as a kill leaves it
     made.append(None)
     found = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
     assert made == [0, 1, None, 2, 3]

@@ -5,9 +5,9 @@ import inspect
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from etp.atomic_files import whole_file, writing
 from modeling_etp.ecg_microvolts_etp import MICROVOLTS_PER_MILLIVOLT, NO_SAMPLE, to_millivolts
 
 ROWS_PER_CHUNK = 1024
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Code that decides the values; a change of it makes the store anew.
 _CODE = (
     "feature_extraction_etp.py",
@@ -41,10 +41,12 @@ class PreparedSignals:
         signals: int16 µV, `(records, leads, samples)`, zero where a lead is missing and for unusable records; a map of
             the file, so that processes share one copy in the system's page cache.
         unusable: Row -> why the feature extractor refuses the record.
+        source_sha256: Of sampling rates and signals as the data set has them, in the order of the rows.
     """
 
     signals: np.ndarray
     unusable: dict[int, str]
+    source_sha256: str
 
 
 def prepare_signals(
@@ -101,7 +103,17 @@ class _Store:
     def read(self) -> PreparedSignals:
         description = json.loads(self.path(".json").read_text(encoding="utf-8"))
         unusable = {int(row): reason for row, reason in description["unusable"].items()}
-        return PreparedSignals(np.memmap(self.path(".int16"), np.int16, "r", shape=self.shape), unusable)
+        signals = np.memmap(self.path(".int16"), np.int16, "r", shape=self.shape)
+        return PreparedSignals(signals, unusable, description["source_sha256"])
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A chunk that is on disk: its unusable rows with reasons, and the hash of what it was made of."""
+
+    number: int
+    unusable: dict[str, str]
+    source_sha256: str
 
 
 def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, progress: bool) -> None:
@@ -109,7 +121,7 @@ def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, 
     unfinished, notes = store.path(".unfinished"), store.path(".chunks")
     with unfinished.open("ab") as file:
         file.truncate(2 * int(np.prod(store.shape)))
-    done = dict(_read_notes(notes))
+    done = {chunk.number: chunk for chunk in _read_notes(notes)}
     left = [chunk for chunk in range(store.num_chunks) if chunk not in done]
     with (
         notes.open("a", encoding="utf-8") as log,
@@ -121,40 +133,46 @@ def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, 
             disable=not progress,
         ) as bar,
     ):
-        for chunk, unusable in _prepare_chunks(left, store, dataset, feature_extractor, num_proc):
-            log.write(json.dumps([chunk, unusable]) + "\n")
+        for chunk in _prepare_chunks(left, store, dataset, feature_extractor, num_proc):
+            log.write(json.dumps(asdict(chunk)) + "\n")
             log.flush()
             os.fsync(log.fileno())
-            done[chunk] = unusable
-            bar.update(len(store.rows(chunk)))
+            done[chunk.number] = chunk
+            bar.update(len(store.rows(chunk.number)))
     unfinished.replace(store.path(".int16"))
-    reasons = {row: reason for chunk in sorted(done) for row, reason in done[chunk].items()}
+    chunks = [done[number] for number in sorted(done)]
+    reasons = {row: reason for chunk in chunks for row, reason in chunk.unusable.items()}
+    source = hashlib.sha256("".join(chunk.source_sha256 for chunk in chunks).encode()).hexdigest()
     with whole_file(store.path(".json")) as description:
-        content = {"format_version": FORMAT_VERSION, "shape": store.shape, "unusable": reasons}
+        content = {
+            "format_version": FORMAT_VERSION,
+            "shape": store.shape,
+            "unusable": reasons,
+            "source_sha256": source,
+        }
         description.write_text(json.dumps(content), encoding="utf-8")
     notes.unlink()
 
 
-def _read_notes(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Chunks that are on disk, and their unusable rows; a last line that was cut off counts as not written."""
+def _read_notes(path: Path) -> Iterator[_Chunk]:
+    """Chunks that are on disk; a last line that was cut off counts as not written."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
-            chunk, unusable = json.loads(line)
-            yield chunk, unusable
+            yield _Chunk(**json.loads(line))
 
 
 def _prepare_chunks(
     chunks: list[int], store: _Store, dataset: Dataset, feature_extractor, num_proc: int
-) -> Iterator[tuple[int, dict[str, str]]]:
+) -> Iterator[_Chunk]:
     if num_proc <= 1 or len(chunks) < 2 * num_proc:
         for chunk in chunks:
-            yield chunk, _prepare_chunk(chunk, store, dataset, feature_extractor)
+            yield _prepare_chunk(chunk, store, dataset, feature_extractor)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process that computes with threads may hang
     with ProcessPoolExecutor(num_proc, context, _start_worker, (store, dataset, feature_extractor)) as pool:
-        yield from zip(chunks, pool.map(_work, chunks), strict=True)
+        yield from pool.map(_work, chunks)
 
 
 _worker: tuple = ()  # what a process of the pool works on, given once
@@ -165,36 +183,38 @@ def _start_worker(*state: Any) -> None:
     _worker = state
 
 
-def _work(chunk: int) -> dict[str, str]:
+def _work(chunk: int) -> _Chunk:
     return _prepare_chunk(chunk, *_worker)
 
 
-def _prepare_chunk(chunk: int, store: _Store, dataset: Dataset, feature_extractor) -> dict[str, str]:
-    """Prepare the records of one chunk and force them to disk; returns row -> reason of those that can't be used."""
+def _prepare_chunk(chunk: int, store: _Store, dataset: Dataset, feature_extractor) -> _Chunk:
+    """Prepare the records of one chunk and force them to disk."""
     rows = store.rows(chunk)
     record = 2 * store.shape[1] * store.shape[2]
     out = np.memmap(store.path(".unfinished"), np.int16, "r+", int(rows[0]) * record, (len(rows), *store.shape[1:]))
-    unusable = {
-        str(rows[position]): reason for position, reason in _prepare_rows(dataset, rows, feature_extractor, out)
-    }
-    out.flush()
-    return unusable
-
-
-def _prepare_rows(dataset: Dataset, rows: np.ndarray, feature_extractor, out: np.ndarray) -> Iterator[tuple[int, str]]:
-    """Write records into `out`; yields the position and the fault of each one that can't be used."""
     rates = np.asarray(dataset.with_format("numpy", columns=["sampling_rate"])[rows]["sampling_rate"])
     signals = read_signals(dataset, rows)
+    faults = dict(_prepare_rows(signals, rates, feature_extractor, out))
+    out.flush()
+    digest = hashlib.sha256(rates.astype(np.float64).tobytes())
+    for signal in signals:
+        digest.update(str(signal.shape).encode())
+        digest.update(np.ascontiguousarray(signal).data)
+    return _Chunk(chunk, {str(rows[position]): reason for position, reason in faults.items()}, digest.hexdigest())
+
+
+def _prepare_rows(
+    signals: Sequence[np.ndarray] | np.ndarray, rates: np.ndarray, feature_extractor, out: np.ndarray
+) -> Iterator[tuple[int, str]]:
+    """Write records into `out`; yields the position and the fault of each one that can't be used."""
     fits = [
         position
         for position, (signal, rate) in enumerate(zip(signals, rates, strict=True))
         if rate == feature_extractor.sampling_rate and signal.shape == out.shape[1:] and signal.min() > NO_SAMPLE
     ]
-    left = range(len(rows))
-    if (
-        fits
-        and (values := _all_at_once(np.stack([signals[position] for position in fits]), feature_extractor)) is not None
-    ):
+    left = range(len(out))
+    values = _all_at_once(np.stack([signals[position] for position in fits]), feature_extractor) if fits else None
+    if values is not None:
         out[fits] = _microvolts(values)
         left = np.setdiff1d(left, fits).tolist()
     for position in left:

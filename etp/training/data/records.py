@@ -22,6 +22,7 @@ from etp.texts.held_out import without_finding
 from etp.texts.views import TextViews
 from etp.training.arguments import DataArguments
 
+from .fingerprint import Fingerprint, fingerprint
 from .prepared import prepare_signals
 from .signals import FeatureStore, SignalStore, compute_features
 
@@ -40,6 +41,7 @@ class Split:
         signals: At the model's rate and length, or the features of a frozen tower.
         statements: What each record's text is made of.
         views: Texts of the records.
+        fingerprint: Identity of all of these.
         unusable: Record id -> why it is left out, with `--on_error skip`.
     """
 
@@ -47,6 +49,7 @@ class Split:
     signals: SignalStore | FeatureStore
     statements: list[list[str]]
     views: TextViews
+    fingerprint: Fingerprint
     unusable: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -119,6 +122,9 @@ def load_split(
         signals=SignalStore(prepared.signals, rows=np.array(kept, dtype=np.int64), device=device),
         statements=statements,
         views=TextViews(statements, weights=args.text_views, seed=seed),
+        fingerprint=fingerprint(
+            [record_ids[row] for row in kept], statements, rows=kept, source_sha256=prepared.source_sha256
+        ),
         unusable=unusable,
     )
 
