@@ -73,6 +73,10 @@ def test_every_record_is_what_the_feature_extractor_makes_of_it(on_disk, tmp_pat
         signal, rate = np.array(record["ecg"], np.int16), record["sampling_rate"]
         (values,) = extractor(signal * 1e-3, sampling_rate=rate)["input_values"]
         np.testing.assert_allclose(found.signals[row] / 1e3, values, atol=0.0005 + 1e-5)  # half a microvolt
+
+
+def test_records_of_the_models_rate_and_length_keep_every_microvolt(on_disk, tmp_path):
+    found = prepare_signals(on_disk, ETPFeatureExtractor(remove_offset=False), folder=tmp_path / "store")
     np.testing.assert_array_equal(found.signals[6], np.array(on_disk[6]["ecg"]))
 
 
