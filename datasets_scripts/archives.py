@@ -104,8 +104,72 @@ FOLDER = Archive(
     splits="as records.csv says, or dealt by patient",
 )
 
+MIMIC_IV_ECG = Archive(
+    name="mimic_iv_ecg",
+    title="MIMIC-IV-ECG",
+    builder="datasets_scripts.mimic_iv_ecg:MimicIvEcg",
+    texts="the devices' own English reports; sentences that are no findings left out",
+    splits="dealt by patient",
+    license="odbl",
+    citation="Gow et al. 2023, doi 10.13026/4nqg-sb35",
+    homepage="https://physionet.org/content/mimic-iv-ecg/1.0/",
+)
+
+CHALLENGE = Archive(
+    name="challenge",
+    title="PhysioNet/CinC Challenge 2021",
+    builder="datasets_scripts.challenge:Challenge",
+    configs=(
+        "all",
+        "cpsc_2018",
+        "cpsc_2018_extra",
+        "georgia",
+        "ptb",
+        "incart",
+        "chapman_shaoxing",
+        "ningbo",
+    ),
+    tasks={"challenge": "labels"},
+    default_tasks=("challenge",),
+    label_text="challenge",
+    splits="dealt by record, for patients are not known; of CPSC2018 those of MERL (ICML 2024)",
+    license="cc-by-4.0",
+    citation="Reyna et al. 2021, doi 10.23919/CinC53138.2021.9662687",
+    homepage="https://physionet.org/content/challenge-2021/1.0.3/",
+)
+
+CSN = Archive(
+    name="csn",
+    title="Chapman-Shaoxing-Ningbo",
+    builder="datasets_scripts.csn:Csn",
+    configs=("all", "merl"),
+    tasks={"csn": "labels"},
+    default_tasks=("csn",),
+    label_text="csn",
+    splits="those of MERL (ICML 2024); records that it does not use are dealt by record",
+    license="cc-by-4.0",
+    citation="Zheng et al. 2020, doi 10.1038/s41598-020-59821-7",
+    homepage="https://physionet.org/content/ecg-arrhythmia/1.0.0/",
+)
+
+CODE15 = Archive(
+    name="code15",
+    title="CODE-15%",
+    builder="datasets_scripts.code15:Code15",
+    tasks={"code15": "labels"},
+    default_tasks=("code15",),
+    label_text="code15",
+    normal=("code15", "normal ECG"),
+    splits="dealt by patient",
+    license="cc-by-4.0",
+    citation="Ribeiro et al. 2021, doi 10.5281/zenodo.4916206",
+    homepage="https://zenodo.org/records/4916206",
+)
+
 # Name -> archive. A new one is a builder and an entry here: docs/add-an-archive.md.
-ARCHIVES: dict[str, Archive] = {archive.name: archive for archive in (PTB_XL, CPSC2018, FOLDER)}
+ARCHIVES: dict[str, Archive] = {
+    archive.name: archive for archive in (PTB_XL, CPSC2018, FOLDER, MIMIC_IV_ECG, CHALLENGE, CSN, CODE15)
+}
 
 
 def find_archive(name: str) -> Archive:
