@@ -68,7 +68,8 @@ def test_the_table_of_ptb_xl_is_checked(ptb_xl, tmp_path, fault):
 FOLDER_FAULTS = {
     "an age below 0": ("61.0", "-5", r"record 1 \(2024/a1\): age must be a number in its range or blank, got '-5'"),
     "an age beyond all numbers": ("61.0", "1e300", r"record 1 \(2024/a1\): age .* got '1e300'"),
-    "one file under two ids": ("2024/a2", "2024/a1", r"record 2024/a1 is there twice \(rows 2 and 3\)"),
+    "one file under two ids": ("2024/a2,", "2024/a1,", r"record 2024/a1 is there twice \(rows 2 and 3\)"),
+    "one file in two spellings": ("2024/a2,", "./2024/a1.hea,", r"2024/a1 is there twice \(rows 2 and 3\)"),
     "a patient in two splits": ("b1.npy,p2", "b1.npy,p1", r"patient p1 is in train and in validation \(row 4\)"),
     "a path outside": ("2024/a2", "../a2", r"file must be a path inside the folder, written with /, got '\.\./a2'"),
 }
