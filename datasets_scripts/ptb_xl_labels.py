@@ -1,11 +1,14 @@
 """The label tasks of PTB-XL: which classes each SCP statement counts for, and the parser of the `scp_codes` column."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from pathlib import Path
+
+from datasets_scripts.archive_errors import ArchiveError
 
 # Statement -> (diagnostic superclass, diagnostic subclass, is a form statement, is a rhythm statement), in the order of
-# the publisher's scp_statements.csv, which `ptb_xl_table` compares it with. Sci Data 7, 154, table 4 and figure 3.
+# the publisher's scp_statements.csv, which `check_statements` compares it with. Sci Data 7, 154, table 4 and figure 3.
 _STTC, _MI, _CD, _HYP = "STTC", "MI", "CD", "HYP"
 STATEMENTS: dict[str, tuple[str | None, str | None, bool, bool]] = {
     "NDT": (_STTC, "STTC", True, False),
@@ -123,3 +126,27 @@ def parse_scp_codes(cell: str) -> tuple[tuple[str, float], ...]:
             f"unknown SCP statement(s) {', '.join(unknown)}; scp_statements.csv of PTB-XL has {len(STATEMENTS)}"
         )
     return pairs
+
+
+def check_statements(rows: Mapping[str, Mapping[str, str]], path: Path) -> None:
+    """Compare a folder's own scp_statements.csv with `STATEMENTS`.
+
+    Args:
+        rows: Statement -> its row of the file.
+        path: The file, for the error.
+
+    Raises:
+        ArchiveError: If a statement counts for other classes there, so that labels would not mean what their name says.
+    """
+    for code, row in rows.items():
+        found = (
+            row["diagnostic_class"] or None,
+            row["diagnostic_subclass"] or None,
+            row["form"] in ("1", "1.0"),
+            row["rhythm"] in ("1", "1.0"),
+        )
+        if found != STATEMENTS.get(code):
+            raise ArchiveError(
+                f"{path}: statement {code} is {found} there (superclass, subclass, form, rhythm), in PTB-XL 1.0.3 it is "
+                f"{STATEMENTS.get(code)}. Take the file of release 1.0.3."
+            )

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from datasets_scripts.archive_errors import ArchiveError
 from datasets_scripts.archive_tables import age_of, check_records, read_columns, split_of_fold
-from datasets_scripts.ptb_xl_labels import STATEMENTS, TASK_CLASSES, labels_of, parse_scp_codes
+from datasets_scripts.ptb_xl_labels import TASK_CLASSES, check_statements, labels_of, parse_scp_codes
 
 TABLE_FILES = ("ptbxl_database.csv", "scp_statements.csv")
 CURE = (
@@ -86,30 +86,6 @@ def _check_statements(path: Path) -> None:
             check_statements({row[""]: row for row in csv.DictReader(file)}, path)
         except (KeyError, UnicodeDecodeError, csv.Error) as error:
             raise ArchiveError(f"{path} is not PTB-XL's table of statements ({error!r}). {CURE}") from error
-
-
-def check_statements(rows: Mapping[str, Mapping[str, str]], path: Path) -> None:
-    """Compare a folder's own scp_statements.csv with `STATEMENTS`.
-
-    Args:
-        rows: Statement -> its row of the file.
-        path: The file, for the error.
-
-    Raises:
-        ArchiveError: If a statement counts for other classes there, so that labels would not mean what their name says.
-    """
-    for code, row in rows.items():
-        found = (
-            row["diagnostic_class"] or None,
-            row["diagnostic_subclass"] or None,
-            row["form"] in ("1", "1.0"),
-            row["rhythm"] in ("1", "1.0"),
-        )
-        if found != STATEMENTS.get(code):
-            raise ArchiveError(
-                f"{path}: statement {code} is {found} there (superclass, subclass, form, rhythm), in PTB-XL 1.0.3 it is "
-                f"{STATEMENTS.get(code)}. Take the file of release 1.0.3."
-            )
 
 
 def _read_consensus() -> dict[tuple[str, str], str]:

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets_scripts.archives import ARCHIVES
-
 from .errors import UsageError
 from .files import EcgRun, add_ecg_arguments, find_ecgs, write
 from .models import add_model_arguments, make_classifier, open_checkpoint
@@ -23,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_ecg_arguments(parser, nargs="*")
     parser.add_argument("--texts", type=Path, metavar="FILE", help="text file, a text a line")
     archive = parser.add_argument_group("an archive in place of files and texts")
-    archive.add_argument("--archive", help=", ".join(ARCHIVES))
+    archive.add_argument("--archive", help="ptb_xl or cpsc2018")
     archive.add_argument("--data_dir", type=Path, metavar="DIR", help="the unpacked archive")
     archive.add_argument("--split", default="train", help="train (default), validation or test")
     archive.add_argument("--config", help="form of the archive, e.g. 500hz")
@@ -66,6 +64,7 @@ def read_texts(path: Path) -> list[str]:
 
 
 def _of_archive(checkpoint: "Checkpoint", args: argparse.Namespace) -> "SearchIndex":
+    from datasets_scripts.archives import ARCHIVES
     from etp.archives import open_archive
     from etp.search import index_archive
 

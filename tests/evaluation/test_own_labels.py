@@ -151,20 +151,3 @@ def test_a_data_set_that_nobody_knows_is_answered_with_the_known_ones(evaluate, 
     with pytest.raises(SystemExit):
         evaluate(zero_shot, "toy", toy)
     assert "Unknown archive 'toy'; known are ptb_xl, cpsc2018, folder" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("left_out", "script", "message"),
-    [
-        ("validation", zero_shot, "The validation split holds no record, and thresholds are chosen there"),
-        ("test", zero_shot, "The split 'test' holds no record, so there is nothing to evaluate"),
-        ("train", linear, "No record is in the split train, only in validation, test"),
-    ],
-)
-def test_a_folder_without_a_split_says_which_is_missing(evaluate, tmp_path, capsys, left_out, script, message):
-    folder = write_folder(tmp_path / "own")
-    table = folder / "records.csv"
-    table.write_text("\n".join(line for line in table.read_text().splitlines() if f",{left_out}," not in line) + "\n")
-    with pytest.raises(SystemExit):
-        evaluate(script, "folder", folder)
-    assert message in capsys.readouterr().err

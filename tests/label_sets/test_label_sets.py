@@ -1,8 +1,6 @@
 """The label sets against the datasets' classes, and the rules their phrases keep."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -97,9 +95,3 @@ def test_what_the_caller_does_to_a_label_set_does_not_stay():
 def test_an_unknown_task_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"no label set 'superclas'; there are superclass, subclass"):
         load_label_set("superclas")
-
-
-def test_label_sets_need_no_package_for_data_sets():
-    code = "import sys, datasets_scripts.label_sets as sets; sets.load_label_set('rhythm'); print('datasets' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
