@@ -1,11 +1,13 @@
 """What no archive may hold is refused by one check, whichever archive it is: the file, the rows and the cure are named."""
 
+import csv
 import os
 import re
 
 import pytest
 
 from datasets_scripts.archive_errors import ArchiveError, RecordError
+from datasets_scripts.archive_tables import read_columns
 from etp.archives import open_archive
 
 
@@ -111,3 +113,13 @@ def test_a_link_inside_a_folder_is_followed(ecg_folder, tmp_path):
     os.rename(ecg_folder / "b1.npy", ecg_folder / "kept.npy")
     (ecg_folder / "b1.npy").symlink_to(ecg_folder / "kept.npy")
     assert len(open_archive("folder", ecg_folder, cache_dir=tmp_path / "cache")["validation"]) == 1
+
+
+@pytest.mark.parametrize("head", ["a,b", "\ufeffa,b", " a , b ", '"a","b"', '"x, y",b,a', "b,c,a"])
+def test_columns_are_found_however_their_names_are_written(tmp_path, head):
+    path = tmp_path / "table.csv"
+    cells = {"a": "1", "b": "2"}
+    names = [name.strip().strip('"\ufeff') for name in next(csv.reader([head]))]
+    path.write_text(head + "\r\n" + ",".join(cells.get(name, "9") for name in names) + "\r\n", encoding="utf-8")
+    table = read_columns(path, ["a", "b"], what="a table", cure="Write it again.")
+    assert table.to_pylist() == [{"a": "1", "b": "2"}]
