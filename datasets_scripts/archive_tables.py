@@ -1,5 +1,6 @@
 """Tables of an archive: read as they are written, and checked for what no archive may hold."""
 
+import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,6 @@ def read_columns(
         columns: Names that its first line must have.
         what: Whose table it is, for errors.
         cure: Sentence on how to get a good one, for errors.
-        optional: Further columns, read where they are there.
 
     Raises:
         ArchiveError: If the file is missing, is not in UTF-8, lacks a column, or a row has too many or too few cells;
@@ -32,16 +32,17 @@ def read_columns(
     """
     if not path.is_file():
         raise ArchiveError(f"There is no {path}, {what}. {cure}")
-    present = _header(path)
+    spelled = _header(path)  # as pyarrow knows the columns, which keeps spaces around a name
+    present = [name.strip() for name in spelled]
     if missing := [name for name in columns if name not in present]:
         raise ArchiveError(
             f"{path}, row 1: {what} has the columns {', '.join(columns)}; {', '.join(missing)} is missing. {cure}"
         )
     if doubled := sorted({name for name in present if name and present.count(name) > 1}):
         raise ArchiveError(f"{path}, row 1: the column {', '.join(doubled)} is there twice. {cure}")
-    wanted = [*columns, *(name for name in optional if name in present)]
+    wanted = [spelled[present.index(name)] for name in columns]
     try:
-        return pa_csv.read_csv(
+        table = pa_csv.read_csv(
             path,
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
@@ -53,6 +54,7 @@ def read_columns(
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         read_text(path, cure=cure)  # says so if it is the encoding
         raise ArchiveError(f"{path} is not {what} ({error}). {cure}") from error
+    return table.rename_columns(list(columns))
 
 
 def read_text(path: Path, *, cure: str) -> str:
@@ -80,7 +82,7 @@ def _header(path: Path) -> list[str]:
         raise ArchiveError(
             f"{path}, row 1: the names of its columns are not in UTF-8. Save it as CSV UTF-8."
         ) from error
-    return [name.strip().strip('"') for name in text.rstrip("\r\n").split(",")]
+    return next(csv.reader([text.rstrip("\r\n")]), [])
 
 
 def fold_of(name: str) -> int:

@@ -20,11 +20,10 @@ class Archive:
         default_tasks: Tasks that are evaluated where none is named.
         label_text: The task whose phrases label-derived training texts are made of; None refuses those.
         normal: Task and label that tell a normal ECG from any other; None if no label says so.
-        texts: Where `report` and `statements` come from; blank if there are none.
+        texts: Where `statements` come from; blank if there are none.
         splits: Which records are in which split.
         license: Of the data, as the Hub spells it; None if it depends on who uses the builder.
         citation: Of the data; blank without a publication.
-        homepage: Where it is published.
         supervised: Task -> macro AUROC of the best supervised network that was published, and its source.
     """
 
@@ -40,7 +39,6 @@ class Archive:
     splits: str = ""
     license: str | None = None
     citation: str = ""
-    homepage: str | None = None
     supervised: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
     def load_builder(self) -> type[Any]:
@@ -60,11 +58,10 @@ PTB_XL = Archive(
     default_tasks=("superclass", "subclass", "form", "rhythm"),
     label_text="all",
     normal=("superclass", "NORM"),
-    texts="cardiologists' reports in German, English and Swedish, translated into English statements by rules",
+    texts="the statements of the records' reports, translated into English by rules",
     splits="folds 1 to 8; fold 9 validates, fold 10 is never trained on",
     license="cc-by-4.0",
     citation="Wagner et al. 2020, doi 10.1038/s41597-020-0495-6",
-    homepage="https://physionet.org/content/ptb-xl/1.0.3/",
     # Of fold 10.
     supervised={
         "superclass": (0.930, f"resnet1d_wang, {_STRODTHOFF}"),
@@ -88,7 +85,6 @@ CPSC2018 = Archive(
     splits="those of MERL (ICML 2024)",
     license="cc-by-4.0",
     citation="Liu et al., J Med Imaging Health Inform 8(7):1368-1373, 2018",
-    homepage="https://physionet.org/content/challenge-2020/1.0.2/",
     # Of a split of all 6,877 records (there "ICBEB2018"), of which a folder may hold only a part.
     supervised={"cpsc2018": (0.974, f"xresnet1d101 on all of CPSC2018, {_STRODTHOFF}")},
 )
@@ -104,8 +100,68 @@ FOLDER = Archive(
     splits="as records.csv says, or dealt by patient",
 )
 
+MIMIC_IV_ECG = Archive(
+    name="mimic_iv_ecg",
+    title="MIMIC-IV-ECG",
+    builder="datasets_scripts.mimic_iv_ecg:MimicIvEcg",
+    texts="the findings in the devices' own English reports",
+    splits="dealt by patient",
+    license="odbl",
+    citation="Gow et al. 2023, doi 10.13026/4nqg-sb35",
+)
+
+CHALLENGE = Archive(
+    name="challenge",
+    title="PhysioNet/CinC Challenge 2021",
+    builder="datasets_scripts.challenge:Challenge",
+    configs=(
+        "all",
+        "cpsc_2018",
+        "cpsc_2018_extra",
+        "georgia",
+        "ptb",
+        "incart",
+        "chapman_shaoxing",
+        "ningbo",
+    ),
+    tasks={"challenge": "labels"},
+    default_tasks=("challenge",),
+    label_text="challenge",
+    splits="dealt by record, for patients are not known; of CPSC2018 those of MERL (ICML 2024)",
+    license="cc-by-4.0",
+    citation="Reyna et al. 2021, doi 10.23919/CinC53138.2021.9662687",
+)
+
+CSN = Archive(
+    name="csn",
+    title="Chapman-Shaoxing-Ningbo",
+    builder="datasets_scripts.csn:Csn",
+    configs=("all", "merl"),
+    tasks={"csn": "labels"},
+    default_tasks=("csn",),
+    label_text="csn",
+    splits="those of MERL (ICML 2024); records that it does not use are dealt by record",
+    license="cc-by-4.0",
+    citation="Zheng et al. 2020, doi 10.1038/s41598-020-59821-7",
+)
+
+CODE15 = Archive(
+    name="code15",
+    title="CODE-15%",
+    builder="datasets_scripts.code15:Code15",
+    tasks={"code15": "labels"},
+    default_tasks=("code15",),
+    label_text="code15",
+    normal=("code15", "normal ECG"),
+    splits="dealt by patient",
+    license="cc-by-4.0",
+    citation="Ribeiro et al. 2021, doi 10.5281/zenodo.4916206",
+)
+
 # Name -> archive. A new one is a builder and an entry here: docs/add-an-archive.md.
-ARCHIVES: dict[str, Archive] = {archive.name: archive for archive in (PTB_XL, CPSC2018, FOLDER)}
+ARCHIVES: dict[str, Archive] = {
+    archive.name: archive for archive in (PTB_XL, CPSC2018, FOLDER, MIMIC_IV_ECG, CHALLENGE, CSN, CODE15)
+}
 
 
 def find_archive(name: str) -> Archive:

@@ -12,6 +12,7 @@ from datasets.utils.logging import get_logger
 from datasets_scripts.archive_builder import ArchiveConfig, check_complete
 from datasets_scripts.archive_errors import ArchiveError, RecordError
 from datasets_scripts.archive_tables import read_columns
+from datasets_scripts.challenge_headers import header_age, header_fields, header_sex
 from datasets_scripts.cpsc2018_labels import CLASSES, labels_of_diagnoses, labels_of_reference
 from datasets_scripts.cpsc2018_splits import read_splits
 from datasets_scripts.download import RemoteFile, fetch_files, fetch_listed_files
@@ -31,7 +32,6 @@ ORIGINAL_URLS = (
 )
 _SAMPLING_RATE = 500
 _REFERENCE_COLUMNS = ("Recording", "First_label", "Second_label", "Third_label")
-_SEXES = {"male": "male", "female": "female"}
 _CURE = (
     "Fetch training/cpsc_2018 of https://physionet.org/content/challenge-2020/1.0.2/, "
     "or leave `data_dir` out to let the builder do it."
@@ -179,14 +179,14 @@ def _read_challenge_record(path: Path, _reference) -> tuple[np.ndarray, int | No
     record = read_record(path)
     if record.sampling_rate != _SAMPLING_RATE:
         raise RecordError(f"{path}: expected {_SAMPLING_RATE} Hz, the header says {record.sampling_rate} Hz.")
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in record.comments)}
+    fields = header_fields(record.comments)
     if "Dx" not in fields:
         raise RecordError(f"{path}: the header has no diagnosis (`#Dx: …`). Fetch the header again.")
     try:
         labels = labels_of_diagnoses(fields["Dx"])
     except ValueError as error:
         raise RecordError(f"{path}: #Dx: {error}.") from error
-    return record.signal, _age(fields.get("Age")), _SEXES.get(fields.get("Sex", "").lower()), labels
+    return record.signal, header_age(fields.get("Age")), header_sex(fields.get("Sex")), labels
 
 
 def _read_original_record(path: Path, reference) -> tuple[np.ndarray, int | None, str | None, list[int]]:
@@ -206,13 +206,5 @@ def _read_original_record(path: Path, reference) -> tuple[np.ndarray, int | None
     known = recording.metadata
     if known["format"] != "CPSC2018":
         raise RecordError(f"{path}: expected a structure `ECG` with sex, age and data. Fetch it again.")
-    sex = _SEXES.get(str(known.get("sex", "")).lower())
-    return to_microvolts(recording.signal.astype(np.float64), path), _age(known.get("age")), sex, reference
-
-
-def _age(value) -> int | None:
-    try:
-        age = float(value)
-    except (TypeError, ValueError):
-        return None
-    return int(age) if 0 <= age < 150 else None  # both forms write NaN or -1 where it isn't known
+    signal = to_microvolts(recording.signal.astype(np.float64), path)
+    return signal, header_age(known.get("age")), header_sex(known.get("sex")), reference

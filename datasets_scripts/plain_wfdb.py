@@ -56,7 +56,11 @@ class PlainHeader:
 def parse_plain_header(text: str, record: str) -> PlainHeader | None:
     """Parse the header of `record`, or return None if it is not plain, names another file, or is absurdly long."""
     match = _HEADER.fullmatch(text if text.endswith("\n") else text + "\n")
-    if match is None or match["record"] != record or match["file"] not in (record + ".dat", record + ".mat"):
+    if (
+        match is None
+        or match["record"].removesuffix(".mat") != record
+        or match["file"] not in (record + ".dat", record + ".mat")
+    ):
         return None
     num_samples = int(match["samples"])
     if not 0 < num_samples <= _MAX_SAMPLES:

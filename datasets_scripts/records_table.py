@@ -58,7 +58,7 @@ def read_records_table(path: Path) -> RecordsTable:
     check_records(
         path,
         record_ids=[row["record_id"] for row in rows],
-        files=[row["file"] for row in rows],
+        files=[_record_of(row["file"]) for row in rows],
         patient_ids=[row["patient_id"] for row in rows],
         splits=[row["split"] for row in rows],
     )
@@ -132,6 +132,12 @@ def _read_cells(path: Path) -> list[dict[str, str]]:
     if not rows:
         raise ArchiveError(f"{path} has no record below its first line.")
     return rows
+
+
+def _record_of(file: str) -> str:
+    """A file by one name: `./a//b.hea` and `a/b` are the same record."""
+    path = PurePosixPath(file)
+    return str(path.with_suffix("") if path.suffix in (".hea", ".dat") else path)
 
 
 def _names(header: str, delimiter: str) -> list[str]:

@@ -183,7 +183,7 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
     tower = base_model(run) or "an encoder of the authors"
     frozen = "frozen" if run["unfreeze_text_from"] is None else f"trained from layer {run['unfreeze_text_from']} on"
     source = {
-        "statements": "the statements of the records' reports, translated into English by rules; no label was seen",
+        "statements": f"{_texts_of(run['dataset'])}; no label was seen",
         "label_derived": "**phrases made of the labels**: zero-shot figures of these labels are a ceiling, not a result",
     }[run["text_source"]]
     first = run.get("ecg_model_run")
@@ -192,6 +192,11 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
         f"Training split of {title_of(run['dataset'])}{_splits_text(run['dataset'])}. Texts: "
         f"{source}. Text tower: {tower}, {frozen}. {before}{_schedule(run)}."
     )
+
+
+def _texts_of(dataset: str) -> str:
+    texts = ARCHIVES[dataset].texts if dataset in ARCHIVES else ""
+    return texts or "the statements of the records' reports"
 
 
 def _splits_text(dataset: str) -> str:

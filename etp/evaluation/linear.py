@@ -15,7 +15,7 @@ from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import open_evaluation, refusing_bad_input
 from etp.evaluation.probe import choose_probe, stratified_fraction
 from etp.evaluation.prompts import label_columns
-from etp.evaluation.splits import label_targets
+from etp.evaluation.splits import label_targets, training_split
 from etp.evaluation.tables import detail_table, label_fraction_table
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
@@ -60,10 +60,11 @@ def main(data: DataArguments, run: RunArguments, args: LinearArguments):
             raise ValueError(f"--split {data.split} holds the records that the probe is trained on; take test.")
         options = {"label_fractions": args.label_fractions, "num_seeds": args.num_seeds}
         evaluation = open_evaluation("linear_probe", data, run, options)
+        training = training_split(evaluation.splits)
         labels = {task: evaluation.records.labels_of(column) for task, column in columns.items()}
         records = {task: evaluation.records.of_task(columns[task], labels[task]) for task in columns}
 
-    results, training = evaluation.results, evaluation.splits["train"]
+    results = evaluation.results
     left = [task for task in columns if task not in results]
     if left:
         evaluated, known = evaluation.features(), evaluation.features(training)

@@ -15,6 +15,7 @@ from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_inp
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts, score_labels
+from etp.evaluation.splits import training_split
 from etp.file_hashes import file_sha256
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
@@ -100,7 +101,7 @@ def refuse_known(unseen: list[LabelPrompts], evaluation: Evaluation, file: Path)
     Raises:
         ValueError: Names them.
     """
-    texts = training_texts(evaluation.splits["train"]["statements"][:])
+    texts = training_texts(training_split(evaluation.splits)["statements"][:])
     if known := known_paraphrases(unseen, texts):
         raise ValueError(
             f"--unseen {file}: {len(known)} paraphrases are no test, training texts have them: "

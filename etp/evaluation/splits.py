@@ -45,7 +45,7 @@ class EvaluationRecords:
             raise ValueError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}.")
         evaluated = ["train", "validation", "test"] if split == "all" else [split]
         names = [*evaluated, *(["validation"] if "validation" not in evaluated else [])]
-        sizes = {name: len(splits[name]) for name in names}
+        sizes = {name: len(splits[name]) if name in splits else 0 for name in names}
         if sum(sizes[name] for name in evaluated) == 0:
             raise ValueError(f"The split {split!r} holds no record, so there is nothing to evaluate.")
         if sizes["validation"] == 0:
@@ -88,6 +88,19 @@ def open_splits(name: str, data_dir: Path, *, config: str | None = None, cache_d
     if not Path(data_dir).is_dir():
         raise FileNotFoundError(f"--data_dir {data_dir} is not a folder; expected the unpacked archive {name}.")
     return open_archive(name, data_dir, config=config, cache_dir=cache_dir)
+
+
+def training_split(splits: DatasetDict) -> Dataset:
+    """The training records.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if "train" not in splits:
+        raise ValueError(
+            f"No record is in the split train, only in {', '.join(splits)}, and this evaluation reads those."
+        )
+    return splits["train"]
 
 
 def label_names(dataset: Dataset, column: str) -> list[str]:

@@ -16,7 +16,7 @@ from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_input
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
-from etp.evaluation.splits import label_targets
+from etp.evaluation.splits import label_targets, training_split
 from etp.evaluation.tables import detail_table
 from etp.file_hashes import file_sha256
 
@@ -118,7 +118,8 @@ def report_anomalies(
     (scores,) = score(evaluation, prompt, options, args, [ecgs])
     zero_shot = zero_shot_anomaly(scores, prompt.labels, label)
 
-    training = evaluation.splits["train"]
+    with refusing_bad_input():
+        training = training_split(evaluation.splits)
     targets, _ = label_targets(training, prompt.column, prompt.labels)
     normal_ecgs = evaluation.embed(training.select(np.flatnonzero(only_normal(targets, prompt.labels, label))))
     distance = ecgs.pool_scores(

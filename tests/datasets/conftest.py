@@ -9,6 +9,9 @@ import pytest
 from small_archives import (
     signal_of,
     write_challenge_record,
+    write_code15,
+    write_csn,
+    write_mimic,
     write_original_record,
     write_ptb_xl,
     write_record,
@@ -67,3 +70,30 @@ def ecg_folder(tmp_path: Path) -> Path:
         "b2.csv,,,,45,m,test,250,,\n"
     )
     return root
+
+
+@pytest.fixture
+def archive_of(request, tmp_path: Path):
+    """A small archive of any name that is known."""
+
+    def archive_of(name: str) -> Path:
+        root = tmp_path / f"small-{name}"
+        record = {"signal": signal_of(1, 5000), "age": "85", "sex": "Male", "dx": "164889003"}
+        if name in ("ptb_xl", "cpsc2018"):
+            return request.getfixturevalue(name)
+        if name == "folder":
+            return request.getfixturevalue("ecg_folder")
+        if name == "challenge":
+            write_challenge_record(root / "training/georgia/g1", "E00001", **record)
+            return root
+        if name == "csn":
+            return write_csn(root, {"JS00001": record, "JS00011": record})
+        if name == "mimic_iv_ecg":
+            return write_mimic(root, [(10000032, 40689238, ["Sinus rhythm"], {"rr_interval": 659})])
+        if name == "code15":
+            signal = np.full((12, 2800), 5, np.int16)
+            exam = {"exam_id": 1, "patient_id": 2, "signal": signal, "trace_file": "exams_part0.hdf5", "AF": "True"}
+            return write_code15(root, [exam])
+        raise ValueError(name)
+
+    return archive_of

@@ -88,3 +88,85 @@ def write_original_record(folder: Path, name: str, signal: np.ndarray, *, age: i
     """Write a record in the form of CPSC2018."""
     folder.mkdir(parents=True, exist_ok=True)
     savemat(folder / f"{name}.mat", {"ECG": {"sex": sex, "age": age, "data": signal / 1000}})
+
+
+def write_csn(root: Path, records: dict[str, dict]) -> Path:
+    """Write the arrhythmia database of Chapman, Shaoxing and Ningbo: record -> `signal`, `age`, `sex`, `dx`, `head`."""
+    conditions = "Acronym Name,Full Name,Snomed_CT\n1AVB,1 degree atrioventricular block,270492004\n"
+    conditions += "MI,myocardial infarction,164865005\nMIFW,Myocardial infarction in the front wall,164865005\n"
+    conditions += "SB,Sinus Bradycardia,426177001\nAFIB,Atrial Fibrillation,164889003\n"
+    for name, record in records.items():
+        number = int(name[2:])
+        folder = root / "WFDBRecords" / f"{number // 1000 + 1:02d}" / f"{number // 100 % 10:02d}0"
+        write_challenge_record(folder, name, record["signal"], **{key: record[key] for key in ("age", "sex", "dx")})
+        if "head" in record:
+            header = folder / f"{name}.hea"
+            header.write_text(header.read_text().replace(f"{name} 12", record["head"], 1))
+    (root / "ConditionNames_SNOMED-CT.csv").write_text(conditions)
+    return root
+
+
+MIMIC_REPORTS = [f"report_{number}" for number in range(18)]
+MIMIC_MEASURED = "rr_interval p_onset p_end qrs_onset qrs_end t_end p_axis qrs_axis t_axis".split()
+MIMIC_LEADS = ["I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6"]
+
+
+def write_mimic(root: Path, records: list[tuple[int, int, list[str], dict[str, int]]]) -> Path:
+    """Write MIMIC-IV-ECG: per record patient, study, sentences and measurements; 200 units per mV, aVF before aVL."""
+    root.mkdir(parents=True, exist_ok=True)
+    listed = [["subject_id", "study_id", "file_name", "ecg_time", "path"]]
+    columns = [
+        "subject_id",
+        "study_id",
+        "cart_id",
+        "ecg_time",
+        *MIMIC_REPORTS,
+        "bandwidth",
+        "filtering",
+        *MIMIC_MEASURED,
+    ]
+    measured = [columns]
+    for subject, study, sentences, values in records:
+        path = f"files/p{str(subject)[:4]}/p{subject}/s{study}/{study}"
+        listed.append([subject, study, study, "2180-07-23 08:44:00", path])
+        reports = sentences + [""] * (18 - len(sentences))
+        numbers = [values.get(name, 29999) for name in MIMIC_MEASURED]
+        row = [subject, study, 6848296, "2180-07-23 08:44:00", *reports, "0.005-150 Hz", "60 Hz notch", *numbers]
+        measured.append(row)
+        units = signal_of(study, 5000) // 5
+        order = [LEADS.index(lead.upper()) for lead in MIMIC_LEADS]
+        gains = {"adc_gain": [200.0] * 12, "sig_name": MIMIC_LEADS}
+        write_record((root / path).parent, str(study), units[order], rate=500, **gains)
+    for name, rows in (("record_list.csv", listed), ("machine_measurements.csv", measured)):
+        with (root / name).open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    return root
+
+
+CODE15_COLUMNS = (
+    "exam_id age is_male nn_predicted_age 1dAVb RBBB LBBB SB ST AF patient_id death timey normal_ecg trace_file"
+).split()
+
+
+def write_code15(root: Path, records: list[dict]) -> Path:
+    """Write CODE-15%: per record `exam_id`, `patient_id`, `signal` (12, samples) in µV, and columns of exams.csv."""
+    import h5py
+
+    root.mkdir(parents=True, exist_ok=True)
+    by_part: dict[str, list[dict]] = {}
+    with (root / "exams.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, CODE15_COLUMNS, restval="False")
+        table.writeheader()
+        for record in records:
+            table.writerow({"age": 50, "is_male": "True", **{k: v for k, v in record.items() if k != "signal"}})
+            by_part.setdefault(record["trace_file"], []).append(record)
+    for name, own in by_part.items():
+        tracings = np.zeros((len(own) + 1, 4096, 12), dtype=np.float32)  # a row of zeros ends each part
+        for row, record in enumerate(own):
+            samples = record["signal"].shape[1]
+            start = (4096 - samples) // 2
+            tracings[row, start : start + samples] = record["signal"].T / 100  # units of 1e-4 V
+        with h5py.File(root / name, "w") as part:
+            part["exam_id"] = np.array([*(record["exam_id"] for record in own), 0])
+            part["tracings"] = tracings
+    return root

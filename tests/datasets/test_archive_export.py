@@ -15,8 +15,8 @@ from etp.archives import open_archive
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_an_export_loads_with_the_same_rows_and_features(name, ptb_xl, cpsc2018, ecg_folder, tmp_path):
-    root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018, "folder": ecg_folder}[name]
+def test_an_export_loads_with_the_same_rows_and_features(name, archive_of, tmp_path):
+    root = archive_of(name)
     splits = open_archive(name, root, cache_dir=tmp_path / "cache")
     export_parquet(splits, tmp_path / "export", name=name, config="default-form")
     loaded = datasets.load_dataset(str(tmp_path / "export"), "default-form", cache_dir=str(tmp_path / "loaded"))
@@ -63,11 +63,11 @@ def test_the_command_needs_somewhere_to_write(capsys):
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_the_card_describes_every_column(name, ptb_xl, cpsc2018, ecg_folder, tmp_path):
-    root = {"ptb_xl": ptb_xl, "cpsc2018": cpsc2018, "folder": ecg_folder}[name]
+def test_the_card_describes_every_column(name, archive_of, tmp_path):
+    root = archive_of(name)
     splits = open_archive(name, root, cache_dir=tmp_path / "cache")
     card = read_card(name)
-    assert card.data.license == ("unknown" if name == "folder" else "cc-by-4.0")
+    assert card.data.license == (ARCHIVES[name].license or "unknown")
     missing = [column for column in splits["train"].column_names if f"`{column}`" not in card.text]
     assert not missing
 

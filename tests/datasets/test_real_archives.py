@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import wfdb
 
+from datasets_scripts import cpsc2018_labels
 from datasets_scripts.cpsc2018_labels import CLASSES, labels_of_reference
 from datasets_scripts.cpsc2018_splits import read_splits, stratified_folds
 from datasets_scripts.ptb_xl_labels import SUPERCLASSES
+from datasets_scripts.snomed_ecg import class_names, labels_of_codes
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
 
@@ -121,3 +123,23 @@ def test_shipped_splits_of_cpsc2018_follow_from_merl_and_the_labels(data_root):
     shipped = read_splits()
     assert {record: split for record, (split, _) in shipped.items()} == membership(data_root / "splits/icbeb.csv")
     assert {record: fold for record, (_, fold) in shipped.items()} == folds
+
+
+def test_cpsc2018_reads_the_same_through_the_challenge(data_root, tmp_path):
+    root = data_root / "cpsc2018/training"
+    own = open_archive("cpsc2018", root, config="challenge", cache_dir=tmp_path)
+    challenge = open_archive("challenge", root, config="cpsc_2018", cache_dir=tmp_path)
+    assert {name: len(split) for name, split in own.items()} == {name: len(split) for name, split in challenge.items()}
+    names = class_names()
+    label_of = {names[labels_of_codes([code])[0]]: label for code, label in cpsc2018_labels._SNOMED.items()}
+    same = [name for name in own["train"].column_names if name not in ("ecg", "labels")]
+    for split in own:
+        one, other = own[split], challenge[split]
+        assert one.select_columns(same)[:] == other.select_columns(same)[:]
+        for ours, theirs in zip(one["labels"], other["labels"], strict=True):
+            assert [CLASSES[label] for label in ours] == sorted(
+                {label_of[names[label]] for label in theirs}, key=CLASSES.index
+            )
+        rows = range(len(one))
+        for ours, theirs in zip(read_signals(one, rows), read_signals(other, rows), strict=True):
+            np.testing.assert_array_equal(ours, theirs)

@@ -1,11 +1,13 @@
 """What no archive may hold is refused by one check, whichever archive it is: the file, the rows and the cure are named."""
 
+import csv
 import os
 import re
 
 import pytest
 
 from datasets_scripts.archive_errors import ArchiveError, RecordError
+from datasets_scripts.archive_tables import read_columns
 from etp.archives import open_archive
 
 
@@ -68,7 +70,8 @@ def test_the_table_of_ptb_xl_is_checked(ptb_xl, tmp_path, fault):
 FOLDER_FAULTS = {
     "an age below 0": ("61.0", "-5", r"record 1 \(2024/a1\): age must be a number in its range or blank, got '-5'"),
     "an age beyond all numbers": ("61.0", "1e300", r"record 1 \(2024/a1\): age .* got '1e300'"),
-    "one file under two ids": ("2024/a2", "2024/a1", r"record 2024/a1 is there twice \(rows 2 and 3\)"),
+    "one file under two ids": ("2024/a2,", "2024/a1,", r"record 2024/a1 is there twice \(rows 2 and 3\)"),
+    "one file in two spellings": ("2024/a2,", "./2024/a1.hea,", r"2024/a1 is there twice \(rows 2 and 3\)"),
     "a patient in two splits": ("b1.npy,p2", "b1.npy,p1", r"patient p1 is in train and in validation \(row 4\)"),
     "a path outside": ("2024/a2", "../a2", r"file must be a path inside the folder, written with /, got '\.\./a2'"),
 }
@@ -110,3 +113,13 @@ def test_a_link_inside_a_folder_is_followed(ecg_folder, tmp_path):
     os.rename(ecg_folder / "b1.npy", ecg_folder / "kept.npy")
     (ecg_folder / "b1.npy").symlink_to(ecg_folder / "kept.npy")
     assert len(open_archive("folder", ecg_folder, cache_dir=tmp_path / "cache")["validation"]) == 1
+
+
+@pytest.mark.parametrize("head", ["a,b", "\ufeffa,b", " a , b ", '"a","b"', '"x, y",b,a', "b,c,a"])
+def test_columns_are_found_however_their_names_are_written(tmp_path, head):
+    path = tmp_path / "table.csv"
+    cells = {"a": "1", "b": "2"}
+    names = [name.strip().strip('"\ufeff') for name in next(csv.reader([head]))]
+    path.write_text(head + "\r\n" + ",".join(cells.get(name, "9") for name in names) + "\r\n", encoding="utf-8")
+    table = read_columns(path, ["a", "b"], what="a table", cure="Write it again.")
+    assert table.to_pylist() == [{"a": "1", "b": "2"}]
