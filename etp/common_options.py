@@ -21,6 +21,13 @@ SEED_HELP = "Seed of everything random."
 TASKS_HELP = "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."
 PROMPTS_HELP = "JSON file of your own phrases: {task: {label: [phrases]}}, {label: [phrases]} or [label, …]."
 TEMPLATES_HELP = 'Sentences around each phrase, which goes where {} is, e.g. "ECG showing {}".'
+ON_ERROR_HELP = (
+    "What records that can't be read or used do: raise stops before anything is computed and names them; skip leaves them "
+    "out, counted and listed."
+)
+MAX_GAP_HELP = (
+    "Longest run of missing samples, in seconds, that a straight line bridges; as the model has it if omitted."
+)
 JSON_HELP = "Print JSON, one object a line."
 
 
@@ -46,6 +53,18 @@ class DatasetArguments:
         "Configuration of the data set, e.g. 500hz; its default if omitted.", None, replaced_by="dataset", common=True
     )
     cache_dir: Path | None = option(CACHE_DIR_HELP, None)
+
+
+@dataclass(kw_only=True)
+class BadRecordArguments:
+    """What becomes of records that can't be used."""
+
+    on_error: Literal["raise", "skip"] = option(ON_ERROR_HELP, "raise")
+    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
+
+    def __post_init__(self):
+        if self.max_gap_seconds is not None and self.max_gap_seconds < 0:
+            raise OptionError(f"--max_gap_seconds can't be negative, got {self.max_gap_seconds}.")
 
 
 @dataclass(kw_only=True)

@@ -128,7 +128,8 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         plan = _LeadPlan(lead_names, self.lead_names, derive=self.derive_limb_leads)
 
         shape = (len(records), len(self.lead_names), self.num_samples)
-        if isinstance(records, np.ndarray) and plan.is_identity and records.shape == shape and rate == 1:
+        as_it_is = isinstance(records, np.ndarray) and plan.is_identity and records.shape == shape and rate == 1
+        if as_it_is and not (self.max_gap_seconds and _has_nan(records)):
             input_values = np.empty(shape, np.float32)
             with np.errstate(over="ignore"):
                 np.multiply(records, np.float32(scale), out=input_values, casting="unsafe")
@@ -304,6 +305,10 @@ def _as_signal(record: Any, name: str) -> np.ndarray:
         if array.dtype in (np.float32, np.float64)
         else array.astype(np.float32 if array.itemsize < 4 else np.float64)
     )
+
+
+def _has_nan(records: np.ndarray) -> bool:
+    return records.dtype.kind == "f" and bool(np.isnan(records).any())
 
 
 def _as_records(ecg: Any) -> np.ndarray | list[Any]:

@@ -17,6 +17,7 @@ from etp.common_options import (
     SEED_HELP,
     TASKS_HELP,
     TEMPLATES_HELP,
+    BadRecordArguments,
     BatchArguments,
     DatasetArguments,
     ModelArguments,
@@ -31,7 +32,7 @@ NUM_SEEDS_HELP = "Draws of each fraction below 1, and random encoders."
 
 
 @dataclass(kw_only=True)
-class DataArguments(DatasetArguments):
+class DataArguments(DatasetArguments, BadRecordArguments):
     """Which of the records, and how much of each is seen."""
 
     data_dir: Path = option(DATA_DIR_HELP)
