@@ -9,6 +9,13 @@ from etp.options import OptionError, option
 Precision = Literal["auto", "bf16", "fp32"]
 Split = Literal["train", "validation", "test", "all"]
 CACHE_DIR_HELP = "Where prepared data sets are kept; the cache of `datasets` if omitted."
+ON_ERROR_HELP = (
+    "What records that can't be read or used do: raise stops before anything is computed and names them; skip leaves them "
+    "out, counted and listed."
+)
+MAX_GAP_HELP = (
+    "Longest run of missing samples, in seconds, that a straight line bridges; as the model has it if omitted."
+)
 DATA_DIR_HELP = "Folder of the unpacked data set, in its publisher's layout."
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 MODEL_HELP = "Checkpoint folder (model and processor), or its name on the Hub."
@@ -21,13 +28,6 @@ SEED_HELP = "Seed of everything random."
 TASKS_HELP = "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."
 PROMPTS_HELP = "JSON file of your own phrases: {task: {label: [phrases]}}, {label: [phrases]} or [label, …]."
 TEMPLATES_HELP = 'Sentences around each phrase, which goes where {} is, e.g. "ECG showing {}".'
-ON_ERROR_HELP = (
-    "What records that can't be read or used do: raise stops before anything is computed and names them; skip leaves them "
-    "out, counted and listed."
-)
-MAX_GAP_HELP = (
-    "Longest run of missing samples, in seconds, that a straight line bridges; as the model has it if omitted."
-)
 JSON_HELP = "Print JSON, one object a line."
 
 
