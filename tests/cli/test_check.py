@@ -51,7 +51,7 @@ def test_it_ends_with_0_where_all_can_be_used(etp, archive_dir, arrow_cache):
 
 
 def evaluate(etp, own, checkpoint_dir, tmp_path, protocol, *extra):
-    output = tmp_path / f"{protocol}.json"
+    output = tmp_path / f"{protocol}-{len(extra)}.json"  # another one for other options
     where = ["--dataset", "folder", "--data_dir", own, "--cache_dir", tmp_path / "cache", "--model", checkpoint_dir]
     status, _, err = etp("evaluate", protocol, *where, "--output", output, "--num_resamples", 10, *extra)
     return status, err, json.loads(output.read_text()) if output.exists() else None
