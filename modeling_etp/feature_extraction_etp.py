@@ -128,8 +128,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         plan = _LeadPlan(lead_names, self.lead_names, derive=self.derive_limb_leads)
 
         shape = (len(records), len(self.lead_names), self.num_samples)
-        fits = plan.is_identity and rate == 1
-        if isinstance(records, np.ndarray) and fits and records.shape == shape and not self._has_gaps(records):
+        if isinstance(records, np.ndarray) and plan.is_identity and records.shape == shape and rate == 1:
             input_values = np.empty(shape, np.float32)
             with np.errstate(over="ignore"):
                 np.multiply(records, np.float32(scale), out=input_values, casting="unsafe")
@@ -181,10 +180,6 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
         self._check_values(signal[None], [name], plan.given)
         signal = self._fit(signal, rate)
         plan.place(signal, out[:, : signal.shape[1]])
-
-    def _has_gaps(self, records: np.ndarray) -> bool:
-        """Whether there is something to bridge, which is done record by record."""
-        return bool(self.max_gap_seconds) and records.dtype.kind == "f" and bool(np.isnan(records).any())
 
     def _check_values(self, signals: np.ndarray, record_names: Sequence[str], lead_names: Sequence[str]) -> None:
         """Refuse what can't be an ECG in mV; `signals` is float32 `(batch, leads, samples)`."""

@@ -397,11 +397,3 @@ def test_real_artefacts_pass_and_microvolts_do_not(data_root):
         assert np.isfinite(values(extractor, recording.signal, **stated)).all()
         with pytest.raises(ValueError, match="physically impossible"):
             values(extractor, recording.signal * 1000, **stated)
-
-
-def test_gaps_are_bridged_in_a_batch_of_the_models_own_shape_too(ecg):
-    extractor = ETPFeatureExtractor(max_gap_seconds=0.1)
-    batch = np.stack([ecg, with_nan(ecg, slice(300, 310))])
-    alone = [values(extractor, record)[0] for record in batch]
-    np.testing.assert_array_equal(values(extractor, list(batch)), alone)
-    np.testing.assert_array_equal(values(extractor, batch), alone)
