@@ -3,9 +3,6 @@
 Check a custom archive, a folder of ECG files with a table `records.csv`; the builder here reads it.
 """
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,6 @@ import pyarrow as pa
 
 from datasets_scripts.archive_builder import ArchiveConfig
 from datasets_scripts.archive_errors import ArchiveError, RecordError
-from datasets_scripts.archive_tables import SPLITS
 from datasets_scripts.ecg_records import to_microvolts
 from datasets_scripts.record_builder import EcgRecordsBuilder, label_feature, refuse_link_out, row_features
 from datasets_scripts.records_table import TABLE_FILE, RecordsTable, read_records_table
@@ -99,32 +95,3 @@ def read_signal(root: Path, row: dict) -> tuple[np.ndarray, int]:
     rows = [recording.lead_names.index(lead) for lead in present]
     signal[[STANDARD_LEADS.index(lead) for lead in present]] = to_microvolts(recording.signal[rows], path)
     return signal, int(recording.sampling_rate)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Read every record once, and say what is in the folder and what can't be used."""
-    parser = argparse.ArgumentParser(description=f"Check a folder of ECG files with its {TABLE_FILE}.")
-    parser.add_argument("data_dir", type=Path, metavar="DIR", help=f"folder with {TABLE_FILE}")
-    folder = parser.parse_args(argv).data_dir
-    try:
-        rows = read_records_table(folder / TABLE_FILE).rows.to_pylist()
-    except ArchiveError as error:
-        print(error, file=sys.stderr)
-        return 1
-    bad = 0
-    for row in rows:
-        try:
-            read_signal(folder, row)
-        except RecordError as error:
-            bad += 1
-            print(f"Record {row['record_id']}: {error}", file=sys.stderr)
-    for split in SPLITS:
-        own = [row for row in rows if row["split"] == split]
-        texts = sum(bool(row["statements"]) for row in own)
-        print(f"{split}: {len(own)} records, {texts} with text")
-    print(f"{len(rows) - bad} of {len(rows)} records can be used")
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,5 +1,6 @@
 """Open an ECG archive by its name as a `DatasetDict`: prepared once, cached, ready to read."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,3 +43,13 @@ def open_archive(
     builder = builder_class(cache_dir=cache_dir, config_name=config, data_dir=data_dir, **options)
     builder.download_and_prepare(num_proc=num_proc)
     return builder.as_dataset()
+
+
+def skipped_records(splits: "DatasetDict") -> list[dict[str, str]]:
+    """Records that `open_archive(…, on_error="skip")` left out, as `{"record_id": …, "split": …, "error": …}`."""
+    file = Path(next(iter(splits.values())).cache_files[0]["filename"]).with_name("skipped_records.jsonl")
+    if not file.exists():
+        return []
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    rows.sort(key=lambda row: (row["split"], row["position"]))
+    return [{name: row[name] for name in ("record_id", "split", "error")} for row in rows]

@@ -82,6 +82,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
             data_errors=False,
         ),
         "plot": _on_files("plot", "draw an ECG file on paper, as PNG, SVG or PDF"),
+        "check": _on_files("check", "say which records of a data set can be used, and why others can't"),
         "info": _on_files("info", "say what a model, a search index or an ECG file is"),
     },
     "share a model": {

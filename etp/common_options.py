@@ -9,6 +9,13 @@ from etp.options import OptionError, option
 Precision = Literal["auto", "bf16", "fp32"]
 Split = Literal["train", "validation", "test", "all"]
 CACHE_DIR_HELP = "Where prepared data sets are kept; the cache of `datasets` if omitted."
+ON_ERROR_HELP = (
+    "What records that can't be read or used do: raise stops before anything is computed and names them; skip leaves them "
+    "out, counted and listed."
+)
+MAX_GAP_HELP = (
+    "Longest run of missing samples, in seconds, that a straight line bridges; as the model has it if omitted."
+)
 DATA_DIR_HELP = "Folder of the unpacked data set, in its publisher's layout."
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 INDEX_HELP = "Folder that `etp index` made: a search finds in it, the app shows its nearest reports."
@@ -49,6 +56,18 @@ class DatasetArguments:
         "Configuration of the data set, e.g. 500hz; its default if omitted.", None, replaced_by="dataset", common=True
     )
     cache_dir: Path | None = option(CACHE_DIR_HELP, None)
+
+
+@dataclass(kw_only=True)
+class BadRecordArguments:
+    """What becomes of records that can't be used."""
+
+    on_error: Literal["raise", "skip"] = option(ON_ERROR_HELP, "raise")
+    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
+
+    def __post_init__(self):
+        if self.max_gap_seconds is not None and self.max_gap_seconds < 0:
+            raise OptionError(f"--max_gap_seconds can't be negative, got {self.max_gap_seconds}.")
 
 
 @dataclass(kw_only=True)

@@ -20,6 +20,7 @@ from etp.common_options import (
     SEED_HELP,
     TASKS_HELP,
     TEMPLATES_HELP,
+    BadRecordArguments,
     BatchArguments,
     DatasetArguments,
     ModelArguments,
@@ -45,7 +46,7 @@ def refusing_bad_input() -> Iterator[None]:
 
 
 @dataclass(kw_only=True)
-class DataArguments(DatasetArguments):
+class DataArguments(DatasetArguments, BadRecordArguments):
     """Which of the records, and how much of each is seen."""
 
     data_dir: Path = option(DATA_DIR_HELP)

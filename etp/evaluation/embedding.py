@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -27,6 +27,8 @@ from .splits import content_sha256
 logger = logging.getLogger(__name__)
 
 WINDOWS = ("one", "mean", "max")
+_CHECKED_AT_ONCE = 64
+_NAMED = 5  # records that a warning about many names
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,47 @@ def _store(path: Path, result: EcgEmbeddings) -> None:
             save_file({name: tensor.contiguous() for name, tensor in vars(result).items()}, unfinished)
     except NotWrittenError as error:
         logger.warning("Embeddings are not kept for further runs: %s", error)
+
+
+def without_unusable(
+    splits: DatasetDict, extractor: ETPFeatureExtractor, conditions: Conditions
+) -> tuple[DatasetDict, list[dict[str, str]]]:
+    """The splits without the records that the feature extractor refuses, and those, each with split and reason."""
+    kept, refused = {}, []
+    for name, dataset in splits.items():
+        faults = unusable_rows(dataset, extractor, conditions)
+        ids = dataset["record_id"][:] if faults else []
+        refused += [{"record_id": ids[row], "split": name, "error": fault} for row, fault in faults.items()]
+        kept[name] = dataset.select([row for row in range(len(dataset)) if row not in faults]) if faults else dataset
+    if refused:
+        named = ", ".join(row["record_id"] for row in refused[:_NAMED])
+        logger.warning(
+            "%d records can't be used and are left out (%s%s); the results list them with the reasons.",
+            len(refused),
+            named,
+            ", …" if len(refused) > _NAMED else "",
+        )
+    return DatasetDict({name: dataset for name, dataset in kept.items() if len(dataset)}), refused
+
+
+def unusable_rows(dataset: Dataset, extractor: ETPFeatureExtractor, conditions: Conditions) -> dict[int, str]:
+    """Row -> why the feature extractor refuses it; the test that embedding makes, without a model."""
+
+    def fault(part: Dataset) -> str | None:
+        try:
+            for _ in _batches(part, extractor, conditions, len(part)):
+                pass
+        except ValueError as error:
+            return str(error)
+        return None
+
+    faults = {}
+    for start in range(0, len(dataset), _CHECKED_AT_ONCE):
+        rows = range(start, min(start + _CHECKED_AT_ONCE, len(dataset)))
+        if fault(dataset.select(rows)) is not None:
+            of_row = {row: fault(dataset.select([row])) for row in rows}
+            faults.update({row: reason for row, reason in of_row.items() if reason is not None})
+    return faults
 
 
 def _batches(

@@ -76,7 +76,14 @@ class EvaluationRecords:
         return labelled, records.keep(labelled)
 
 
-def open_splits(name: str, data_dir: Path, *, config: str | None = None, cache_dir: Path | None = None) -> DatasetDict:
+def open_splits(
+    name: str,
+    data_dir: Path,
+    *,
+    config: str | None = None,
+    cache_dir: Path | None = None,
+    on_error: str = "raise",
+) -> DatasetDict:
     """Open an archive that is there.
 
     Raises:
@@ -87,7 +94,7 @@ def open_splits(name: str, data_dir: Path, *, config: str | None = None, cache_d
     find_archive(name)
     if not Path(data_dir).is_dir():
         raise FileNotFoundError(f"--data_dir {data_dir} is not a folder; expected the unpacked archive {name}.")
-    return open_archive(name, data_dir, config=config, cache_dir=cache_dir)
+    return open_archive(name, data_dir, config=config, cache_dir=cache_dir, on_error=on_error)
 
 
 def training_split(splits: DatasetDict) -> Dataset:

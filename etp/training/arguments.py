@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from etp.common_options import PRECISION_HELP, SEED_HELP, DatasetArguments, Precision
+from etp.common_options import MAX_GAP_HELP, ON_ERROR_HELP, PRECISION_HELP, SEED_HELP, DatasetArguments, Precision
 from etp.options import OptionError, option
 from etp.texts.held_out import check_patterns
 
@@ -22,10 +22,7 @@ def require(condition: bool, message: str) -> None:
 class TextsArguments:
     """Which text of a record."""
 
-    on_error: Literal["raise", "skip"] = option(
-        "What records that can't be read or used do: raise stops before training and names them; skip leaves them out.",
-        "raise",
-    )
+    on_error: Literal["raise", "skip"] = option(ON_ERROR_HELP, "raise")
     text_source: Literal["statements", "label_derived"] = option(
         "statements: what the report says. label_derived: phrases of the record's labels, for a ceiling row only.",
         "statements",
@@ -74,10 +71,7 @@ class ModelArguments:
     model_config: dict[str, Any] = option("Settings of ETPConfig, e.g. projection_dim, loss_type.", {})
     sampling_rate: int = option("Rate of the ECG tower's input in Hz; records of another rate are resampled.", 100)
     num_samples: int = option("Length of the ECG tower's input in samples per lead.", 1000)
-    max_gap_seconds: float = option(
-        "Longest run of missing samples that a straight line bridges, also in the model that is saved; 0 refuses any.",
-        0.0,
-    )
+    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
     unfreeze_text_from: int | None = option(
         "Train the text tower from this layer on (0 is the first); none keeps it frozen.", None
     )
@@ -89,7 +83,7 @@ class ModelArguments:
         require(self.text_max_tokens >= 8, f"--text_max_tokens must be at least 8, got {self.text_max_tokens}.")
         require(self.sampling_rate > 0, f"--sampling_rate must be positive, got {self.sampling_rate}.")
         require(self.num_samples >= 32, f"--num_samples must be at least 32, got {self.num_samples}.")
-        require(self.max_gap_seconds >= 0, f"--max_gap_seconds can't be negative, got {self.max_gap_seconds}.")
+        require((self.max_gap_seconds or 0) >= 0, f"--max_gap_seconds can't be negative, got {self.max_gap_seconds}.")
         require(0 < self.text_layer_decay <= 1, f"--text_layer_decay must be in (0, 1], got {self.text_layer_decay}.")
         require(
             self.ecg_model is None or not self.ecg_config,

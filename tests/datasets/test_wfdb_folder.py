@@ -7,7 +7,7 @@ from small_archives import signal_of
 from datasets_scripts.archive_errors import ArchiveError, RecordError
 from datasets_scripts.archive_tables import fold_of
 from datasets_scripts.records_table import read_records_table, split_report
-from datasets_scripts.wfdb_folder import WfdbFolder, main
+from datasets_scripts.wfdb_folder import WfdbFolder
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
@@ -160,13 +160,3 @@ def test_a_changed_table_builds_anew(ecg_folder, splits, tmp_path):
     table_of(ecg_folder, (ecg_folder / "records.csv").read_text().replace("Atrial fibrillation", "Atrial flutter"))
     changed = open_archive("folder", ecg_folder, cache_dir=tmp_path / "cache")
     assert (splits["train"][1]["report"], changed["train"][1]["report"]) == ("Atrial fibrillation", "Atrial flutter")
-
-
-def test_the_check_counts_records_and_names_the_bad_ones(ecg_folder, capsys):
-    assert main([str(ecg_folder)]) == 0
-    assert "train: 2 records, 2 with text\n" in capsys.readouterr().out
-    (ecg_folder / "b1.npy").unlink()
-    assert main([str(ecg_folder)]) == 1
-    printed = capsys.readouterr()
-    assert "3 of 4 records can be used" in printed.out
-    assert "Record b1: " in printed.err

@@ -109,7 +109,11 @@ def load_split(
     if len(kept) < len(dataset):
         logger.info("%d of %d %s records have no text and are left out.", len(dataset) - len(kept), len(dataset), name)
     prepared = prepare_signals(
-        dataset, feature_extractor, folder=signals_folder(args), num_proc=_num_proc(dataset), progress=progress
+        dataset,
+        feature_extractor,
+        folder=signals_folder(args.cache_dir),
+        num_proc=_num_proc(dataset),
+        progress=progress,
     )
     record_ids = column_values(dataset, "record_id")
     unusable = {record_ids[row]: prepared.unusable[row] for row in kept if row in prepared.unusable}
@@ -129,9 +133,9 @@ def load_split(
     )
 
 
-def signals_folder(args: DataArguments) -> Path:
+def signals_folder(cache_dir: Path | None) -> Path:
     """Where prepared signals are kept: beside the prepared archives."""
-    return Path(args.cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser() / "etp-signals"
+    return Path(cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser() / "etp-signals"
 
 
 def _num_proc(dataset: Dataset) -> int:

@@ -92,7 +92,7 @@ def make_processor(args: ModelArguments) -> ETPProcessor:
         tokenizer = AutoTokenizer.from_pretrained(text_model_path(args.text_model))
     tokenizer.model_max_length = min(tokenizer.model_max_length, args.text_max_tokens)
     extractor = ETPFeatureExtractor(
-        sampling_rate=args.sampling_rate, num_samples=args.num_samples, max_gap_seconds=args.max_gap_seconds
+        sampling_rate=args.sampling_rate, num_samples=args.num_samples, max_gap_seconds=args.max_gap_seconds or 0.0
     )
     return ETPProcessor(feature_extractor=extractor, tokenizer=tokenizer)
 
