@@ -12,7 +12,7 @@ from etp.devices import choose_device, use_bf16
 from etp.loading import Checkpoint, load_checkpoint
 from etp.run_files import training_seconds
 
-from .arguments import DataArguments, RunArguments, refusing_bad_input
+from .arguments import DataArguments, RunArguments
 from .baselines import random_ecg_side
 from .embedding import Conditions, EcgEmbeddings, Embedder, without_unusable
 from .results import ResultsFile, check_writable
