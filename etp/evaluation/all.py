@@ -5,8 +5,7 @@ resumable, and so is this: what its file already has is not computed again.
 """
 
 from datasets_scripts.archives import PTB_XL
-from etp.evaluation.arguments import AllArguments
-from etp.evaluation.command import refusing_bad_input
+from etp.evaluation.arguments import AllArguments, refusing_bad_input
 from etp.evaluation.plan import Command, run_commands
 from etp.evaluation.results import check_writable
 from etp.outputs import check_output

@@ -1,4 +1,4 @@
-"""What the evaluation commands share: refusing bad input early, and opening model and data."""
+"""What the evaluation commands share: opening model and data, and embedding records."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +10,7 @@ from torch import Tensor
 from etp.archives import skipped_records
 from etp.devices import choose_device, use_bf16
 from etp.loading import Checkpoint, load_checkpoint
+from etp.options import OptionError
 from etp.run_files import training_seconds
 
 from .arguments import DataArguments, RunArguments

@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from etp.evaluation.arguments import DataArguments, LinearArguments, RunArguments
+from etp.evaluation.arguments import DataArguments, LinearArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import open_evaluation, refusing_bad_input
+from etp.evaluation.command import open_evaluation
 from etp.evaluation.probe import choose_probe, stratified_fraction
 from etp.evaluation.prompts import label_columns
 from etp.evaluation.splits import label_targets, training_split

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments
+from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines
-from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_input
+from etp.evaluation.command import Evaluation, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts, score_labels

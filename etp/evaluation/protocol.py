@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from etp.atomic_files import whole_file
-from etp.evaluation.arguments import ProtocolArguments
-from etp.evaluation.command import refusing_bad_input
+from etp.evaluation.arguments import ProtocolArguments, refusing_bad_input
 from etp.evaluation.markdown import EMPTY, cell, markdown, percent
 from etp.evaluation.plan import Command, run_commands
 from etp.evaluation.results import check_writable, load_results

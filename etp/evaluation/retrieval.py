@@ -10,8 +10,8 @@ from datasets import Dataset
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from etp.evaluation.arguments import DataArguments, RetrievalArguments, RunArguments
-from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_input
+from etp.evaluation.arguments import DataArguments, RetrievalArguments, RunArguments, refusing_bad_input
+from etp.evaluation.command import Evaluation, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.tables import retrieval_table
 from modeling_etp.zero_shot_etp import embed_texts

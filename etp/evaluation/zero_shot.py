@@ -11,9 +11,9 @@ import torch
 from tqdm.auto import tqdm
 
 from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
-from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments
+from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import Evaluation, open_evaluation, refusing_bad_input
+from etp.evaluation.command import Evaluation, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
 from etp.evaluation.splits import label_targets, training_split
