@@ -35,8 +35,7 @@ DRAIN_BYTES, DRAIN_SECONDS = (
 # Other routes of Gradio would give files away, fetch addresses, write files, or go around the queue.
 _GET = re.compile(
     r"/|/(?:config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)|/(?:assets|static|svelte)/(?!.*\.\./).{1,200}"
-    r"|/gradio_api/(?:info|app_id|startup-events|login_check|theme\.css|queue/data|heartbeat/[^/]{1,%d})"
-    % MAX_SESSION_NAME
+    rf"|/gradio_api/(?:info|app_id|startup-events|login_check|theme\.css|queue/data|heartbeat/[^/]{{1,{MAX_SESSION_NAME}}})"
 )
 _POST = re.compile(r"/gradio_api/(?:upload|queue/join|cancel|reset)")
 _UPLOAD = "/gradio_api/upload"
