@@ -29,7 +29,7 @@ _NAME_AND_UNIT = re.compile(r"^(.*?)\s*[\[(/]\s*([^\])]*?)\s*[\])]?$")
 _RATE_COMMENT = re.compile(
     r"(?:sampling[ _]?(?:rate|frequency)|sample[ _]?rate|\bfs)\D{0,20}?(\d+(?:\.\d+)?)", re.IGNORECASE
 )
-_CLOCK = re.compile(r"^(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)$", re.ASCII)
+_CLOCK = re.compile(r"^(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9}(?:\.\d{1,20})?)$", re.ASCII)
 
 
 def read_table(

@@ -129,6 +129,29 @@ def test_what_is_wrong_with_the_table_is_said(tmp_path, text, message):
         read_records_table(table_of(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,report\na\0.csv,x\n", r"line 2: file holds characters that can't be printed: 'a\\x00\.csv'"),
+        ("file,record_id\na.csv,\x1b[2J\n", r"line 2: record_id holds .* '\\x1b\[2J'"),
+        ("file,patient_id\na.csv,1\nb.csv,\x9b1m\n", r"line 3: patient_id holds .* '\\x9b1m'"),
+        ("file,\x1b[2J\na.csv,1\n", r"its first line holds .* 'file,\\x1b\[2J'"),
+    ],
+    ids=["null", "record", "patient", "column"],
+)
+def test_names_that_a_terminal_would_obey_are_refused(tmp_path, text, message):
+    with pytest.raises(ArchiveError, match=message) as caught:
+        read_records_table(table_of(tmp_path / "own", text))
+    assert str(caught.value).isprintable()
+
+
+def test_the_check_says_nothing_that_a_terminal_would_obey(tmp_path, capsys):
+    folder = table_of(tmp_path / "own", "file,report,split\na.hea,x,train\n").parent
+    (folder / "a.hea").write_text("a 1 500 10\na.dat 16 0/mV 16 0 0 0 0 \x1b[2JI\n")
+    assert main([str(folder)]) == 1
+    assert r"the gain of lead \x1b[2JI is 0.0" in capsys.readouterr().err
+
+
 def test_a_table_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "records.csv").write_bytes("file,report,split\na,Vorhofflimmern für 3 s,train\n".encode("latin-1"))
     with pytest.raises(ArchiveError, match=r"records\.csv, row 2: .* is not UTF-8\. Save the table as CSV UTF-8"):
