@@ -103,6 +103,7 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
         if data_dir is not None:
             for pattern in cls.TABLE_FILES:
                 for path in sorted(data_dir.glob(pattern)):
+                    _check_table(path, data_dir)
                     digest.update(f"{path.relative_to(data_dir)}\n".encode() + path.read_bytes())
             for folder, folders, names in os.walk(data_dir):
                 folders.sort()
@@ -223,6 +224,19 @@ def _file_states(folder: str) -> bytes:
                 found = entry.stat(follow_symlinks=not is_dangling)
                 states.append((os.fsencode(entry.name), found.st_size, found.st_mtime_ns, found.st_ctime_ns))
     return repr(sorted(states)).encode()
+
+
+def _check_table(path: Path, root: Path) -> None:
+    """Refuse a table that could be read without end, or that is a file of somebody else behind a link.
+
+    Raises:
+        ArchiveError: Names the table and how to fix it.
+    """
+    if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
+        raise ArchiveError(
+            f"{path} is no regular file of the archive {root}, and links out of it are not followed. Copy the table "
+            "itself there."
+        )
 
 
 def source_hash() -> str:

@@ -127,9 +127,8 @@ def refuse_link_out(root: Path, file: str) -> None:
         RecordError: Names the file and the cure.
     """
     path, real_root = root / file, root.resolve()
-    for name in dict.fromkeys(
-        (path, path.with_name(f"{path.name}.hea"), path.with_suffix(".dat"), path.with_suffix(".mat"))
-    ):
+    beside = (path.with_suffix(ending) for ending in (".hea", ".dat", ".mat"))
+    for name in dict.fromkeys((path, path.with_name(f"{path.name}.hea"), *beside)):
         if not name.resolve().is_relative_to(real_root):
             raise RecordError(
                 f"{name} is a link out of the archive {root}, and links out of it are not followed. Copy the file itself there."

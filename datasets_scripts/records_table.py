@@ -18,6 +18,7 @@ COLUMNS = (
     "file", "record_id", "patient_id", "report", "statements", "labels", "age", "sex", "split", "strat_fold",
     "sampling_rate", "units", "lead_names",
 )  # fmt: skip
+_NAMES = ("file", "record_id", "patient_id")  # which errors and results repeat
 SEPARATOR = "|"  # between the entries of a cell; commas and semicolons occur in statements
 _DELIMITERS = (",", ";", "\t")  # a spreadsheet's, whichever its country
 _SEXES = {"male": "male", "m": "male", "female": "female", "f": "female"}
@@ -114,6 +115,8 @@ def _read_cells(path: Path) -> list[dict[str, str]]:
     names = _names(header, delimiter)
     if "file" not in names or len(set(names)) < len(names):
         raise ArchiveError(f"{path}: its first line must name a column file, and each column once; it is {header!r}.")
+    if not header.replace("\t", "").isprintable():
+        raise ArchiveError(f"{path}: its first line holds characters that can't be printed: {header[:200]!r}.")
     if unknown := [name for name in names if name not in COLUMNS]:
         raise ArchiveError(
             f"{path}: unknown column(s) {', '.join(unknown)}. Known are {', '.join(COLUMNS)}; rename or remove others."
@@ -127,6 +130,11 @@ def _read_cells(path: Path) -> list[dict[str, str]]:
                     f"{path}, line {reader.line_num + 1}: more cells than columns. Quote cells that hold {delimiter!r}."
                 )
             rows.append({name: cell.strip() for name, cell in row.items()})
+            if odd := next((name for name in _NAMES if not rows[-1].get(name, "").isprintable()), None):
+                raise ArchiveError(
+                    f"{path}, line {reader.line_num + 1}: {odd} holds characters that can't be printed: "
+                    f"{rows[-1][odd][:200]!r}. Rename it."
+                )
     except csv.Error as error:
         raise ArchiveError(f"{path}, line {reader.line_num + 1}: {error}. Close its quotes.") from error
     if not rows:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -204,7 +204,7 @@ def _draw_row(axes: "Axes", recording: _Recording, row: Sequence[_Field], baseli
         left = MARGIN + CALIBRATION_WIDTH + field.offset * MM_PER_SECOND
         trace = recording.trace(field)
         label = field.lead if trace.size else f"{field.lead} missing"
-        axes.text(left + 1, label_y, label, fontsize=8, color=INK if trace.size else FAINT, weight="bold")
+        _write(axes, left + 1, label_y, label, fontsize=8, color=INK if trace.size else FAINT, weight="bold")
         if number:
             axes.vlines(left, baseline - 3, baseline + 3, colors=INK, linewidths=0.6)
         if not trace.size:
@@ -238,15 +238,8 @@ def _draw_highlight(axes: "Axes", x: np.ndarray, y: np.ndarray, values: np.ndarr
 
 def _draw_captions(axes: "Axes", recording: _Recording, width: float, height: float, title: str | None) -> None:
     left, top = MARGIN, height - MARGIN
-    axes.text(
-        left,
-        top,
-        shorten(title or "", int(width / 2.2), placeholder=" …"),
-        fontsize=10,
-        color=INK,
-        va="top",
-        weight="bold",
-    )
+    shown = shorten(title or "", int(width / 2.2), placeholder=" …")
+    _write(axes, left, top, shown, fontsize=10, color=INK, va="top", weight="bold")
     caption = f"{MM_PER_SECOND:g} mm/s   {MM_PER_MV:g} mm/mV   {recording.sampling_rate:g} Hz"
     if recording.seconds > PAGE_SECONDS:
         caption += f"   first {PAGE_SECONDS:g} s of {recording.seconds:.1f} s"
@@ -259,6 +252,11 @@ def _draw_captions(axes: "Axes", recording: _Recording, width: float, height: fl
         right = width - MARGIN
         axes.text(right, MARGIN / 2, "blue: against", fontsize=7, color=AGAINST_LABEL, va="center", ha="right")
         axes.text(right - 22, MARGIN / 2, "red: for the label", fontsize=7, color=FOR_LABEL, va="center", ha="right")
+
+
+def _write(axes: "Axes", x: float, y: float, text: str, **style: Any) -> None:
+    """Write what a user or a file says, as it is: between two dollars matplotlib would read formulas."""
+    axes.text(x, y, text, parse_math=False, **style)
 
 
 def _score_pairs(scores: Mapping[str, float] | Sequence[Mapping] | None) -> list[tuple[str, float]]:
@@ -279,7 +277,7 @@ def _draw_scores(axes: "Axes", bars: Sequence[tuple[str, float]], height: float)
     left, right, y = 6.0, SCORES_WIDTH - 16.0, height - MARGIN
     fitting = int((height - 3 * MARGIN) / SCORE_PITCH)
     for label, score in bars[:fitting]:
-        axes.text(left, y, shorten(label, 48, placeholder=" …"), fontsize=8, color=INK, va="top")
+        _write(axes, left, y, shorten(label, 48, placeholder=" …"), fontsize=8, color=INK, va="top")
         axes.barh(y - 5.4, right - left, 2.4, left=left, color=SCORE_TRACK)
         axes.barh(y - 5.4, score * (right - left), 2.4, left=left, color=SCORE_BAR)
         axes.text(right + 2, y - 5.4, f"{score:.2f}", fontsize=8, color=INK, va="center")

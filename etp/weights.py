@@ -2,17 +2,19 @@
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from etp.saving import save_whole
-from etp.training.towers.building import text_model_path
+from etp.training.towers.building import PACKAGED_TOWERS, text_model_path
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
@@ -70,8 +72,14 @@ def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -
     return destination
 
 
-def join(detached: Path, destination: Path) -> Path:
+def join(detached: Path, destination: Path, *, text_model: str | None = None) -> Path:
     """Make the full checkpoint again: model and processor, for `from_pretrained`, the pipeline and the evaluations.
+
+    Args:
+        detached: Folder that `detach` made, perhaps a stranger's.
+        destination: Folder that receives the checkpoint.
+        text_model: As of `detach`. `None`: the one that the folder names, if a package ships it; another one is opened
+            at your word only.
 
     Raises:
         WeightsError: A file is missing or damaged, or the public text tower is another one than was trained with.
@@ -81,24 +89,48 @@ def join(detached: Path, destination: Path) -> Path:
             raise WeightsError(
                 f"{detached / name} is missing. Pass a folder that `python -m etp.weights detach` made."
             )
-    expected = (detached / "SHA256SUMS").read_text().split()[0]
+    expected = (detached / "SHA256SUMS").read_text(errors="replace").partition(" ")[0].strip()
     if file_sha256(detached / WEIGHTS) != expected:
         raise WeightsError(f"{detached / WEIGHTS} is damaged: its SHA-256 is not {expected}. Check it out again.")
-    tower = json.loads((detached / TEXT_TOWER).read_text())
-    text_model = Path(text_model_path(tower["text_model"]))
-    if file_sha256(text_model / WEIGHTS) != tower["sha256"]:
+    tower = _read_text_tower(detached / TEXT_TOWER)
+    named = text_model or tower["text_model"]
+    if text_model is None and named not in PACKAGED_TOWERS:
         raise WeightsError(
-            f"{text_model / WEIGHTS} is not the text tower that {detached} was trained with (SHA-256 {tower['sha256']}). "
-            "Install the version named in constraints.txt."
+            f"{detached / TEXT_TOWER} names the text tower {named!r}; without your word only {', '.join(PACKAGED_TOWERS)} "
+            "is opened. If you have it and trust it, give its folder as --text_model, in Python as `text_model`."
         )
-    model = ETPModel.from_ecg_text_pretrained(detached, text_model)
-    tokenizer = AutoTokenizer.from_pretrained(text_model)
+    text_folder = Path(text_model_path(named))
+    if not (text_folder / WEIGHTS).is_file() or file_sha256(text_folder / WEIGHTS) != tower["sha256"]:
+        raise WeightsError(
+            f"{text_folder / WEIGHTS} is not the text tower that {detached} was trained with (SHA-256 {tower['sha256']}). "
+            "Install the version named in constraints.txt, or give the right folder as --text_model."
+        )
+    model = ETPModel.from_ecg_text_pretrained(detached, text_folder)
+    tokenizer = AutoTokenizer.from_pretrained(text_folder)
     tokenizer.model_max_length = tower["max_tokens"]
     processor = ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer)
     with files_added(destination, last="model*.safetensors") as folder:
         save_whole(model, processor, folder)
         _copy(detached, folder, *TRAINING)
     return destination
+
+
+def _read_text_tower(path: Path) -> dict[str, Any]:
+    """Name, SHA-256 and number of tokens of a text tower."""
+    try:
+        tower = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is damaged: {error}. Check it out again.") from error
+    kinds = {"text_model": str, "sha256": str, "max_tokens": int}
+    if not isinstance(tower, dict) or {name: type(tower.get(name)) for name in kinds} != kinds:
+        raise WeightsError(
+            f"{path} is damaged: expected {', '.join(kinds)}, got {str(tower)[:80]!r}. Check it out again."
+        )
+    if not (re.fullmatch(r"[0-9a-f]{64}", tower["sha256"]) and tower["max_tokens"] > 0):
+        raise WeightsError(
+            f"{path} is damaged: sha256 {tower['sha256'][:80]!r}, max_tokens {tower['max_tokens']}. Check it out again."
+        )
+    return tower
 
 
 def _copy(source: Path, destination: Path, *names: str) -> None:
@@ -114,10 +146,14 @@ def main() -> None:
     parser.add_argument("action", choices=("detach", "join"))
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the checkpoint")
     parser.add_argument("destination", type=Path, metavar="DESTINATION", help="folder that receives the result")
+    parser.add_argument(
+        "--text_model", help="text tower it was trained with, as `etp train` takes it, if it isn't minilm"
+    )
     args = parser.parse_args()
-    actions: dict[str, Callable[[Path, Path], Path]] = {"detach": detach, "join": join}
+    actions: dict[str, Callable[..., Path]] = {"detach": detach, "join": join}
+    stated = {} if args.text_model is None else {"text_model": args.text_model}
     try:
-        print(actions[args.action](args.source, args.destination))
+        print(actions[args.action](args.source, args.destination, **stated))
     except (WeightsError, OptionError, NotWrittenError) as error:
         sys.exit(f"etp.weights: {error}")
 

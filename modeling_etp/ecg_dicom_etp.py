@@ -50,8 +50,8 @@ def read_dicom(
     Raises:
         EcgFormatError: If there is no waveform, or the file is compressed as a whole.
     """
-    if _DEFLATED in content[:65536]:
-        # pydicom would unfold it without a limit.
+    if _DEFLATED in content:
+        # pydicom would unfold it without a limit. The header that says so may be of any length.
         raise EcgFormatError(source, "the deflated transfer syntax isn't supported. Export it uncompressed.")
     pydicom = optional_module("pydicom", source)
     with errors_named(source, "pydicom"):

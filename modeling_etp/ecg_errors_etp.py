@@ -18,13 +18,14 @@ class EcgFileError(ValueError):
 
     Args:
         source: Path or description of the file.
-        problem: What was expected and what came, and what to do about it.
+        problem: What was expected and what came, and what to do about it. Quoted from the file, it may hold what a
+            terminal would obey: that is escaped here, for everybody who shows or logs the error.
     """
 
     def __init__(self, source: str | os.PathLike, problem: str):
-        super().__init__(f"{source}: {problem}")
         self.source = str(source)
-        self.problem = problem
+        self.problem = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(problem.split()))
+        super().__init__(f"{source}: {self.problem}")
 
     def __reduce__(self):  # an exception raised in a worker process has to cross back
         return type(self), (self.source, self.problem)

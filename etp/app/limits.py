@@ -6,10 +6,11 @@ import json
 import re
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from gradio.utils import get_upload_folder
 from python_multipart.multipart import parse_options_header
@@ -33,11 +34,13 @@ DRAIN_BYTES, DRAIN_SECONDS = (
 
 # Other routes of Gradio would give files away, fetch addresses, write files, or go around the queue.
 _GET = re.compile(
-    r"/|/(?:config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)|/(?:assets|static|svelte)/(?!.*\.\./).+"
-    r"|/gradio_api/(?:info|app_id|startup-events|login_check|theme\.css|upload_progress|queue/data|heartbeat/[^/]+)"
+    r"/|/(?:config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)|/(?:assets|static|svelte)/(?!.*\.\./).{1,200}"
+    rf"|/gradio_api/(?:info|app_id|startup-events|login_check|theme\.css|queue/data|heartbeat/[^/]{{1,{MAX_SESSION_NAME}}})"
 )
 _POST = re.compile(r"/gradio_api/(?:upload|queue/join|cancel|reset)")
 _UPLOAD = "/gradio_api/upload"
+_PARAMETERS = ("session_hash",)  # of a query; by others Gradio tracks uploads for good and opens saved pages
+_HEADERS_NOT_PASSED_ON = (b"x-gradio-server",)  # where Gradio says it is; no proxy sends it
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 Scope = MutableMapping[str, Any]
@@ -55,10 +58,14 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Visitor:
-    """What one address sent: in the last minute as `(time, files, bytes)`, and what is on its way."""
+    """What one address sent: in the last minute as `(time, files, bytes)`, and what is on its way.
+
+    `requests` are being read or dealt with; as long as there are any, all of the address count for this one object.
+    """
 
     taken: deque[tuple[float, int, int]] = field(default_factory=deque)
     on_its_way: int = 0
+    requests: int = 0
 
     def forget(self, now: float) -> None:
         while self.taken and self.taken[0][0] <= now - WINDOW_SECONDS:
@@ -91,34 +98,39 @@ class UploadLimits:
             await self._app(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = _as_the_page_asks(scope)
         path, incoming = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")), _Incoming(receive)
         try:
             if scope["method"] == "OPTIONS" or (scope["method"] in ("GET", "HEAD") and _GET.fullmatch(path)):
                 await self._app(scope, receive, send)
             elif scope["method"] != "POST" or not _POST.fullmatch(path):
                 raise _RefusedError(404, "This page has no such address.")
-            elif len(self._visitor(scope).taken) >= VISITOR_REQUESTS:
-                raise _RefusedError(
-                    429, f"More than {VISITOR_REQUESTS} requests a minute came from your address. Wait one."
-                )
-            elif path == _UPLOAD:
-                async with self._upload(scope, incoming) as body:
-                    await self._app(scope, _replay(body, receive), send)
             else:
-                body = b"".join([part async for part in _parts(scope, incoming, MAX_OTHER_BYTES)])
-                _check_fields(body)
-                self._visitor(scope).taken.append((time.monotonic(), 0, 0))
-                await self._app(scope, _replay(body, receive), send)
+                with self._visit(scope) as visitor:
+                    await self._pass_on(scope, incoming, send, visitor, is_upload=path == _UPLOAD)
         except _RefusedError as error:
             if error.status != 408:
                 await _drain(incoming)
             headers = {"Retry-After": str(WINDOW_SECONDS)} if error.status in (429, 503) else {}
             await PlainTextResponse(error.sentence, error.status, headers)(scope, receive, send)
 
+    async def _pass_on(
+        self, scope: Scope, incoming: "_Incoming", send: Send, visitor: _Visitor, *, is_upload: bool
+    ) -> None:
+        """Read a request, and let Gradio have it."""
+        if is_upload:
+            async with self._upload(scope, incoming, visitor) as body:
+                await self._app(scope, _replay(body, incoming), send)
+            return
+        body = b"".join([part async for part in _parts(scope, incoming, MAX_OTHER_BYTES)])
+        _check_fields(body)
+        visitor.taken.append((time.monotonic(), 0, 0))
+        await self._app(scope, _replay(body, incoming), send)
+
     @asynccontextmanager
-    async def _upload(self, scope: Scope, incoming: "_Incoming") -> AsyncIterator[bytes]:
+    async def _upload(self, scope: Scope, incoming: "_Incoming", visitor: _Visitor) -> AsyncIterator[bytes]:
         """The body of an upload that keeps all limits; it counts as on its way until it is dealt with."""
-        visitor, body, size = self._visitor(scope), bytearray(), 0
+        body, size = bytearray(), 0
         try:
             self._check_room(visitor, _announced(scope, MAX_REQUEST_BYTES) or 0)
             async for part in _parts(scope, incoming, MAX_REQUEST_BYTES):
@@ -139,13 +151,28 @@ class UploadLimits:
             self._writing -= size
             self._usage = (0.0, 0, 0)
 
-    def _visitor(self, scope: Scope) -> _Visitor:
+    @contextmanager
+    def _visit(self, scope: Scope) -> Iterator[_Visitor]:
+        """Whose request it is, as long as it takes.
+
+        Raises:
+            _RefusedError: If too many of the same address came, or are still coming.
+        """
         now = time.monotonic()
-        for address, visitor in list(self._visitors.items()):
-            visitor.forget(now)
-            if not visitor.taken and not visitor.on_its_way:
+        for address, other in list(self._visitors.items()):
+            other.forget(now)
+            if not other.taken and not other.requests:
                 del self._visitors[address]
-        return self._visitors[_address(scope)]
+        visitor = self._visitors[_address(scope)]
+        if len(visitor.taken) + visitor.requests >= VISITOR_REQUESTS:
+            raise _RefusedError(
+                429, f"More than {VISITOR_REQUESTS} requests a minute came from your address. Wait one."
+            )
+        visitor.requests += 1
+        try:
+            yield visitor
+        finally:
+            visitor.requests -= 1
 
     def _check_room(self, visitor: _Visitor, coming: int) -> None:
         mine = visitor.on_its_way + sum(size for _, _, size in visitor.taken)
@@ -174,6 +201,14 @@ class UploadLimits:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             await asyncio.to_thread(self._uploads.sweep, ORPHAN_SECONDS)
+
+
+def _as_the_page_asks(scope: Scope) -> Scope:
+    """A request without what the page never sends."""
+    asked = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
+    known = [(name, value[:MAX_SESSION_NAME]) for name, value in asked if name in _PARAMETERS]
+    headers = [header for header in scope["headers"] if header[0].lower() not in _HEADERS_NOT_PASSED_ON]
+    return {**scope, "query_string": urlencode(known).encode(), "headers": headers}
 
 
 def _address(scope: Scope) -> str:

@@ -1,6 +1,5 @@
 """`etp info`: what a model, a search index or an ECG file is."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from etp.common_options import JSON_HELP, ReadingArguments
 from etp.options import option
 
-from .files import write
+from .files import json_line, printable, write
 from .models import open_checkpoint
 
 
@@ -30,7 +29,7 @@ def run(args: InfoArguments) -> int:
         facts = model_facts(args.what)
     else:
         facts = file_facts(args.what, args)
-    write(json.dumps(facts, ensure_ascii=False) if args.json else as_text(facts))
+    write(json_line(facts) if args.json else as_text(facts))
     return 0
 
 
@@ -94,7 +93,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
 def as_text(facts: dict[str, Any]) -> str:
     width = max(map(len, facts))
     shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in facts.items()}
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())
+    return "\n".join(f"{name.ljust(width)}  {printable(str(value))}" for name, value in shown.items())
 
 
 def _is_hub_name(what: str) -> bool:

@@ -147,6 +147,30 @@ def test_what_is_on_its_way_counts_too(server, uploads, monkeypatch):
     assert written(uploads) <= 30 * MB
 
 
+def test_requests_that_begin_together_share_the_limits_of_their_address(server, uploads):
+    """A visitor nothing of whom has come yet was forgotten, and the next request counted for a new one."""
+
+    async def attack():
+        requests = [Drip(server, "192.0.2.1", chunk=MB, count=9, pause=0.02) for _ in range(12)]
+        await asyncio.gather(*(request.run() for request in requests))
+        return [request.status for request in requests]
+
+    statuses = asyncio.run(attack())
+    assert set(statuses) == {200, 429}
+    assert written(uploads) <= limits.VISITOR_BYTES
+
+
+def test_requests_that_are_still_coming_count_too(server, monkeypatch):
+    monkeypatch.setattr(limits, "VISITOR_REQUESTS", 5)
+
+    async def attack():
+        requests = [Drip(server, "192.0.2.1", chunk=1, count=1, pause=0.05) for _ in range(8)]
+        await asyncio.gather(*(request.run() for request in requests))
+        return sorted(request.status for request in requests)
+
+    assert asyncio.run(attack()) == [200] * 5 + [429] * 3
+
+
 def test_a_request_that_drips_is_given_up(server, uploads, monkeypatch):
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.5)
     request = Drip(server, "192.0.2.1", chunk=1, count=1000, pause=0.05)
@@ -193,6 +217,9 @@ def test_the_server_sweeps(server, uploads, monkeypatch):
         ("GET", "/gradio_api/file=http://192.0.2.1/"),
         ("GET", "/gradio_api/proxy=http://192.0.2.1/"),
         ("GET", "/gradio_api/deep_link?session_hash=a"),
+        ("GET", "/gradio_api/upload_progress?upload_id=a"),
+        ("GET", "/gradio_api/heartbeat/" + "a" * 101),
+        ("GET", "/assets/" + "a" * 201),
         ("GET", "/monitoring"),
         ("GET", "/assets/%2e%2e/%2e%2e/%2e%2e/etc/passwd"),
         ("GET", "/gradio_api/upload"),
@@ -208,6 +235,22 @@ def test_the_server_sweeps(server, uploads, monkeypatch):
 def test_routes_that_the_page_does_not_need_are_closed(visit, method, path):
     answer = visit().request(method, path)
     assert (answer.status_code, answer.text) == (404, "This page has no such address.")
+
+
+@pytest.mark.parametrize(("query", "server_header"), [("deep_link=a", "x"), ("", "::::")], ids=str)
+def test_what_the_page_never_asks_changes_nothing(visit, query, server_header):
+    """Gradio looks for saved links, and fails at an address of itself that is none, with a traceback in the log."""
+    expected = visit().get("/config")
+    asked = visit().get(f"/config?{query}", headers={"X-Gradio-Server": server_header})
+    assert (asked.status_code, asked.json()) == (200, expected.json())
+
+
+def test_gradio_keeps_no_name_of_an_upload(visit, monkeypatch):
+    kept = []
+    monkeypatch.setattr(gr.route_utils.FileUploadProgress, "track", lambda _, upload_id: kept.append(upload_id))
+    form = {"files": ("a.npy", b"content")}
+    assert visit().post(f"{UPLOAD}?upload_id={'a' * 5000}", files=form).status_code == 200
+    assert kept == []
 
 
 @pytest.mark.parametrize("path", ["/config", "/gradio_api/info", "/gradio_api/app_id"])

@@ -282,6 +282,19 @@ def test_names_of_files_neither_move_the_cursor_nor_stop_the_run(etp, checkpoint
     assert "\x1b" not in out
 
 
+def test_what_a_file_says_of_itself_does_not_move_the_cursor(etp, ecg_folder, tmp_path):
+    header = (ecg_folder / "00001_lr.hea").read_text()
+    (tmp_path / "a.hea").write_text(header.replace("00001_lr 12", "\x1b[2J\x9b31m 12", 1), encoding="latin-1")
+    (tmp_path / "00001_lr.dat").write_bytes((ecg_folder / "00001_lr.dat").read_bytes())
+    status, out, _ = etp("info", tmp_path / "a.hea")
+    assert status == 0
+    assert "\\x1b[2J\\x9b31m" in out
+    assert out.replace("\n", "").isprintable()
+    _, out, _ = etp("info", tmp_path / "a.hea", "--json")
+    assert json.loads(out)["record_id"] == "\x1b[2J\x9b31m"
+    assert out.strip().isprintable()
+
+
 def test_a_file_name_that_is_no_text_is_classified_and_indexed(etp, checkpoint_dir, ecg_folder, tmp_path):
     for ending in ("hea", "dat"):
         (tmp_path / f"00001_lr.{ending}").write_bytes((ecg_folder / f"00001_lr.{ending}").read_bytes())

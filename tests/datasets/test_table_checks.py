@@ -109,6 +109,29 @@ def test_a_folder_is_not_left_through_a_link(ecg_folder, tmp_path, link):
         open_archive("folder", ecg_folder, cache_dir=tmp_path / "cache")
 
 
+def test_a_header_is_not_read_through_a_link_either(ecg_folder, tmp_path):
+    """A row may name the signal file; the header beside it is what is read first."""
+    table = ecg_folder / "records.csv"
+    change(table, b"2024/a1", b"2024/a1.dat")
+    os.rename(ecg_folder / "2024/a1.hea", tmp_path / "a1.hea")
+    (ecg_folder / "2024/a1.hea").symlink_to(tmp_path / "a1.hea")
+    with pytest.raises(RecordError, match=r"a1\.hea is a link out of the archive"):
+        open_archive("folder", ecg_folder, cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["a link", "a pipe"])
+def test_a_table_is_a_file_of_the_archive(ecg_folder, tmp_path, what):
+    table = ecg_folder / "records.csv"
+    os.rename(table, tmp_path / "records.csv")
+    if what == "a pipe":  # which the build would wait for
+        os.mkfifo(table)
+    else:
+        table.symlink_to(tmp_path / "records.csv")
+    with pytest.raises(ArchiveError, match=r"records\.csv is no regular file of the archive .* Copy the table itself"):
+        open_archive("folder", ecg_folder, cache_dir=tmp_path / "cache")
+
+
 def test_a_link_inside_a_folder_is_followed(ecg_folder, tmp_path):
     os.rename(ecg_folder / "b1.npy", ecg_folder / "kept.npy")
     (ecg_folder / "b1.npy").symlink_to(ecg_folder / "kept.npy")

@@ -8,6 +8,7 @@ from datasets_scripts.archive_errors import ArchiveError, RecordError
 from datasets_scripts.archive_tables import fold_of
 from datasets_scripts.records_table import read_records_table, split_report
 from datasets_scripts.wfdb_folder import WfdbFolder
+from etp import cli
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
@@ -127,6 +128,31 @@ def test_strat_fold_decides_the_split_as_in_ptb_xl(tmp_path):
 def test_what_is_wrong_with_the_table_is_said(tmp_path, text, message):
     with pytest.raises(ArchiveError, match=message):
         read_records_table(table_of(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,report\na\0.csv,x\n", r"line 2: file holds characters that can't be printed: 'a\\x00\.csv'"),
+        ("file,record_id\na.csv,\x1b[2J\n", r"line 2: record_id holds .* '\\x1b\[2J'"),
+        ("file,patient_id\na.csv,1\nb.csv,\x9b1m\n", r"line 3: patient_id holds .* '\\x9b1m'"),
+        ("file,\x1b[2J\na.csv,1\n", r"its first line holds .* 'file,\\x1b\[2J'"),
+    ],
+    ids=["null", "record", "patient", "column"],
+)
+def test_names_that_a_terminal_would_obey_are_refused(tmp_path, text, message):
+    with pytest.raises(ArchiveError, match=message) as caught:
+        read_records_table(table_of(tmp_path / "own", text))
+    assert str(caught.value).isprintable()
+
+
+def test_the_check_says_nothing_that_a_terminal_would_obey(tmp_path, capsys):
+    folder = table_of(tmp_path / "own", "file,report,split\na.hea,x,train\n").parent
+    (folder / "a.hea").write_text("a 1 500 10\na.dat 16 0/mV 16 0 0 0 0 \x1b[2JI\n")
+    assert cli.main(["check", "--dataset", "folder", "--data_dir", str(folder)]) != 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert r"\x1b[2JI" in said.out + said.err
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):

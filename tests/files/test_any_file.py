@@ -89,6 +89,12 @@ def test_what_the_file_states_is_not_overruled(muse_xml):
     np.testing.assert_array_equal(stated, read_ecg(muse_xml().encode()).signal)
 
 
+def test_what_an_error_quotes_from_a_file_is_escaped_once():
+    error = EcgCorruptError("file.hea", "lead \x1b[2J\x9bI\u202e\nis é, café.")
+    assert str(error) == r"file.hea: lead \x1b[2J\x9bI\u202e is é, café."
+    assert str(EcgCorruptError(error.source, error.problem)) == str(error)
+
+
 def test_errors_cross_process_borders():
     import pickle
 

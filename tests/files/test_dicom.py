@@ -61,9 +61,11 @@ def test_dicom_leads_are_known_by_code_where_the_name_is_unknown(dicom):
     assert read_ecg(dicom_bytes(dicom, change)).lead_names == STANDARD_LEADS
 
 
-def test_deflated_dicom_is_refused_before_it_unfolds(dicom):
+@pytest.mark.parametrize("before", [2, 70_000])
+def test_deflated_dicom_is_refused_before_it_unfolds(dicom, before):
     def change(dataset):
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+        dataset.file_meta.FileMetaInformationVersion = bytes(before)
 
     with pytest.raises(EcgFormatError, match="deflated transfer syntax"):
         read_ecg(dicom_bytes(dicom, change))

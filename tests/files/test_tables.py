@@ -133,3 +133,8 @@ def test_a_table_may_come_from_any_system(millivolts):
     for end in ("\r\n", "\r"):
         recording = read_ecg(text.replace("\n", end).encode(), sampling_rate=100)
         np.testing.assert_allclose(recording.signal, millivolts[:2], atol=1e-6)
+
+
+def test_a_clock_of_too_many_digits_is_named():
+    with pytest.raises(EcgCorruptError, match="line 2, column I: expected a number, got '99999"):
+        read_ecg(b"I,II\n" + b"9" * 9000 + b":1,2\n" * 3, sampling_rate=500)

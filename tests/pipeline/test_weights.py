@@ -1,5 +1,7 @@
 """Checkpoints taken apart from their public text tower and joined again."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,8 +24,12 @@ def folders(make_model, tokenizer, tmp_path):
     return tmp_path
 
 
+def rejoin(folders):
+    return join(folders / "detached", folders / "joined", text_model=str(folders / "text"))
+
+
 def test_a_joined_checkpoint_computes_as_before_up_to_bfloat16(folders):
-    join(folders / "detached", folders / "joined")
+    rejoin(folders)
     before = ETPModel.from_pretrained(folders / "checkpoint").eval()
     after = ETPModel.from_pretrained(folders / "joined").eval()
     ecgs = torch.randn(2, 12, 1000, generator=torch.Generator().manual_seed(0))
@@ -36,7 +42,7 @@ def test_a_joined_checkpoint_computes_as_before_up_to_bfloat16(folders):
 
 def test_others_may_read_what_they_may_read_of_new_files(folders):
     (folders / "any").write_text("")
-    join(folders / "detached", folders / "joined")
+    rejoin(folders)
     mode = (folders / "any").stat().st_mode & 0o777
     assert {path.name: path.stat().st_mode & 0o777 for path in (folders / "joined").iterdir()} == dict.fromkeys(
         (path.name for path in (folders / "joined").iterdir()), mode
@@ -63,14 +69,48 @@ def test_another_text_tower_is_refused(folders):
     weights = {name: tensor + 1 for name, tensor in load_file(file).items()}
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(WeightsError, match=r"is not the text tower that .* was trained with"):
-        join(folders / "detached", folders / "joined")
+        rejoin(folders)
 
 
 def test_damaged_or_missing_weights_are_named(folders):
     file = folders / "detached" / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(WeightsError, match=r"model\.safetensors is damaged"):
-        join(folders / "detached", folders / "joined")
+        rejoin(folders)
     (folders / "detached" / "text_tower.json").unlink()
     with pytest.raises(WeightsError, match=r"text_tower\.json is missing"):
+        rejoin(folders)
+
+
+def test_a_text_tower_that_only_the_folder_names_is_not_opened(folders, monkeypatch):
+    """Who supplies the folder would have any file of a fixed name hashed, and learn whether it is there."""
+    monkeypatch.setattr("etp.weights.ETPModel.from_ecg_text_pretrained", lambda *_: pytest.fail("was opened"))
+    for name in (str(folders / "text"), "/nowhere", "somebody/model", "../text"):
+        named = json.loads((folders / "detached" / "text_tower.json").read_text()) | {"text_model": name}
+        (folders / "detached" / "text_tower.json").write_text(json.dumps(named))
+        with pytest.raises(WeightsError, match=r"names the text tower .* give its folder as --text_model") as caught:
+            join(folders / "detached", folders / "joined")
+        assert "SHA-256" not in str(caught.value)
+    assert not (folders / "joined").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{", "[" * 100_000, "[]", '{"text_model": "minilm"}', '{"text_model": ["/"], "sha256": "0", "max_tokens": 1}',
+        '{"text_model": "minilm", "sha256": "\\u001b[2J", "max_tokens": 128}',
+        json.dumps({"text_model": "minilm", "sha256": "0" * 64, "max_tokens": -1}),
+    ],
+    ids=lambda content: content[:25],
+)  # fmt: skip
+def test_a_damaged_name_of_a_text_tower_is_refused(folders, content):
+    (folders / "detached" / "text_tower.json").write_text(content)
+    with pytest.raises(WeightsError, match=r"text_tower\.json is damaged") as caught:
         join(folders / "detached", folders / "joined")
+    assert str(caught.value).isprintable()
+
+
+def test_an_empty_list_of_hashes_is_refused(folders):
+    (folders / "detached" / "SHA256SUMS").write_text("")
+    with pytest.raises(WeightsError, match="is damaged"):
+        rejoin(folders)

@@ -131,6 +131,13 @@ def test_scores_are_drawn_to_scale_in_the_given_order(ecg):
         assert texts(figure)[-4:] == ["sinus rhythm", "0.25", "atrial fibrillation", "1.00"]
 
 
+def test_what_users_write_is_no_formula(ecg, tmp_path):
+    text = r"$\frac{$ of $5"
+    figure = plot_ecg(ecg, 500, title=text, scores={text: 0.5})
+    figure.savefig(tmp_path / "ecg.svg")
+    assert [written.get_text() for axes in figure.axes for written in axes.texts].count(text) == 2
+
+
 def test_scores_that_do_not_fit_are_counted(ecg):
     words = texts(plot_ecg(ecg, 100, scores={f"label {number}": 0.5 for number in range(71)}))
     drawn = sum(word.startswith("label ") for word in words)
