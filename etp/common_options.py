@@ -95,7 +95,9 @@ class ReadingArguments:
 
     sampling_rate: float | None = option("Sampling rate in Hz.", None)
     lead_names: list[str] | None = option("Leads, in the order of the file.", None, metavar="LEAD")
-    units: str | None = option("Unit of the values: mV, uV, V …", None)
+    units: str | None = option("Unit of the values, or the size of a count: mV, uV, V, 4.88 uV …", None)
+    verify_checksum: bool = option("Whether samples of a WFDB record must add up to the checksum in its header.", True)
+    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
 
 
 @dataclass(kw_only=True)

@@ -112,7 +112,7 @@ class Handlers:
             )
             nearest = page.nearest_table(self.scorer.nearest_reports(recording))
             explainable = gr.Dropdown(list(scores.by_label), value=next(iter(scores.by_label)))
-            about = page.message(f"{name}: {about}.")
+            about = page.message(f"{name}: {about}.") + page.notes_list(self.scorer.notes(recording))
             return about, paper, page.score_table(scores), nearest, explainable, gr.Column(visible=True)
         except Exception as error:
             return _failed(error)

@@ -60,6 +60,14 @@ def message(text: str, *, is_error: bool = False) -> str:
     return f'<p class="etp-message etp-{kind}" role="{role}">{escape(text)}</p>'
 
 
+def notes_list(notes: Sequence[str]) -> str:
+    """What was left out, assumed or filled in of the ECG; nothing where nothing was."""
+    if not notes:
+        return ""
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f'<ul class="etp-notes" aria-label="Notes on the recording">{items}</ul>'
+
+
 def picture(figure: "Figure", *, heading: str, description: str, caption: str = "") -> str:
     """A figure inside the page, so that no file of it is written; a narrow screen scrolls it sideways."""
     file = io.BytesIO()

@@ -77,6 +77,15 @@ class EcgScorer:
         by_label = {entry["label"]: entry["score"] for entry in entries}
         return Scores(by_label, "independent" if independent else "shares")
 
+    def notes(self, recording: EcgRecording) -> list[str]:
+        """What was left out, assumed or filled in of a recording, by its reader and by the feature extractor.
+
+        Raises:
+            ValueError: If the recording can't be used.
+        """
+        (own,) = self.classifier.preprocess(recording)["notes"]
+        return list(own)
+
     def explain(
         self, recording: EcgRecording, labels: Labels, label: str, *, independent: bool = False
     ) -> Attribution:

@@ -1,6 +1,7 @@
 """`etp classify`: scores of ECG files, one JSON line or a few lines of text per file."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from etp.common_options import JSON_HELP, LabelArguments, ModelArguments
 from etp.options import option
@@ -8,6 +9,9 @@ from etp.options import option
 from .files import EcgRun, FilesArguments, find_ecgs, json_line, printable, write
 from .labels import read_labels, scoring_options
 from .models import make_classifier, open_checkpoint
+
+if TYPE_CHECKING:
+    from modeling_etp.ecg_files_etp import EcgRecording
 
 
 @dataclass(kw_only=True)
@@ -28,7 +32,7 @@ def run(args: ClassifyArguments) -> int:
     paths = find_ecgs(args.files)
     # Options are given here, not at every call, so that an impossible one is no bad file.
     classifier = make_classifier(
-        open_checkpoint(args.model, device=args.device),
+        open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds),
         candidate_labels=labels,
         top_k=args.top_k,
         threshold=args.threshold,
@@ -37,16 +41,24 @@ def run(args: ClassifyArguments) -> int:
     ecgs = EcgRun(paths, args, batch_size=args.batch_size)
 
     def classify(recordings):
-        return classifier(recordings, batch_size=len(recordings))
+        scores = classifier(recordings, batch_size=len(recordings), return_notes=True)
+        return [with_notes(own, recording) for own, recording in zip(scores, recordings, strict=True)]
 
-    for path, scores in ecgs.map(classify, description="Classifying"):
-        write(as_json(path, scores) if args.json else as_text(path, scores))
+    for path, (scores, notes) in ecgs.map(classify, description="Classifying"):
+        write(as_json(path, scores, notes) if args.json else as_text(path, scores, notes))
     return ecgs.status
 
 
-def as_json(path: str, scores: list[dict]) -> str:
-    return json_line({"file": path, "scores": scores})
+def with_notes(entries: list[dict], recording: "EcgRecording") -> tuple[list[dict], list[str]]:
+    """Scores, and what was left out, assumed or filled in; where no score is shown, what the reader says of it."""
+    notes = list(entries[0]["notes"]) if entries else list(recording.notes)
+    return [{"score": entry["score"], "label": entry["label"]} for entry in entries], notes
 
 
-def as_text(path: str, scores: list[dict]) -> str:
-    return "\n".join([printable(path), *(f"  {entry['score']:6.3f}  {printable(entry['label'])}" for entry in scores)])
+def as_json(path: str, scores: list[dict], notes: list[str]) -> str:
+    return json_line({"file": path, "scores": scores, "notes": notes})
+
+
+def as_text(path: str, scores: list[dict], notes: list[str]) -> str:
+    shown = (f"  {entry['score']:6.3f}  {printable(entry['label'])}" for entry in scores)
+    return "\n".join([printable(path), *shown, *(f"  note: {printable(note)}" for note in notes)])

@@ -28,7 +28,7 @@ def run(args: EmbedArguments) -> int:
     paths = find_ecgs(args.files)
     if args.output is not None:
         check_output_file(args.output, overwrite=args.overwrite, inputs=paths)
-    checkpoint = open_checkpoint(args.model, device=args.device)
+    checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     classifier = make_classifier(checkpoint)
     ecgs = EcgRun(paths, args, batch_size=args.batch_size)
     files, embeds = [], []

@@ -35,10 +35,10 @@ def read_recording(path: str, args: ReadingArguments) -> "EcgRecording":
     from modeling_etp.ecg_files_etp import EcgRecording
     from modeling_etp.ecg_inputs_etp import open_ecg
 
-    opened = open_ecg(path, **_stated(args))
+    opened = open_ecg(path, **stated_facts(args))
     if opened.lead_names is None:
         raise ValueError(f"{opened.name}: it doesn't name its leads. Name them with --lead_names.")
-    return EcgRecording(opened.signal, opened.sampling_rate, opened.lead_names)
+    return EcgRecording(opened.signal, opened.sampling_rate, opened.lead_names, notes=opened.notes)
 
 
 def check_output_file(path: Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
@@ -170,8 +170,9 @@ def write_error(line: str) -> None:
     print(printable(line), file=sys.stderr)
 
 
-def _stated(args: ReadingArguments) -> dict[str, Any]:
-    names = ("sampling_rate", "lead_names", "units")
+def stated_facts(args: ReadingArguments) -> dict[str, Any]:
+    """What the command line says of files, as `read_ecg` takes it."""
+    names = ("sampling_rate", "lead_names", "units", "verify_checksum")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 

@@ -34,7 +34,7 @@ def run(args: IndexArguments) -> int:
         )
     texts = read_texts(args.texts) if args.texts else []
     paths = find_ecgs(args.files)
-    checkpoint = open_checkpoint(args.model, device=args.device)
+    checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     if args.data_dir:
         index, failed = _of_archive(checkpoint, args), 0
     else:

@@ -7,7 +7,7 @@ from typing import Any
 from etp.common_options import JSON_HELP, ReadingArguments
 from etp.options import option
 
-from .files import json_line, printable, write
+from .files import json_line, printable, stated_facts, write
 from .models import open_checkpoint
 
 
@@ -70,7 +70,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
 
     from modeling_etp.ecg_inputs_etp import read_path_or_url
 
-    recording = read_path_or_url(path, sampling_rate=args.sampling_rate, lead_names=args.lead_names, units=args.units)
+    recording = read_path_or_url(path, **stated_facts(args))
     signal = recording.signal
     finite = signal[np.isfinite(signal)]
     return {
@@ -83,6 +83,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
         "lowest_mv": round(float(finite.min()), 3) if finite.size else None,
         "highest_mv": round(float(finite.max()), 3) if finite.size else None,
         "missing_samples": int(signal.size - finite.size),
+        "notes": list(recording.notes),
         **{
             name: value if isinstance(value, (int, float, str)) else str(value)
             for name, value in recording.metadata.items()
@@ -91,9 +92,12 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    width = max(map(len, facts))
+    notes = facts.get("notes", [])
     shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in facts.items()}
-    return "\n".join(f"{name.ljust(width)}  {printable(str(value))}" for name, value in shown.items())
+    shown.pop("notes", None)
+    width = max(map(len, shown))
+    lines = [f"{name.ljust(width)}  {printable(str(value))}" for name, value in shown.items()]
+    return "\n".join([*lines, *(f"{'note'.ljust(width)}  {printable(note)}" for note in notes)])
 
 
 def _is_hub_name(what: str) -> bool:

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from modeling_etp.pipeline_etp import ZeroShotEcgClassificationPipeline
 
 
-def open_checkpoint(model: str, *, device: str = "cpu") -> "Checkpoint":
+def open_checkpoint(model: str, *, device: str = "cpu", max_gap_seconds: float | None = None) -> "Checkpoint":
     """Open a checkpoint, whole or not at all.
+
+    Args:
+        max_gap_seconds: Longest run of missing samples that is bridged; what the checkpoint says if omitted.
 
     Raises:
         OptionError: If it is missing, incomplete, damaged or of another kind, or there is no such device.
@@ -24,9 +27,14 @@ def open_checkpoint(model: str, *, device: str = "cpu") -> "Checkpoint":
     logging.disable_progress_bar()
     chosen = choose_device(device)
     try:
-        return load_checkpoint(model, device=chosen)
+        checkpoint = load_checkpoint(model, device=chosen)
     except CheckpointError as error:
         raise OptionError(str(error)) from error
+    if max_gap_seconds is not None:
+        if not max_gap_seconds >= 0:
+            raise OptionError(f"--max_gap_seconds can't be negative, got {max_gap_seconds}.")
+        checkpoint.processor.feature_extractor.max_gap_seconds = max_gap_seconds
+    return checkpoint
 
 
 def make_classifier(checkpoint: "Checkpoint", **options) -> "ZeroShotEcgClassificationPipeline":

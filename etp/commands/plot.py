@@ -38,7 +38,7 @@ def run(args: PlotArguments) -> int:
     recording, scores = read_recording(args.file, args), None
     if args.model is not None:
         labels = read_labels(args)
-        checkpoint = open_checkpoint(args.model, device=args.device)
+        checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
         scores = make_classifier(checkpoint, candidate_labels=labels, **scoring_options(args))(recording)
     figure = plot_ecg(
         recording.signal,

@@ -34,7 +34,7 @@ def run(args: SearchArguments) -> int:
     if args.text and not all(text.strip() for text in args.text):
         raise OptionError("--text: a blank text is near to nothing.")
     paths = find_ecgs(args.ecg or [])
-    checkpoint = open_checkpoint(args.model, device=args.device)
+    checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     try:
         index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)
     except SearchIndexError as error:

@@ -306,3 +306,34 @@ def test_a_file_name_that_is_no_text_is_classified_and_indexed(etp, checkpoint_d
     status, _, err = etp("index", file, "--model", checkpoint_dir, "-o", tmp_path / "index")
     assert (status, err) == (0, "")
     assert SearchIndex.load(tmp_path / "index").ecgs == [str(file)]
+
+
+def test_notes_on_a_recording_stand_below_its_scores_and_in_the_json(etp, checkpoint_dir, tmp_path):
+    path = tmp_path / "lead.npz"
+    np.savez(
+        path, signal=np.random.default_rng(0).normal(size=(1, 5000)), sampling_rate=500, lead_names=["II"], units="mV"
+    )
+    words = ["classify", path, "--model", checkpoint_dir, "--labels", "normal ECG", "atrial fibrillation"]
+    status, out, _ = etp(*words)
+    assert status == 0
+    notes = [line for line in out.splitlines() if line.startswith("  note: ")]
+    assert any("count as 0 mV" in note for note in notes)
+    _, out, _ = etp(*words, "--json")
+    answer = json.loads(out)
+    assert [f"  note: {note}" for note in answer["notes"]] == notes
+    assert set(answer["scores"][0]) == {"score", "label"}
+    _, out, _ = etp("info", path, "--json")
+    assert json.loads(out)["notes"] == []
+
+
+def test_gaps_are_bridged_where_the_error_recommends_it(etp, checkpoint_dir, tmp_path):
+    signal = np.random.default_rng(0).normal(size=(12, 5000)).cumsum(axis=1) * 0.02
+    signal[3, 100:110] = np.nan
+    path = tmp_path / "gap.npz"
+    np.savez(path, signal=signal, sampling_rate=500, units="mV")
+    words = ["classify", path, "--model", checkpoint_dir, "--labels", "normal ECG", "atrial fibrillation"]
+    status, _, err = etp(*words)
+    assert (status, "max_gap_seconds" in err) == (1, True)
+    status, out, _ = etp(*words, "--max_gap_seconds", 0.1)
+    assert status == 0
+    assert "bridged" in out
