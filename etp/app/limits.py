@@ -142,6 +142,9 @@ class UploadLimits:
             if sum(count for _, count, _ in visitor.taken) + files > VISITOR_FILES:
                 raise _RefusedError(429, f"More than {VISITOR_FILES} files a minute came from your address. Wait one.")
             visitor.taken.append((time.monotonic(), files, size))
+        except BaseException:
+            body.clear()  # the error would hold it as long as the rest of the request is read and forgotten
+            raise
         finally:
             visitor.on_its_way -= size
         self._writing += size

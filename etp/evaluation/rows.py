@@ -1,11 +1,10 @@
 """The metrics of an evaluation as a compact CSV: one row for each task, baseline and class."""
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from etp.atomic_files import whole_file
+from etp.csv_files import write_csv
 
 NAMES = ("task", "row", "records", "metric", "value", "low", "high")
 
@@ -20,12 +19,12 @@ def write_rows(result: Mapping[str, Any], path: Path) -> None:
     Raises:
         NotWrittenError: If it can't be written.
     """
-    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(NAMES)
-        for task, metrics in result["tasks"].items():
-            for row, records, name, value, interval in _rows(metrics):
-                writer.writerow([task, row, records, name, _short(value), *map(_short, interval)])
+    rows = [
+        [task, row, records, name, _short(value), *map(_short, interval)]
+        for task, metrics in result["tasks"].items()
+        for row, records, name, value, interval in _rows(metrics)
+    ]
+    write_csv(path, NAMES, rows)
 
 
 def _rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, float, list[float]]]:

@@ -166,7 +166,7 @@ def results_page(results: Sequence[Result]) -> str:
 def _with_windows(result: Result) -> tuple[str, str]:
     """Name and weights of a run, with how windows are pooled where it scores whole recordings."""
     name, weights = named(result)
-    windows = result["conditions"]["windows"]
+    windows = result["conditions"].get("windows", "one")
     return name if windows == "one" else f"{name}, {windows} over windows", weights
 
 

@@ -1,6 +1,5 @@
 """Logs of a run: metrics.jsonl, trackers, learning curves, options and versions."""
 
-import csv
 import importlib.metadata
 import json
 import platform
@@ -17,6 +16,7 @@ import psutil
 import yaml
 
 from etp.atomic_files import whole_file, writing
+from etp.csv_files import write_csv
 from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, RUN_FILE, VERSIONS_FILE, read_metrics
 
 from .arguments import Arguments
@@ -68,15 +68,8 @@ def write_unusable(output_dir: Path, splits: Mapping[str, Mapping[str, str]]) ->
     """
     if not any(splits.values()):
         return
-    with (
-        whole_file(output_dir / UNUSABLE_FILE) as unfinished,
-        unfinished.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["split", "record_id", "reason"])
-        writer.writerows(
-            [name, record_id, reason] for name, own in splits.items() for record_id, reason in own.items()
-        )
+    rows = [[name, record_id, reason] for name, own in splits.items() for record_id, reason in own.items()]
+    write_csv(output_dir / UNUSABLE_FILE, ("split", "record_id", "reason"), rows)
 
 
 def write_run_files(output_dir: Path, args: Arguments, *, resumes: bool) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import time
+import tracemalloc
 
 import gradio as gr
 import pytest
@@ -158,6 +159,24 @@ def test_requests_that_begin_together_share_the_limits_of_their_address(server, 
     statuses = asyncio.run(attack())
     assert set(statuses) == {200, 429}
     assert written(uploads) <= limits.VISITOR_BYTES
+
+
+def test_what_is_refused_is_not_kept_while_the_rest_is_read(server, monkeypatch):
+    held = []
+
+    async def drain(_):
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    monkeypatch.setattr(limits, "_drain", drain)
+    request = Drip(server, "192.0.2.1", chunk=MB, count=12, pause=0)
+    tracemalloc.start()
+    try:
+        asyncio.run(request.run())
+    finally:
+        tracemalloc.stop()
+    assert request.status == 413
+    assert len(held) == 1
+    assert held[0] < 5 * MB
 
 
 def test_requests_that_are_still_coming_count_too(server, monkeypatch):

@@ -185,7 +185,7 @@ def usage_errors(checkpoint_dir: Path, ecg: Path, tmp_path: Path) -> dict[str, t
         "device without numbers": (["classify", ecg, *model, *labels, "--device", "meta"], "--device meta: "),
         "no such GPU": (["classify", ecg, *model, *labels, "--device", "cuda:99"], "Take cpu, or a device of this"),
         "nowhere": (["embed", ecg, *model], "give -o FILE.npz, --json or both"),
-        "output folder": (["embed", ecg, *model, "-o", tmp_path], "it is a folder"),
+        "output folder": (["embed", ecg, *model, "-o", tmp_path], "is a folder"),
         "output nowhere": (["embed", ecg, *model, "-o", "no/where.npz"], "there is no folder no"),
         "picture format": (["plot", ecg, "-o", tmp_path / "ecg.xyz"], "must end in .png"),
         "model without labels": (["plot", ecg, "-o", tmp_path / "e.png", *model], "scores need both"),

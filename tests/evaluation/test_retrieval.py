@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from etp.evaluation.retrieval_reports import report_retrieval
 
 from etp import retrieval
+from etp.evaluation.retrieval_metrics import report_retrieval
 from etp.evaluation.tables import retrieval_table
 from etp.retrieval import certain_recalls, retrieval_metrics, retrieval_ranks
 

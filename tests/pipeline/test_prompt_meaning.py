@@ -127,7 +127,7 @@ def test_pipeline_evaluation_processor_and_explanation_read_labels_alike(classif
 
 def test_a_contrast_with_negations_takes_them_as_the_model_reads_them(model, tokenizer, ecg_embeds, logits):
     prompts = LabelPrompts("task", "labels", {"AFLT": ("atrial flutter",)}, {"AFLT": ("no atrial flutter",)}, {})
-    scores = score_labels(model, tokenizer, prompts, ecg_embeds, PromptOptions(contrast="denied"))
+    scores = score_labels(model, tokenizer, prompts, ecg_embeds, PromptOptions(contrast="negated"))
     scale = model.get_logit_scale().item()
     embeds = embed_texts(model, tokenizer, ["atrial flutter", "no atrial flutter"])
     torch.testing.assert_close(scores[:, 0], scale * ecg_embeds @ (embeds[0] - embeds[1]))

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 from ecg_writers import edf_bytes, make_microvolts
-from etp.evaluation.checkpoints import load_checkpoint
 from raw_server import RawServer, answer, drip, whole
 
 from etp.cli import main
 from etp.commands.models import make_classifier
+from etp.loading import load_checkpoint
 from modeling_etp import ecg_addresses_etp, ecg_urls_etp
 from modeling_etp.ecg_addresses_etp import is_public, printable_url
 from modeling_etp.ecg_files_etp import EcgFileError
