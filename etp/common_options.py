@@ -30,7 +30,7 @@ SEED_HELP = "Seed of everything random."
 TASKS_HELP = "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."
 PROMPTS_HELP = "JSON file of your own phrases: {task: {label: [phrases]}}, {label: [phrases]} or [label, …]."
 TEMPLATES_HELP = 'Sentences around each phrase, which goes where {} is, e.g. "ECG showing {}".'
-OVERWRITE_HELP = "Replace the output where it exists already."
+OVERWRITE_HELP = "Replace what the output holds already: a file, a run, or results of another model, code or option."
 JSON_HELP = "Print JSON, one object a line."
 
 

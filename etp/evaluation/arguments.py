@@ -72,7 +72,7 @@ class RunArguments(BatchArguments, ModelArguments):
     """Where the results go, and how they are computed."""
 
     output: Path = option("JSON file that receives the results; an unfinished run goes on.", short="-o")
-    overwrite: bool = option("Replace results of another model, code or option that OUTPUT holds.", False)
+    overwrite: bool = option(OVERWRITE_HELP, False)
     name: str | None = option(NAME_HELP, None)
     num_resamples: int = option(RESAMPLES_HELP, 1000)
     precision: Precision = option(PRECISION_HELP, "auto")

@@ -5,7 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from etp.common_options import MAX_GAP_HELP, ON_ERROR_HELP, PRECISION_HELP, SEED_HELP, DatasetArguments, Precision
+from etp.common_options import (
+    MAX_GAP_HELP,
+    ON_ERROR_HELP,
+    OVERWRITE_HELP,
+    PRECISION_HELP,
+    SEED_HELP,
+    DatasetArguments,
+    Precision,
+)
 from etp.options import OptionError, option
 from etp.texts.held_out import check_patterns
 
@@ -151,7 +159,7 @@ class RunArguments:
         "package), versions (another minor or major release of torch, transformers, datasets, accelerate or numpy).",
         [],
     )
-    overwrite: bool = option("Replace the run that output_dir holds.", False, common=True)
+    overwrite: bool = option(OVERWRITE_HELP, False, common=True)
     checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
     keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
     log_every: int = option("Steps between lines of metrics.jsonl.", 10)

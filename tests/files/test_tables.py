@@ -136,5 +136,5 @@ def test_a_table_may_come_from_any_system(millivolts):
 
 
 def test_a_clock_of_too_many_digits_is_named():
-    with pytest.raises(EcgCorruptError, match="line 2, column I: expected a number, got '99999"):
+    with pytest.raises(EcgCorruptError, match="column I holds text, expected numbers"):
         read_ecg(b"I,II\n" + b"9" * 9000 + b":1,2\n" * 3, sampling_rate=500)

@@ -167,4 +167,4 @@ def test_a_card_is_written_once_to_be_edited(checkpoint_dir, result, tmp_path, c
     output.write_text("edited")
     assert cli.main(command) == 2
     assert output.read_text() == "edited"
-    assert "perhaps edited" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_leads_that_are_derived_and_missing_ones_have_no_offset(ecg):
 
 def test_a_constant_lead_is_as_a_missing_one(ecg):
     ecg[10] = 2.5
-    assert (values(ecg)[0, 10] == 0).all()
+    assert np.abs(values(ecg)[0, 10]).max() < 1e-6
 
 
 def test_an_artefact_does_not_pass_for_an_offset(ecg):
@@ -97,5 +97,5 @@ def test_an_offset_is_kept_on_request_and_the_request_is_saved(ecg, tmp_path):
 def test_order_of_leads_does_not_matter(ecg):
     shifted = ecg + OFFSETS
     np.testing.assert_allclose(
-        values(shifted[::-1], lead_names=STANDARD_LEADS[::-1]), values(shifted, lead_names=STANDARD_LEADS), atol=1e-6
+        values(shifted[::-1], lead_names=STANDARD_LEADS[::-1]), values(shifted, lead_names=STANDARD_LEADS), atol=1e-5
     )
