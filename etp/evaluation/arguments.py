@@ -146,9 +146,7 @@ class AllArguments:
     cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
     output: Path = option("Folder that receives one JSON file a command.", short="-o")
     page: Path | None = option("Markdown page of all tables; beside it its picture and a folder of CSVs.", None)
-    overwrite: bool = option(
-        "Replace the page, and results of other models, code or options, where they exist.", False
-    )
+    overwrite: bool = option(OVERWRITE_HELP, False)
     name: str | None = option(NAME_HELP, None)
     split: Split = option("Split of PTB-XL; paraphrases are evaluated on validation in any case.", "test")
     device: str = option(DEVICE_HELP, "auto")
@@ -168,9 +166,7 @@ class ProtocolArguments:
     model: str = option(MODEL_HELP)
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
-    overwrite: bool = option(
-        "Replace the page, and results of other models, code or options, where they exist.", False
-    )
+    overwrite: bool = option(OVERWRITE_HELP, False)
     prompts: Path | None = option(PROMPTS_HELP, None)
     name: str | None = option(NAME_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
