@@ -18,8 +18,18 @@ _CARD_FILE = "README.md"
 
 
 def read_card(name: str) -> DatasetCard:
-    """The dataset card of an archive: licence, columns, splits, citation."""
-    return DatasetCard.load(Path(datasets_scripts.__file__).parent / "cards" / f"{name}.md")
+    """The dataset card of an archive: licence, columns, splits, citation.
+
+    Raises:
+        FileNotFoundError: If nobody has written it yet; names the file.
+    """
+    path = Path(datasets_scripts.__file__).parent / "cards" / f"{name}.md"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: there is no card of {name}, and no export goes without one. Write its licence, columns, splits and "
+            "citation there, as the other cards do."
+        )
+    return DatasetCard.load(path)
 
 
 def export_parquet(splits: DatasetDict, folder: str | Path, *, name: str, config: str) -> Path:
@@ -36,13 +46,14 @@ def export_parquet(splits: DatasetDict, folder: str | Path, *, name: str, config
 
     Raises:
         FileExistsError: If the folder already holds this config.
+        FileNotFoundError: If the archive has no card; nothing is written then.
     """
     folder = Path(folder)
+    card_path = folder / _CARD_FILE
+    card = DatasetCard.load(card_path) if card_path.exists() else read_card(name)
     with whole_folder(folder / config) as unfinished:
         for split_name, split in splits.items():
             _write_split(split, unfinished, split_name)
-    card_path = folder / _CARD_FILE
-    card = DatasetCard.load(card_path) if card_path.exists() else read_card(name)
     data_files = [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits]
     others = [entry for entry in card.data.get("configs") or [] if entry["config_name"] != config]
     card.data["configs"] = [*others, {"config_name": config, "data_files": data_files}]

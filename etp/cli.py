@@ -169,7 +169,7 @@ def overview(prefix: str = "") -> str:
     from etp.help_pages import entry
 
     lines = [
-        f"usage: etp {prefix}{'PROTOCOL' if prefix else 'COMMAND'} [options]",
+        f"usage: etp {prefix}COMMAND [options]",
         "",
         "12-lead ECGs and sentences about them. Research software: not a medical device.",
     ]
@@ -179,7 +179,7 @@ def overview(prefix: str = "") -> str:
             lines += ["", subject, *(entry(name, command.help) for name, command in shown.items())]
     lines += [
         "",
-        f"`etp {prefix}{'PROTOCOL' if prefix else 'COMMAND'} --help` says more; `etp --version` names the version.",
+        f"`etp {prefix}COMMAND --help` says more; `etp --version` names the version.",
         "Exit status: 0 all right, 1 some files failed or it could not be done, 2 wrong usage.",
     ]
     return "\n".join(lines)

@@ -91,7 +91,7 @@ def _left(option: Option) -> str:
     value = option.metadata.get("metavar") or _value(option)
     flags = ", ".join(filter(None, (option.metadata.get("short"), option.flag)))
     if option.kind is bool:
-        return flags
+        return f"{flags} {{true,false}}" if option.default is True else flags
     return f"{flags} {value}{' …' if option.takes_several else ''}"
 
 
@@ -115,6 +115,8 @@ def show(value: Any) -> str:
     """A default, as one would write it."""
     if isinstance(value, dict):
         return " ".join(f"{key}={entry}" for key, entry in value.items())
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Path) and value.is_relative_to(PACKAGES):
         return value.name
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

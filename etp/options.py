@@ -192,8 +192,9 @@ def _read_flags(
     parser.add_argument("--config", default=argparse.SUPPRESS)
     flags, rest = parser.parse_known_args(_with_values(options, words[:separator]))
     if unknown := [word for word in rest if word.startswith("-") and len(word) > 1]:
+        flags_by_name = {name: each.flag for name, each in options.items() if not each.metadata.get("positional")}
         raise OptionError(
-            f"unknown argument {unknown[0]!r}{_suggestion(unknown[0].lstrip('-').split('=')[0], options)}"
+            f"unknown argument {unknown[0]!r}{_suggestion(unknown[0].lstrip('-').split('=')[0], flags_by_name)}"
         )
     given = vars(flags)
     config, placed = given.pop("config", None), [*rest, *words[separator + 1 :]]
@@ -286,7 +287,7 @@ def _read_yaml(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError(f"{path} must hold `option: value` lines, got a {type(content).__name__}.")
     for key in content:
         if key not in options:
-            raise OptionError(f"{path}: unknown key {key!r}{_suggestion(str(key), options)}")
+            raise OptionError(f"{path}: unknown key {key!r}{_suggestion(str(key), {name: name for name in options})}")
     return content
 
 
@@ -354,6 +355,7 @@ def _describe(option: Option) -> str:
     return names.get(option.kind, "of the right type")
 
 
-def _suggestion(name: str, options: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, list(options), n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; `--help` lists the options"
+def _suggestion(name: str, written: Mapping[str, str]) -> str:
+    """What may have been meant, as it is written where the name stands."""
+    close = difflib.get_close_matches(name, list(written), n=1)
+    return f"; did you mean {written[close[0]]!r}?" if close else "; `--help` lists the options"

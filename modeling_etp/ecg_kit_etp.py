@@ -24,8 +24,6 @@ from .ecg_recording_etp import (
 )
 from .ecg_xml_etp import MAX_XML_BYTES
 
-# What ISHNE proposes for a lead at fault.
-
 
 def read_philips(content: bytes, source: str, **stated: Any) -> EcgRecording:
     """Read the rhythm of a Philips (Sierra) XML, with XLI compression too.

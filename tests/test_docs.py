@@ -13,8 +13,12 @@ import datasets
 import numpy as np
 import pytest
 
+from etp import cli
+from etp.options import options_of
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("README.md")})
+HISTORY = ("log.md",)  # what was done, in the words of its day
 RUN_ELSEWHERE = {"zero-shot.md": "tests/pipeline/test_zero_shot_docs.py"}
 # `<!-- not run: needs … -->` above a block, then its language and lines.
 _BLOCK = re.compile(
@@ -122,6 +126,54 @@ def test_links_between_documents_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+:", target):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def flags_of(command: str) -> set[str]:
+    groups = cli._load(cli.ALL_COMMANDS[command].arguments)
+    return {each.flag for each in options_of(groups if isinstance(groups, tuple) else (groups,)).values()}
+
+
+def commands_in(text: str) -> list[tuple[str, list[str]]]:
+    """Each `etp COMMAND` of a text, in a block or in a line, with the flags behind it."""
+    found = []
+    for name, command in {"train.py": "etp train", "evaluate_zeroshot.py": "etp evaluate zero-shot"}.items():
+        text = re.sub(rf"\b(?:python |launch .*){re.escape(name)}", command, text)
+    for line in re.findall(r"(?<![\w/-])etp ([a-z].*?)(?=[`\n]|\setp\s|\Z)", text.replace("\\\n", " ")):
+        words = re.split(r"\s[|>#&]|;|…|\)$", line)[0].split()
+        for length in (2, 1):
+            if (command := " ".join(words[:length])) in cli.ALL_COMMANDS:
+                found.append((command, re.findall(r"(?<!\S)--[a-z]\w*", " ".join(words[length:]))))
+                break
+    return found
+
+
+# Flags that docs name and that are not of `etp`.
+OTHERS_FLAGS = {
+    "--build-arg": "docker", "--every": "benchmarks/amplitudes.py", "--quiet": "accelerate launch",
+    "--repeats": "benchmarks", "--threads": "benchmarks",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if path.name not in HISTORY], ids=lambda path: path.name
+)
+def test_documents_name_only_flags_and_commands_that_exist(document):
+    text = document.read_text(encoding="utf-8")
+    for command, flags in commands_in(text):
+        unknown = {*flags} - flags_of(command) - {"--config", "--help"}
+        assert not unknown, f"{document.name}: etp {command} has no {', '.join(unknown)}"
+    every = set().union(*map(flags_of, cli.ALL_COMMANDS)) | {"--config", "--help", "--version"} | {*OTHERS_FLAGS}
+    unknown = {*re.findall(r"`(--[a-z][\w-]*)", re.sub(r"```.*?```", "", text, flags=re.DOTALL))} - every
+    assert not unknown, f"{document.name} names {', '.join(unknown)}"
+
+
+def test_a_flag_that_does_not_exist_is_found_in_blocks_and_lines():
+    text = "`etp classify a.hea --model m --colour red`\n```bash\npython train.py x --bar \\\n    --foo 1 | etp info --json\n```"
+    assert commands_in(text) == [
+        ("classify", ["--model", "--colour"]),
+        ("train", ["--bar", "--foo"]),
+        ("info", ["--json"]),
+    ]
 
 
 @pytest.mark.slow

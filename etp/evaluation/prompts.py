@@ -106,6 +106,11 @@ def load_prompts(
             )
         own = dict.fromkeys(columns, own[""])
     if own is not None:
+        if tasks is None and (unknown := [task for task in own if task not in find_archive(dataset).tasks]):
+            raise ValueError(
+                f"{flag} {file}: {dataset} has no task {', '.join(map(repr, unknown))}; it has "
+                f"{', '.join(find_archive(dataset).tasks)}. Call the tasks of the file as the data set does."
+            )
         tasks = list(own) if tasks is None else tasks
         if missing := [task for task in tasks if task not in own]:
             raise ValueError(f"{flag} {file} has no task {', '.join(missing)}; it has {', '.join(own)}.")

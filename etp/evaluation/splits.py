@@ -143,7 +143,10 @@ def label_targets(dataset: Dataset, column: str, labels: list[str]) -> tuple[np.
     """
     names = label_names(dataset, column)
     if unknown := [label for label in labels if label not in names]:
-        raise ValueError(f"Column {column!r} has no label {', '.join(unknown)}; its labels are {', '.join(names)}.")
+        raise ValueError(
+            f"Column {column!r} has no label {', '.join(unknown)}; its labels are {', '.join(names)}. Records are judged by "
+            "the labels they have, so call labels as the data set does; the phrases beside them are yours to choose."
+        )
     rows = dataset[column][:]
     hot = np.zeros((len(rows), len(names)), dtype=bool)
     for row, present in enumerate(rows):

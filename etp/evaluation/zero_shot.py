@@ -44,7 +44,10 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     for prompt, (labelled, task_records) in tqdm(left, desc="Evaluating tasks", unit="task"):
         scores, baseline = score(evaluation, prompt, options, args, (ecgs, untrained))
         report = report_task(prompt, scores[labelled], baseline[labelled], task_records, run)
-        report["supervised_reference"] = supervised_reference(data.dataset, prompt.task)
+        every = set(prompt.labels) == set(
+            evaluation.records.labels_of(prompt.column)
+        )  # the reference is a mean over all
+        report["supervised_reference"] = supervised_reference(data.dataset, prompt.task) if every else None
         with refusing_bad_input():
             results.add(prompt.task, report)
     if normal is not None and find_anomalies:

@@ -89,6 +89,13 @@ def test_the_short_help_of_training_leads_to_the_rest(etp):
     assert "Presets: etp-base, etp-base-align, " in short
 
 
+def test_a_switch_that_is_on_shows_how_to_turn_it_off(etp):
+    _, out, _ = etp("classify", "--help")
+    assert "--verify_checksum {true,false}" in out
+    assert "header. (true)" in out
+    assert "  --json   " in out  # what is off is turned on by its name
+
+
 def test_a_subject_that_is_none_is_refused_with_those_there_are(etp):
     status, _, err = etp("train", "--help", "colours")
     assert status == 2
@@ -140,7 +147,7 @@ def test_etp_alone_and_evaluate_alone_say_what_there_is(etp):
         (["trian"], "there is no command 'trian'; did you mean 'train'?"),
         (["evaluate", "zeroshot"], "there is no command 'evaluate zeroshot'; did you mean 'evaluate zero-shot'?"),
         (["colour"], "`etp --help` lists the commands"),
-        (["classify", "a.hea", "--modle", "m"], "unknown argument '--modle'; did you mean 'model'?"),
+        (["classify", "a.hea", "--modle", "m"], "unknown argument '--modle'; did you mean '--model'?"),
         (["classify", "--model", "m", "--labels", "a"], "FILE is required"),
         (["info"], "MODEL|INDEX|FILE is required"),
         (["info", "a", "b"], "unexpected argument 'b'"),

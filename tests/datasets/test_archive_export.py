@@ -49,6 +49,13 @@ def test_an_export_is_not_written_over_another(ptb_xl, tmp_path):
         export_parquet(splits, tmp_path / "export", name="ptb_xl", config="100hz")
 
 
+def test_an_archive_without_a_card_is_refused_before_anything_is_written(ptb_xl, tmp_path):
+    splits = open_archive("ptb_xl", ptb_xl, cache_dir=tmp_path / "cache")
+    with pytest.raises(FileNotFoundError, match=r"cards.toy\.md: there is no card of toy.* Write its licence"):
+        export_parquet(splits, tmp_path / "export", name="toy", config="default")
+    assert not (tmp_path / "export").exists()
+
+
 def test_the_command_names_the_config_of_the_builder(ptb_xl, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     main(["ptb_xl", "--data_dir", str(ptb_xl), "--output", str(tmp_path / "export")])

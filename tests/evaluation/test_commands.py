@@ -98,6 +98,8 @@ def test_options_change_figures_and_are_written_down(run, tmp_path):
     own = run(zero_shot, tmp_path / "own.json", "--prompts", str(prompts), "--describe_patient", "--pooling", "max")
     assert own["options"]["pooling"] == "max"
     assert list(own["tasks"]["rhythm"]["per_class"]) == ["AFIB", "SR"]
+    assert plain["tasks"]["rhythm"]["supervised_reference"]["macro_auroc"] == 0.957
+    assert own["tasks"]["rhythm"]["supervised_reference"] is None  # a mean over twelve labels says nothing of two
     metrics = [result["tasks"]["rhythm"]["per_class"]["AFIB"]["threshold"] for result in (plain, one_lead, own)]
     assert len(set(metrics)) == 3
     # Leaving labels out of a prompts file leaves the records as they are, so metrics stay comparable.

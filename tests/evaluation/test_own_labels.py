@@ -133,10 +133,17 @@ def test_a_label_that_the_data_set_does_not_have_is_named(evaluate, folder, tmp_
     file.write_text('{"atrial flutter": ["saw tooth waves"]}')
     with pytest.raises(SystemExit):
         evaluate("zero-shot", "folder", folder, "--prompts", file)
-    assert (
-        "Column 'labels' has no label atrial flutter; its labels are atrial fibrillation, even"
-        in capsys.readouterr().err
+    assert "Column 'labels' has no label atrial flutter; its labels are atrial fibrillation, even" in (
+        said := capsys.readouterr().err
     )
+    assert "call labels as the data set does" in said
+
+
+def test_a_task_of_the_file_that_the_data_set_does_not_have_is_one_of_the_file(tmp_path):
+    file = tmp_path / "prompts.json"
+    file.write_text('{"mine": {"AFIB": ["atrial fibrillation"], "SR": ["sinus rhythm"]}}')
+    with pytest.raises(ValueError, match=r"^--prompts .*: ptb_xl has no task 'mine'; it has superclass, .* does\.$"):
+        load_prompts("ptb_xl", file=file)
 
 
 def test_an_added_data_set_is_evaluated_and_named_like_the_others(evaluate, toy, checkpoint_dir, monkeypatch):

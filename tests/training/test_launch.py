@@ -83,7 +83,7 @@ def test_a_file_of_accelerate_is_passed_on_and_nothing_beside_it(tmp_path):
         (["--num_processes", "0"], "--num_processes must be at least 1, got 0"),
         (["--num_processes", "3", "--num_machines", "2"], "--num_machines 2 share them evenly"),
         (["--config_file", "nowhere.yaml"], "--config_file: there is no file nowhere.yaml"),
-        (["--num_proceses", "2"], "did you mean 'num_processes'?"),
+        (["--num_proceses", "2"], "did you mean '--num_processes'?"),
         (["--batch_size", "1"], "--batch_size must be at least 2, got 1"),
         (["etp-bsae"], "there is no file etp-bsae; the presets are etp-base, "),
         (["configs/etp-base.yaml"], "'etp-base' is a preset, named without a path"),

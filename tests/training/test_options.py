@@ -68,7 +68,7 @@ def test_the_paper_preset_holds_the_verified_values():
     [
         (
             ["--output_dir", "a", "--learning_rat", "1"],
-            "unknown argument '--learning_rat'; did you mean 'learning_rate'?",
+            "unknown argument '--learning_rat'; did you mean '--learning_rate'?",
         ),
         (["--seed", "1"], "--output_dir is required"),
         (["nowhere.yaml"], "there is no file nowhere.yaml"),
