@@ -44,6 +44,8 @@ FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
     "checkpoint_every", "keep_checkpoints", "push_to_hub", "num_threads",
 }  # fmt: skip
+# Options whose files are compared by their content, wherever they lie now; the second only of a tower that stays frozen.
+COMPARED_OPTIONS = ("text_model", "ecg_model")
 
 
 def check_before_computing(args: Arguments) -> Path | None:
@@ -131,8 +133,9 @@ def _check_same_options(args: Arguments, checkpoint: Path) -> None:
     state = read_state(checkpoint)
     check_state(state, folder=checkpoint)
     stored = state["options"]
+    free = {*FREE_OPTIONS, *COMPARED_OPTIONS[: 1 + args.model.freeze_ecg_model]}
     for name, value in json.loads(json.dumps(args.to_dict())).items():
-        if name not in FREE_OPTIONS and stored.get(name) != value:
+        if name not in free and stored.get(name) != value:
             raise OptionError(
                 f"--resume {checkpoint}: --{name} is {value!r} here and was {stored.get(name)!r}. A run continues with "
                 f"its own options: leave the flag out and pass the {CONFIG_FILE} of the run, or start anew."

@@ -294,6 +294,20 @@ def test_a_copied_checkpoint_holds_all_that_the_end_needs(run, kill, assert_same
     assert_same_weights(tmp_path / "whole", tmp_path / "elsewhere")
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_where_its_towers_lie_elsewhere(run, kill, text_tower, assert_same_weights, tmp_path):
+    """As on another machine: a text tower, and an ECG tower that stays frozen, are compared by what they hold."""
+    assert run(tmp_path / "tower", "--max_steps", "1") == 0
+    options = ["--ecg_config", "{}", "--freeze_ecg_model", "true", "--ecg_model"]
+    kill(run, 4, tmp_path / "run", *options, str(tmp_path / "tower"))
+    assert run(tmp_path / "whole", *options, str(tmp_path / "tower")) == 0
+    for name, folder in (("text", text_tower), ("ecg", tmp_path / "tower")):
+        shutil.copytree(folder, tmp_path / "moved" / name)
+    options += [str(tmp_path / "moved/ecg"), "--text_model", str(tmp_path / "moved/text")]
+    assert run(tmp_path / "run", *options, "--resume", "auto") == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
 def test_a_checkpoint_without_its_best_weights_is_refused_at_the_start(run, kill, tmp_path, monkeypatch):
     validate, values = loop.validate, iter([1.0, 2.0])
     monkeypatch.setattr(
