@@ -122,7 +122,10 @@ def _find_checkpoint(args: Arguments) -> Path | None:
         require_whole(folder)
         return folder
     checkpoint = newest_checkpoint(output_dir)
-    if checkpoint is None and any((output_dir / name).exists() for name in ("model.safetensors", BEST_WEIGHTS)):
+    left = [output_dir / "model.safetensors", output_dir / BEST_WEIGHTS, *(output_dir / FOLDER).glob("step_*")]
+    if checkpoint is None and any(
+        path.exists() for path in left
+    ):  # damaged later on: a kill leaves whole ones or none
         raise CheckpointError(
             f"--resume auto: {output_dir} holds a run without a whole checkpoint. Start anew with --overwrite."
         )

@@ -274,6 +274,18 @@ def test_going_back_gives_back_the_best_weights_of_that_time(run, kill, assert_s
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_anew_unasked(run, kill, tmp_path):
+    """Its log and what could be saved of its checkpoints were replaced, step by step."""
+    kill(run, 4, tmp_path)
+    for path in (tmp_path / "checkpoints").glob("step_*"):
+        (path / "weights.safetensors").write_bytes(b"")
+    log = (tmp_path / "metrics.jsonl").read_text()
+    with pytest.raises(CheckpointError, match=r"holds a run without a whole checkpoint. Start anew with --overwrite"):
+        run(tmp_path, "--resume", "auto")
+    assert (tmp_path / "metrics.jsonl").read_text() == log
+    assert run(tmp_path, "--overwrite", "--max_steps", "1") == 0
+
+
 def test_a_copied_checkpoint_holds_all_that_the_end_needs(run, kill, assert_same_weights, tmp_path, monkeypatch):
     """It trained to the end, and then there was no best.safetensors: all was lost."""
     validate, losses = loop.validate, {3: 1.0, 6: 2.0, 9: 3.0}
