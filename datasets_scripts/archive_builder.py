@@ -105,8 +105,7 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
                 for path in sorted(data_dir.glob(pattern)):
                     _check_table(path, data_dir)
                     digest.update(f"{path.relative_to(data_dir)}\n".encode() + path.read_bytes())
-            for folder, folders, names in os.walk(data_dir):
-                folders.sort()
+            for folder, names in _walk(data_dir):
                 if any(name.lower().endswith(cls.SIGNAL_ENDINGS) for name in names):
                     digest.update(f"{os.path.relpath(folder, data_dir)}\n".encode(errors="surrogateescape"))
                     digest.update(_file_states(folder))
@@ -209,6 +208,27 @@ def _cache_errors(builder: EcgArchiveBuilder) -> Iterator[None]:
         raise ArchiveError(
             f"The cache {cache} can't be written: {error.strerror or error}. Make room there or give another `cache_dir`."
         ) from error
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders below an archive with the names of their files, also behind links, for records may lie on another disk.
+
+    A link to the archive itself or to what it lies in, and a folder that was seen, are not followed.
+    """
+    real_root, seen = root.resolve(), set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        found = os.stat(folder)
+        if (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        paths = {name: os.path.join(folder, name) for name in folders}
+        folders[:] = sorted(
+            name
+            for name, path in paths.items()
+            if not (os.path.islink(path) and real_root.is_relative_to(os.path.realpath(path)))
+        )
+        yield folder, names
 
 
 def _file_states(folder: str) -> bytes:

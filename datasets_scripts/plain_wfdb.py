@@ -13,6 +13,7 @@ from datasets_scripts.archive_errors import RecordError
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
 
 # A pipe must not block a build, and a link must not lead it out of the archive.
+_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO)
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MAX_HEADER_BYTES = 1 << 16
 _MAX_SAMPLES = 1 << 23  # of a record, per lead: 2 h at 1000 Hz; no resting or exercise ECG is longer
@@ -149,4 +150,6 @@ def _open(path: str | Path) -> int:
                 f"{path} is a symbolic link, and links inside an archive are not followed. "
                 "Copy the file itself there, or give the folder where the real files are."
             ) from None
+        if error.errno not in _OF_THE_FILE:
+            raise  # of the system, such as too many open files: the record may be good, and is not to be left out
         raise RecordError(f"{path} can't be opened: {error.strerror}. Check its permissions.") from error

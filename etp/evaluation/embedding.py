@@ -1,14 +1,15 @@
 """ECG embeddings of a data set under given recording conditions (leads, length, windows)."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+import xxhash
 from datasets import Dataset, DatasetDict
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 WINDOWS = ("one", "mean", "max")
 _CHECKED_AT_ONCE = 64
+_HASH = "xxh3"  # name, in a stored file, of the hash of what it holds
 _NAMED = 5  # records that a warning about many names
 
 
@@ -172,8 +174,13 @@ def _read_stored(path: Path) -> EcgEmbeddings | None:
     if not path.is_file():
         return None
     try:
-        return EcgEmbeddings(**load_file(path))
-    except (SafetensorError, OSError, TypeError) as error:
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            stated = (file.metadata() or {}).get(_HASH)
+        if stated != _hash(tensors):
+            raise ValueError("its content does not match its hash")
+        return EcgEmbeddings(**tensors)
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
         logger.warning("%s is damaged and passed over (%s); its ECGs are embedded again.", path, error)
         return None
 
@@ -183,10 +190,20 @@ def _store(path: Path, result: EcgEmbeddings) -> None:
     try:
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.contiguous() for name, tensor in vars(result).items()}
         with whole_file(path, shared=True) as unfinished:
-            save_file({name: tensor.contiguous() for name, tensor in vars(result).items()}, unfinished)
+            save_file(tensors, unfinished, {_HASH: _hash(tensors)})
     except NotWrittenError as error:
         logger.warning("Embeddings are not kept for further runs: %s", error)
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    """XXH3 of what is stored: against damage, not against malice."""
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy())
+    return digest.hexdigest()
 
 
 def without_unusable(

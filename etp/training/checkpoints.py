@@ -56,7 +56,7 @@ class Checkpoint:
 
 
 def write_checkpoint(output_dir: Path, checkpoint: Checkpoint, *, step: int, keep: int) -> Path:
-    """Write `output_dir/checkpoints/step_XXXXXXXX` and remove all but the newest `keep`.
+    """Write `output_dir/checkpoints/step_XXXXXXXX`, the newest, and remove all before it but `keep` with it.
 
     Everything is written to a folder beside it, forced to disk and renamed: a process killed at any moment leaves
     either no checkpoint of this step or a whole one.
@@ -83,7 +83,8 @@ def write_checkpoint(output_dir: Path, checkpoint: Checkpoint, *, step: int, kee
         raise CheckpointError(
             f"The checkpoint of step {step}: {error} Earlier checkpoints are untouched; continue with --resume."
         ) from error
-    for old in _folders(output_dir)[keep:]:
+    # A later one that is torn stays until its step comes again; it is none of those that are kept.
+    for old in [path for path in _folders(output_dir) if _step(path) <= step][keep:]:
         remove(old)
     return final
 

@@ -44,6 +44,8 @@ FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
     "checkpoint_every", "keep_checkpoints", "push_to_hub", "num_threads",
 }  # fmt: skip
+# Options whose files are compared by their content, wherever they lie now; the second only of a tower that stays frozen.
+COMPARED_OPTIONS = ("text_model", "ecg_model")
 
 
 def check_before_computing(args: Arguments) -> Path | None:
@@ -120,7 +122,10 @@ def _find_checkpoint(args: Arguments) -> Path | None:
         require_whole(folder)
         return folder
     checkpoint = newest_checkpoint(output_dir)
-    if checkpoint is None and any((output_dir / name).exists() for name in ("model.safetensors", BEST_WEIGHTS)):
+    left = [output_dir / "model.safetensors", output_dir / BEST_WEIGHTS, *(output_dir / FOLDER).glob("step_*")]
+    if checkpoint is None and any(
+        path.exists() for path in left
+    ):  # damaged later on: a kill leaves whole ones or none
         raise CheckpointError(
             f"--resume auto: {output_dir} holds a run without a whole checkpoint. Start anew with --overwrite."
         )
@@ -131,8 +136,9 @@ def _check_same_options(args: Arguments, checkpoint: Path) -> None:
     state = read_state(checkpoint)
     check_state(state, folder=checkpoint)
     stored = state["options"]
+    free = {*FREE_OPTIONS, *COMPARED_OPTIONS[: 1 + args.model.freeze_ecg_model]}
     for name, value in json.loads(json.dumps(args.to_dict())).items():
-        if name not in FREE_OPTIONS and stored.get(name) != value:
+        if name not in free and stored.get(name) != value:
             raise OptionError(
                 f"--resume {checkpoint}: --{name} is {value!r} here and was {stored.get(name)!r}. A run continues with "
                 f"its own options: leave the flag out and pass the {CONFIG_FILE} of the run, or start anew."

@@ -1,5 +1,6 @@
 """Records that can't be used: errors name the record, the file and the cure; `on_error="skip"` goes on without them."""
 
+import errno
 import os
 import re
 import shutil
@@ -164,6 +165,42 @@ def test_a_build_that_skipped_records_notices_that_they_were_repaired(ptb_xl, tm
     repaired.download_and_prepare()
     assert repaired.as_dataset()["train"]["record_id"][:] == ["1", "2", "17"]
     assert not repaired.skipped_records
+
+
+def test_a_change_behind_a_linked_folder_is_noticed(ptb_xl, tmp_path):
+    """Records may lie on another disk; a link that leads in a circle or out to everything is not followed."""
+    top = FOLDER.partition("/")[0]
+    (ptb_xl / top).rename(tmp_path / "another disk")
+    (ptb_xl / top).symlink_to(tmp_path / "another disk")
+    for name, target in (("circle", ptb_xl), ("everything", "/"), ("again", tmp_path / "another disk")):
+        (tmp_path / "another disk" / name).symlink_to(target)
+    flip_a_bit(ptb_xl)
+    skipped = PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip")
+    skipped.download_and_prepare()
+    assert skipped.skipped_records
+    flip_a_bit(ptb_xl)  # back
+    repaired = PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip")
+    repaired.download_and_prepare()
+    assert not repaired.skipped_records
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.ESTALE])
+def test_a_fault_of_the_system_is_no_fault_of_a_record(ptb_xl, tmp_path, monkeypatch, number):
+    """Good records were left out for good, for the cache holds what a build found."""
+    original = os.open
+
+    def failing(path, *arguments, **options):
+        if str(path).endswith("00017_lr.dat"):
+            raise OSError(number, os.strerror(number), str(path))
+        return original(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing)
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+            PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip").download_and_prepare()
+    again = PtbXl(tmp_path / "cache", data_dir=ptb_xl, on_error="skip")
+    again.download_and_prepare()
+    assert not again.skipped_records
 
 
 def test_a_build_that_skips_is_not_taken_for_a_whole_one(ptb_xl, tmp_path):

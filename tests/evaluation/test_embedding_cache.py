@@ -2,7 +2,9 @@
 
 import threading
 
+import pytest
 import torch
+from safetensors.torch import save_file
 
 from etp.evaluation import embedding
 from etp.evaluation.embedding import EcgEmbeddings
@@ -22,9 +24,16 @@ def test_a_stored_embedding_is_never_half_there(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_damaged_stored_embedding_is_passed_over(tmp_path, caplog):
+@pytest.mark.parametrize("damage", ["cut", "one bit", "another's"])
+def test_a_damaged_stored_embedding_is_passed_over(tmp_path, caplog, damage):
     path = tmp_path / "a.safetensors"
     embedding._store(path, EcgEmbeddings(torch.ones(3, 2), torch.ones(3, 4), torch.arange(3)))
-    path.write_bytes(path.read_bytes()[:-5])
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[:-5])
+    elif damage == "one bit":  # of a number, which stays one
+        path.write_bytes(content[:-60] + bytes([content[-60] ^ 1]) + content[-59:])
+    else:
+        save_file({"features": torch.ones(3, 2), "embeds": torch.ones(3, 4), "record": torch.arange(3)}, path)
     assert embedding._read_stored(path) is None
     assert f"{path} is damaged and passed over" in caplog.text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from archive_server import write_sums
 from processes import Outcome, needs_mounts, on_read_only, on_small_disk, script
-from work import build, download, embed_texts, evaluate, figures, files_in, train, without_free_space_check
+from work import build, download, embed_texts, evaluate, figures, files_in, prepare, train, without_free_space_check
 
 from etp.training.checkpoints import newest_checkpoint
 
@@ -51,6 +51,19 @@ def test_a_full_disk_while_a_dataset_is_built(processes, archive_dir, caches, tm
     assert not files_in(left, "*.arrow", "dataset_info.json")
     again = processes.run(build, archive_dir, left)
     assert again.status == 0, again.output[-2000:]
+
+
+@pytest.mark.parametrize("kilobytes", [4, 400, 1000])
+def test_a_full_disk_while_signals_are_prepared(processes, archive_dir, caches, tmp_path, kilobytes):
+    """Writing a map of a file that has no room on the disk would end the process by a signal, without a word."""
+    store, left = tmp_path / "store", tmp_path / "left"
+    outcome = processes.run(on_small_disk, store, kilobytes, left, prepare, archive_dir, caches / "arrow", store)
+    assert outcome.status == 1, outcome.output[-2000:]
+    assert f"NotWrittenError: --cache_dir, prepared signals in {store} can't be written: {FULL}" in outcome.output
+    for folder in (left, tmp_path / "another"):
+        again = processes.run(prepare, archive_dir, caches / "arrow", folder)
+        assert again.status == 0, again.output[-2000:]
+    assert files_in(left, "*.int16", "*.json") == files_in(tmp_path / "another", "*.int16", "*.json")
 
 
 def test_a_read_only_cache_of_datasets(processes, archive_dir, text_folder, caches, tmp_path):

@@ -53,6 +53,16 @@ def embed_texts(text_model: Path, cache: Path) -> None:
     print("features", hashlib.sha256(bank.features[bank.rows(TEXTS)].numpy().tobytes()).hexdigest())
 
 
+def prepare(archive: Path, arrow: Path, store: Path) -> None:
+    """Prepare the signals of the training split at the model's rate and length."""
+    from etp.archives import open_archive
+    from etp.training.data.prepared import prepare_signals
+    from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+
+    rows = open_archive("ptb_xl", archive, cache_dir=arrow)["train"]
+    prepare_signals(rows, ETPFeatureExtractor(), folder=store)
+
+
 def train(archive: Path, text_model: Path, output: Path, caches: Path, *options: str) -> None:
     """Train, or go on training; `caches` holds the prepared archive and the features of texts."""
     paths = {"data_dir": archive, "text_model": text_model, "output_dir": output, "cache_dir": caches / "arrow"}

@@ -85,6 +85,22 @@ def test_a_torn_checkpoint_of_the_same_step_is_written_anew(tmp_path):
     assert find_fault(folder) is None
 
 
+def test_a_torn_later_checkpoint_is_none_of_those_that_are_kept(tmp_path):
+    """It lasted while every whole one before it was removed, and a kill then cost the run."""
+    write_checkpoint(tmp_path, checkpoint(1), step=1, keep=2)
+    for step in (8, 9):
+        torn = write_checkpoint(tmp_path, checkpoint(step), step=step, keep=3)
+        (torn / "weights.safetensors").write_bytes(b"")
+    second = write_checkpoint(tmp_path, checkpoint(2), step=2, keep=1)
+    assert newest_checkpoint(tmp_path) == second
+    third = write_checkpoint(tmp_path, checkpoint(3), step=3, keep=1)
+    assert newest_checkpoint(tmp_path) == third
+    assert not second.exists()
+    for step in (8, 9):
+        write_checkpoint(tmp_path, checkpoint(step), step=step, keep=1)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000009"]
+
+
 def test_weights_of_another_architecture_are_refused_by_name(tmp_path):
     expected = {"a": torch.zeros(2, 3), "b": torch.zeros(1)}
     with pytest.raises(CheckpointError, match=r"b is not in the checkpoint. It was made with other model options"):

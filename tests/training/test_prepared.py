@@ -1,6 +1,7 @@
 """Prepared signals: what they hold, when they are made again, and what a killed preparation leaves."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +149,102 @@ def test_a_description_that_is_there_before_its_signals_does_not_count(on_disk, 
     np.testing.assert_array_equal(again.signals, whole.signals)
     (description,) = folder.glob("*.json")
     assert json.loads(description.read_text())["shape"] == [8, 12, 1000]
+
+
+@pytest.mark.parametrize("before", [".int16", ".json"])
+def test_a_preparation_that_ends_between_its_last_files_loses_no_signal(on_disk, tmp_path, monkeypatch, before):
+    """Killed, or out of disk space, when all chunks are made and one of the two files has not its name yet."""
+    whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "whole")
+    original = Path.replace
+
+    def dying(self, target):
+        if self.suffix == ".unfinished" and Path(target).suffix == before:
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
+    again = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
+    np.testing.assert_array_equal(again.signals, whole.signals)
+    assert again.unusable == whole.unusable
+    assert again.source_sha256 == whole.source_sha256
+
+
+def damage(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        content = content[:-100]
+    elif how == "zeros":  # as a disk may have it after a power cut
+        content[4096:8192] = bytes(4096)
+    elif how == "one bit":
+        content[1000] ^= 1
+    elif how == "empty":
+        content.clear()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["cut", "zeros", "one bit", "empty"])
+@pytest.mark.parametrize("suffix", [".int16", ".json"])
+def test_damaged_signals_are_prepared_again(on_disk, tmp_path, suffix, how):
+    folder = tmp_path / "store"
+    whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=folder)
+    signals = whole.signals.copy()
+    (path,) = folder.glob(f"*{suffix}")
+    before = path.read_bytes()
+    if suffix == ".json" and how in ("zeros", "one bit"):
+        path.write_text("[1]" if how == "zeros" else json.dumps({**json.loads(before), "unusable": None}))
+    else:
+        damage(path, how)
+    again = prepare_signals(on_disk, ETPFeatureExtractor(), folder=folder)
+    np.testing.assert_array_equal(again.signals, signals)
+    assert again.unusable == whole.unusable
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "zeros"])
+def test_notes_are_not_believed_of_an_unfinished_file_that_is_not_theirs(on_disk, tmp_path, monkeypatch, how):
+    monkeypatch.setattr(prepared, "ROWS_PER_CHUNK", 2)
+    whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "whole")
+    original = prepared._prepare_chunk
+
+    def killed(chunk, *state):
+        if chunk == 3:
+            raise KeyboardInterrupt
+        return original(chunk, *state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "_prepare_chunk", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
+    (unfinished,) = (tmp_path / "store").glob("*.unfinished")
+    unfinished.unlink() if how == "missing" else damage(unfinished, how)
+    again = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
+    np.testing.assert_array_equal(again.signals, whole.signals)
+
+
+def test_a_preparation_may_be_killed_more_than_once(on_disk, tmp_path, monkeypatch):
+    """A line of the notes that was cut off is not continued by the next one."""
+    monkeypatch.setattr(prepared, "ROWS_PER_CHUNK", 2)
+    whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "whole")
+    original = prepared._prepare_chunk
+    for last in (1, 2, 3):
+
+        def killed(chunk, *state, last=last):
+            if chunk == last:
+                raise KeyboardInterrupt
+            return original(chunk, *state)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(prepared, "_prepare_chunk", killed)
+            with pytest.raises(KeyboardInterrupt):
+                prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
+        (notes,) = (tmp_path / "store").glob("*.chunks")
+        with notes.open("a") as file:
+            file.write('{"number": 2, "unusable": {"4": "cut o')
+    again = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
+    np.testing.assert_array_equal(again.signals, whole.signals)
 
 
 def split_of(dataset, tmp_path, **options):

@@ -274,6 +274,18 @@ def test_going_back_gives_back_the_best_weights_of_that_time(run, kill, assert_s
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_anew_unasked(run, kill, tmp_path):
+    """Its log and what could be saved of its checkpoints were replaced, step by step."""
+    kill(run, 4, tmp_path)
+    for path in (tmp_path / "checkpoints").glob("step_*"):
+        (path / "weights.safetensors").write_bytes(b"")
+    log = (tmp_path / "metrics.jsonl").read_text()
+    with pytest.raises(CheckpointError, match=r"holds a run without a whole checkpoint. Start anew with --overwrite"):
+        run(tmp_path, "--resume", "auto")
+    assert (tmp_path / "metrics.jsonl").read_text() == log
+    assert run(tmp_path, "--overwrite", "--max_steps", "1") == 0
+
+
 def test_a_copied_checkpoint_holds_all_that_the_end_needs(run, kill, assert_same_weights, tmp_path, monkeypatch):
     """It trained to the end, and then there was no best.safetensors: all was lost."""
     validate, losses = loop.validate, {3: 1.0, 6: 2.0, 9: 3.0}
@@ -292,6 +304,20 @@ def test_a_copied_checkpoint_holds_all_that_the_end_needs(run, kill, assert_same
     shutil.rmtree(tmp_path / "run")
     assert run(tmp_path / "elsewhere", *options, "--resume", str(copied)) == 0
     assert_same_weights(tmp_path / "whole", tmp_path / "elsewhere")
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_where_its_towers_lie_elsewhere(run, kill, text_tower, assert_same_weights, tmp_path):
+    """As on another machine: a text tower, and an ECG tower that stays frozen, are compared by what they hold."""
+    assert run(tmp_path / "tower", "--max_steps", "1") == 0
+    options = ["--ecg_config", "{}", "--freeze_ecg_model", "true", "--ecg_model"]
+    kill(run, 4, tmp_path / "run", *options, str(tmp_path / "tower"))
+    assert run(tmp_path / "whole", *options, str(tmp_path / "tower")) == 0
+    for name, folder in (("text", text_tower), ("ecg", tmp_path / "tower")):
+        shutil.copytree(folder, tmp_path / "moved" / name)
+    options += [str(tmp_path / "moved/ecg"), "--text_model", str(tmp_path / "moved/text")]
+    assert run(tmp_path / "run", *options, "--resume", "auto") == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_checkpoint_without_its_best_weights_is_refused_at_the_start(run, kill, tmp_path, monkeypatch):

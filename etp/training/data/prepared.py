@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import logging
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from datasets import Dataset
 from filelock import FileLock
 from tqdm.auto import tqdm
@@ -20,8 +22,10 @@ from etp.arrow_batches import content_key, read_signals
 from etp.atomic_files import whole_file, writing
 from modeling_etp.ecg_microvolts_etp import MICROVOLTS_PER_MILLIVOLT, NO_SAMPLE, to_millivolts
 
+logger = logging.getLogger(__name__)
+
 ROWS_PER_CHUNK = 1024
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # Code that decides the values; a change of it makes the store anew.
 _CODE = (
     "feature_extraction_etp.py",
@@ -55,7 +59,8 @@ def prepare_signals(
     """Find the prepared signals of a data set, or make them.
 
     The file is named by what it is made of: the data set's files and rows, the feature extractor's settings and its code.
-    An interrupted preparation goes on with the chunks that are missing; a second process waits for the first.
+    An interrupted preparation goes on with the chunks that are missing; a second process waits for the first. Signals
+    that are no longer what was written, for they were cut or damaged, are made anew.
 
     Args:
         dataset: Rows with `ecg` (int16 µV) and `sampling_rate`.
@@ -68,13 +73,13 @@ def prepare_signals(
     """
     shape = (len(dataset), len(feature_extractor.lead_names), feature_extractor.num_samples)
     store = _Store(folder / f"signals-{_key(dataset, feature_extractor)}", shape)
-    if not store.is_complete:
+    found = store.read()
+    if found is None:
         with writing(f"--cache_dir, prepared signals in {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(store.path(".lock")):
-                if not store.is_complete:
-                    _make(store, dataset, feature_extractor, num_proc=num_proc, progress=progress)
-    return store.read()
+                found = store.read() or _make(store, dataset, feature_extractor, num_proc=num_proc, progress=progress)
+    return found
 
 
 @dataclass(frozen=True)
@@ -92,36 +97,54 @@ class _Store:
         return -(-self.shape[0] // ROWS_PER_CHUNK)
 
     @property
-    def is_complete(self) -> bool:
-        """The description is written last, when the signals have their name."""
-        data = self.path(".int16")
-        return self.path(".json").is_file() and data.is_file() and data.stat().st_size == 2 * int(np.prod(self.shape))
+    def num_bytes(self) -> int:
+        return 2 * int(np.prod(self.shape))
 
     def rows(self, chunk: int) -> np.ndarray:
         return np.arange(chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, self.shape[0]))
 
-    def read(self) -> PreparedSignals:
-        description = json.loads(self.path(".json").read_text(encoding="utf-8"))
-        unusable = {int(row): reason for row, reason in description["unusable"].items()}
-        signals = np.memmap(self.path(".int16"), np.int16, "r", shape=self.shape)
-        return PreparedSignals(signals, unusable, description["source_sha256"])
+    def read(self) -> PreparedSignals | None:
+        """The signals; None where they are not there, or are not what the description says."""
+        data, description = self.path(".int16"), self.path(".json")
+        if not data.is_file() or not description.is_file():
+            return None
+        try:
+            content = json.loads(description.read_text(encoding="utf-8"))
+            unusable = {int(row): reason for row, reason in content["unusable"].items()}
+            hashes, source = content["chunks"], content["source_sha256"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            logger.warning("%s is damaged: its signals are prepared again.", description)
+            return None
+        if data.stat().st_size != self.num_bytes or hashes != _hashes(data, self):
+            logger.warning("%s is damaged and prepared again.", data)
+            return None
+        return PreparedSignals(np.memmap(data, np.int16, "r", shape=self.shape), unusable, source)
+
+
+def _hashes(data: Path, store: _Store) -> list[str]:
+    """XXH3 of each chunk of a file, at the speed of the disk: against damage, not against malice."""
+    signals = np.memmap(data, np.int16, "r", shape=store.shape)
+    return [
+        xxhash.xxh3_128_hexdigest(signals[store.rows(chunk)[0] :][:ROWS_PER_CHUNK])
+        for chunk in range(store.num_chunks)
+    ]
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A chunk that is on disk: its unusable rows with reasons, and the hash of what it was made of."""
+    """A chunk that is on disk: its unusable rows with reasons, and the hashes of it and of what it was made of."""
 
     number: int
     unusable: dict[str, str]
     source_sha256: str
+    xxh3: str
 
 
-def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, progress: bool) -> None:
+def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, progress: bool) -> PreparedSignals:
     """Fill the unfinished file chunk by chunk; what is done is noted beside it, so that it is not done again."""
     unfinished, notes = store.path(".unfinished"), store.path(".chunks")
-    with unfinished.open("ab") as file:
-        file.truncate(2 * int(np.prod(store.shape)))
-    done = {chunk.number: chunk for chunk in _read_notes(notes)}
+    store.path(".int16").unlink(missing_ok=True)  # without its description, or damaged
+    done = _take_up(store, unfinished, notes)
     left = [chunk for chunk in range(store.num_chunks) if chunk not in done]
     with (
         notes.open("a", encoding="utf-8") as log,
@@ -139,7 +162,6 @@ def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, 
             os.fsync(log.fileno())
             done[chunk.number] = chunk
             bar.update(len(store.rows(chunk.number)))
-    unfinished.replace(store.path(".int16"))
     chunks = [done[number] for number in sorted(done)]
     reasons = {row: reason for chunk in chunks for row, reason in chunk.unusable.items()}
     source = hashlib.sha256("".join(chunk.source_sha256 for chunk in chunks).encode()).hexdigest()
@@ -149,18 +171,55 @@ def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, 
             "shape": store.shape,
             "unusable": reasons,
             "source_sha256": source,
+            "chunks": [chunk.xxh3 for chunk in chunks],
         }
         description.write_text(json.dumps(content), encoding="utf-8")
+    unfinished.replace(
+        store.path(".int16")
+    )  # last: as long as it is missing, notes and unfinished file belong together
     notes.unlink()
+    return PreparedSignals(
+        np.memmap(store.path(".int16"), np.int16, "r", shape=store.shape),
+        {int(row): reason for row, reason in reasons.items()},
+        source,
+    )
+
+
+def _take_up(store: _Store, unfinished: Path, notes: Path) -> dict[int, _Chunk]:
+    """Make the unfinished file, or find out which chunks of the one that is there are whole."""
+    if unfinished.exists() and unfinished.stat().st_size == store.num_bytes:
+        hashes = dict(enumerate(_hashes(unfinished, store)))
+        done = {chunk.number: chunk for chunk in _read_notes(notes) if chunk.xxh3 == hashes.get(chunk.number)}
+    else:
+        notes.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
+        _reserve(unfinished, store.num_bytes)
+        done = {}
+    with whole_file(notes) as file:  # without a last line that was cut off, which the next one would be appended to
+        file.write_text("".join(json.dumps(asdict(chunk)) + "\n" for chunk in done.values()), encoding="utf-8")
+    return done
+
+
+def _reserve(path: Path, num_bytes: int) -> None:
+    """Make a file with room on the disk for all of it: writing a map of it where there is none ends the process."""
+    with path.open("wb") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+            else:
+                file.truncate(num_bytes)
+        except OSError:
+            path.unlink()
+            raise
 
 
 def _read_notes(path: Path) -> Iterator[_Chunk]:
-    """Chunks that are on disk; a last line that was cut off counts as not written."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
+    """Chunks that were noted; lines that were cut off or damaged count as not written."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
             yield _Chunk(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
 
 
 def _prepare_chunks(
@@ -200,7 +259,8 @@ def _prepare_chunk(chunk: int, store: _Store, dataset: Dataset, feature_extracto
     for signal in signals:
         digest.update(str(signal.shape).encode())
         digest.update(np.ascontiguousarray(signal).data)
-    return _Chunk(chunk, {str(rows[position]): reason for position, reason in faults.items()}, digest.hexdigest())
+    unusable = {str(rows[position]): reason for position, reason in faults.items()}
+    return _Chunk(chunk, unusable, digest.hexdigest(), xxhash.xxh3_128_hexdigest(out))
 
 
 def _prepare_rows(
