@@ -153,7 +153,7 @@ def test_results_stay_as_they_were_where_they_cannot_be_written(
     output, left = tmp_path / "out" / "results.json", tmp_path / "left"
     output.parent.mkdir()
     output.write_text('{"of": "another run"}\n')
-    arguments = (checkpoint_dir, archive_dir, output, caches / "arrow", caches / "embeddings")
+    arguments = (checkpoint_dir, archive_dir, output, caches / "arrow", caches / "embeddings", "--overwrite")
     outcome = processes.run(on_small_disk, output.parent, 8, left, evaluate, *arguments)
     assert_one_sentence(outcome, FULL, f"{output} can't be written")
     assert files_in(left, "*") == {"results.json": b'{"of": "another run"}\n'}
@@ -169,10 +169,11 @@ def etp(*arguments: object) -> tuple:
 def commands(checkpoint_dir, archive_dir, caches):
     """Commands that write something -> function of where."""
     ecgs = sorted((archive_dir / "records100/00000").glob("*.hea"))
+    again = ["--overwrite"]
     return {
         "index": lambda folder: (folder / "index", etp("index", "--model", checkpoint_dir, "-o", folder / "index", *ecgs)),
-        "embed": lambda folder: (folder / "a.npz", etp("embed", "--model", checkpoint_dir, "-o", folder / "a.npz", *ecgs)),
-        "plot": lambda folder: (folder / "a.png", etp("plot", ecgs[0], "-o", folder / "a.png")),
+        "embed": lambda folder: (folder / "a.npz", etp("embed", "--model", checkpoint_dir, "-o", folder / "a.npz", *again, *ecgs)),
+        "plot": lambda folder: (folder / "a.png", etp("plot", ecgs[0], "-o", folder / "a.png", *again)),
         "card": lambda folder: (folder / "card.md", etp("card", checkpoint_dir, "-o", folder / "card.md")),
         "export onnx": lambda folder: (folder / "onnx", etp("export", checkpoint_dir, "-o", folder / "onnx")),
         "export torch": lambda folder: (
@@ -181,11 +182,11 @@ def commands(checkpoint_dir, archive_dir, caches):
         ),
         "table": lambda folder: (
             folder / "a.md",
-            etp("evaluate", "tables", caches / "results.json", "--output", folder / "a.md"),
+            etp("evaluate", "tables", caches / "results.json", "--output", folder / "a.md", *again),
         ),
         "picture": lambda folder: (
             folder / "a.png",
-            etp("evaluate", "tables", caches / "results.json", "--picture", folder / "a.png"),
+            etp("evaluate", "tables", caches / "results.json", "--picture", folder / "a.png", *again),
         ),
         "parquet": lambda folder: (
             folder / "parquet/100hz",

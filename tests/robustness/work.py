@@ -72,10 +72,10 @@ def train(archive: Path, text_model: Path, output: Path, caches: Path, *options:
     script("train.py", *words, *TRAINING, *options)
 
 
-def evaluate(model: Path, archive: Path, output: Path, arrow: Path, embeddings: Path) -> None:
+def evaluate(model: Path, archive: Path, output: Path, arrow: Path, embeddings: Path, *options: str) -> None:
     words = ["--model", model, "--data_dir", archive, "--output", output, "--cache_dir", arrow]
     words += ["--embedding_cache", embeddings, "--num_resamples", 50, "--tasks", "superclass", "subclass", "form"]
-    script("evaluate_zeroshot.py", *words)
+    script("evaluate_zeroshot.py", *words, *options)
 
 
 def figures(results: Path) -> dict:

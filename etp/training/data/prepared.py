@@ -125,7 +125,7 @@ def _hashes(data: Path, store: _Store) -> list[str]:
     """XXH3 of each chunk of a file, at the speed of the disk: against damage, not against malice."""
     signals = np.memmap(data, np.int16, "r", shape=store.shape)
     return [
-        xxhash.xxh3_128_hexdigest(signals[store.rows(chunk)[0] :][:ROWS_PER_CHUNK])
+        xxhash.xxh3_128_hexdigest(signals[store.rows(chunk)[0] :][:ROWS_PER_CHUNK].data)
         for chunk in range(store.num_chunks)
     ]
 
@@ -260,7 +260,7 @@ def _prepare_chunk(chunk: int, store: _Store, dataset: Dataset, feature_extracto
         digest.update(str(signal.shape).encode())
         digest.update(np.ascontiguousarray(signal).data)
     unusable = {str(rows[position]): reason for position, reason in faults.items()}
-    return _Chunk(chunk, unusable, digest.hexdigest(), xxhash.xxh3_128_hexdigest(out))
+    return _Chunk(chunk, unusable, digest.hexdigest(), xxhash.xxh3_128_hexdigest(out.data))
 
 
 def _prepare_rows(
