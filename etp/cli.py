@@ -131,6 +131,8 @@ def _run(command: Command, name: str, words: Sequence[str]) -> int:
         description = f"{command.help[0].upper()}{command.help[1:]}."
         values = parse_options(groups, words, description=description, prog=name, presets=command.presets)
         return _load(command.run)(*([words] if command.passes_on else []), *values) or DONE
+    except BrokenPipeError:  # an OSError, but nobody is there to read a sentence
+        raise
     except OptionError as error:
         return _say(name, error, USAGE)
     except ModuleNotFoundError as error:

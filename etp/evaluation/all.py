@@ -22,7 +22,8 @@ def main(args: AllArguments):
             if archive is not None and not archive.is_dir():
                 raise FileNotFoundError(f"{name} {archive} is not a folder; expected the unpacked archive.")
         check_writable(args.output / "zero-shot-ptb-xl.json")
-        if args.page is not None and not args.dry_run:
+        goes_on = any(args.output.glob("*.json"))  # then the page is of these results
+        if args.page is not None and not args.dry_run and not goes_on:
             check_output(args.page, overwrite=args.overwrite)
     run_commands(planned, dry_run=args.dry_run)
 

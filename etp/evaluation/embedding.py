@@ -1,8 +1,8 @@
 """ECG embeddings of a data set under given recording conditions (leads, length, windows)."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -229,20 +229,11 @@ def without_unusable(
 
 def unusable_rows(dataset: Dataset, extractor: ETPFeatureExtractor, conditions: Conditions) -> dict[int, str]:
     """Row -> why the feature extractor refuses it; the test that embedding makes, without a model."""
-
-    def fault(part: Dataset) -> str | None:
-        try:
-            for _ in _batches(part, extractor, conditions, len(part)):
-                pass
-        except ValueError as error:
-            return str(error)
-        return None
-
     faults = {}
     for start in range(0, len(dataset), _CHECKED_AT_ONCE):
-        rows = range(start, min(start + _CHECKED_AT_ONCE, len(dataset)))
-        if fault(dataset.select(rows)) is not None:
-            of_row = {row: fault(dataset.select([row])) for row in rows}
+        batch = _Signals.read(dataset, np.arange(start, min(start + _CHECKED_AT_ONCE, len(dataset))), conditions)
+        if batch.fault(extractor, conditions) is not None:
+            of_row = {int(one.rows[0]): one.fault(extractor, conditions) for one in batch.one_by_one()}
             faults.update({row: reason for row, reason in of_row.items() if reason is not None})
     return faults
 
@@ -251,25 +242,66 @@ def _batches(
     dataset: Dataset, extractor: ETPFeatureExtractor, conditions: Conditions, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows and `input_values` of their windows, for every row of the data set."""
-    rates, names = np.asarray(dataset["sampling_rate"][:]), dataset["record_id"][:]
-    kept = [STANDARD_LEADS.index(lead) for lead in conditions.leads or STANDARD_LEADS]
     for start in range(0, len(dataset), batch_size):
         rows = np.arange(start, min(start + batch_size, len(dataset)))
-        signals = read_signals(dataset, rows)
-        for rate in np.unique(rates[rows]):
-            of_rate = np.flatnonzero(rates[rows] == rate)
-            cut = [_windows(to_millivolts(signals[row][kept]), rate, extractor, conditions) for row in of_rate]
-            owners = np.repeat(rows[of_rate], [len(windows) for windows in cut])
+        yield from _Signals.read(dataset, rows, conditions).features(extractor, conditions)
+
+
+@dataclass(frozen=True)
+class _Signals:
+    """Signals of some rows as they are stored, in the leads of the conditions.
+
+    Args:
+        signals: Microvolts, each of shape `(leads, samples)`.
+        rates: Hz.
+    """
+
+    rows: np.ndarray
+    signals: list[np.ndarray]
+    rates: np.ndarray
+    names: list[str]
+    leads: Sequence[str]
+
+    @classmethod
+    def read(cls, dataset: Dataset, rows: np.ndarray, conditions: Conditions) -> "_Signals":
+        leads = conditions.leads or STANDARD_LEADS
+        kept = [STANDARD_LEADS.index(lead) for lead in leads]
+        of_rows = slice(int(rows[0]), int(rows[-1]) + 1)
+        signals = [signal[kept] for signal in read_signals(dataset, rows)]
+        return cls(rows, signals, np.asarray(dataset["sampling_rate"][of_rows]), dataset["record_id"][of_rows], leads)
+
+    def one_by_one(self) -> Iterator["_Signals"]:
+        for at in range(len(self.rows)):
+            one = slice(at, at + 1)
+            yield replace(
+                self, rows=self.rows[one], signals=self.signals[one], rates=self.rates[one], names=self.names[one]
+            )
+
+    def features(self, extractor: ETPFeatureExtractor, conditions: Conditions) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows and `input_values` of their windows, rate by rate."""
+        for rate in np.unique(self.rates):
+            of_rate = np.flatnonzero(self.rates == rate)
+            cut = [_windows(to_millivolts(self.signals[at]), rate, extractor, conditions) for at in of_rate]
+            owners = np.repeat(of_rate, [len(windows) for windows in cut])
             windows = [window for own in cut for window in own]
             equal = len({window.shape for window in windows}) == 1
             features = extractor(
                 np.stack(windows) if equal else windows,
                 sampling_rate=float(rate),
-                lead_names=[STANDARD_LEADS[lead] for lead in kept],
-                record_ids=[f"record {names[row]}" for row in owners],
+                lead_names=list(self.leads),
+                record_ids=[f"record {self.names[at]}" for at in owners],
                 return_tensors="pt",
             )
-            yield torch.from_numpy(owners), features["input_values"]
+            yield torch.from_numpy(self.rows[owners]), features["input_values"]
+
+    def fault(self, extractor: ETPFeatureExtractor, conditions: Conditions) -> str | None:
+        """What the feature extractor says against them, if it refuses."""
+        try:
+            for _ in self.features(extractor, conditions):
+                pass
+        except ValueError as error:
+            return str(error)
+        return None
 
 
 def _windows(signal: np.ndarray, rate: float, extractor: ETPFeatureExtractor, conditions: Conditions) -> np.ndarray:

@@ -111,7 +111,7 @@ def test_streaming_gives_the_same_rows(ptb_xl, tmp_path):
 @pytest.mark.slow
 def test_two_processes_give_the_rows_of_one(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets_scripts.archive_builder.RECORDS_PER_BATCH", 2)
-    records = [(i, "1.0", "50.0", "0", "sinusrhythmus", "{'NORM': 100.0}", 1 + i % 10) for i in range(1, 41)]
+    records = [(i, f"{i}.0", "50.0", "0", "sinusrhythmus", "{'NORM': 100.0}", 1 + i % 10) for i in range(1, 41)]
     root = write_ptb_xl(tmp_path / "archive", records=records)
     one = build(root, tmp_path / "one")
     two = build(root, tmp_path / "two", num_proc=2)
