@@ -49,7 +49,7 @@ class TaskCalibration:
 def find_calibrations(checkpoint: Checkpoint, files: Iterable[Path] | None = None) -> list[TaskCalibration]:
     """Calibrations from results of `etp evaluate zero-shot`.
 
-    Results of other kinds, with other wordings or of cut recordings calibrate nothing here and are passed over.
+    Results of other kinds, with other prompts or of cut recordings calibrate nothing here and are passed over.
 
     Args:
         checkpoint: The model that is to score.
