@@ -26,7 +26,10 @@ TASKS = {
     "zero_shot": ("zero-shot-classification", "Zero-shot classification"),
     "linear_probe": ("feature-extraction", "Linear probe of frozen features"),
     "retrieval": ("sentence-similarity", "Retrieval between ECGs and reports"),
-    "open_vocabulary": ("zero-shot-classification", "Zero-shot classification in paraphrases that training never showed"),
+    "open_vocabulary": (
+        "zero-shot-classification",
+        "Zero-shot classification in paraphrases that training never showed",
+    ),
 }
 METRICS = {
     "macro_auroc": ("roc_auc", "macro AUROC"),

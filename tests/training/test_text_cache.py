@@ -1,9 +1,12 @@
 """Each text runs through its tower once, on this run or an earlier one, and is known by what it says."""
 
+import shutil
+
 import pytest
 import torch
 from transformers import AutoTokenizer, BertModel
 
+from etp.training.towers.cut_texts import CutTexts
 from etp.training.towers.text_cache import TextFeatures, tower_fingerprint
 
 
@@ -97,3 +100,27 @@ def test_the_fingerprint_follows_weights_tokenizer_pooling_and_length(text_tower
     changed = fingerprint()
     tokenizer.add_tokens(["stemi"])
     assert len({before, changed, fingerprint()}) == 3
+
+
+def test_texts_that_the_tower_does_not_read_to_the_end_are_counted_once(text_tower, caplog):
+    tokenizer = AutoTokenizer.from_pretrained(text_tower)
+    cut_texts = CutTexts(tokenizer)
+    cut_texts.count(["ecg", "e c g " * 30])
+    assert "Of 1 of 2 texts only the first 64 tokens are read" in caplog.text
+    assert "the longest has 92" in caplog.text
+    caplog.clear()
+    cut_texts.count(["ecg", "e c g " * 30, "ecg ecg"])
+    assert caplog.text == ""
+    cut_texts.count(["g c e " * 40])
+    assert "Of 2 of 4 texts" in caplog.text
+
+
+@pytest.mark.parametrize("unfrozen", [(), ("--unfreeze_text_from", "1")])
+def test_a_training_says_how_many_texts_are_cut(run, text_tower, tmp_path, caplog, unfrozen):
+    short = tmp_path / "tower"
+    shutil.copytree(text_tower, short)
+    tokenizer = AutoTokenizer.from_pretrained(short)
+    tokenizer.model_max_length = 4
+    tokenizer.save_pretrained(short)
+    assert run(tmp_path / "run", "--text_model", str(short), *unfrozen) == 0
+    assert "texts only the first 4 tokens are read" in caplog.text

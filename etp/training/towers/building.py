@@ -19,6 +19,7 @@ from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPEcgModel, ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
+from .cut_texts import CutTexts
 from .text_cache import DEFAULT_CACHE, TextFeatures, tower_fingerprint
 
 # Short names of text towers that a Python package ships: nothing is downloaded.
@@ -137,11 +138,14 @@ class FrozenTextEncoder:
         self._features = TextFeatures(
             encode, lengths, fingerprint=self.fingerprint, cache_dir=cache_dir or DEFAULT_CACHE
         )
+        self._cut_texts = CutTexts(tokenizer)
         self._device = device
         self._on_device = torch.empty(0)
 
     def prepare(self, texts: Sequence[str], *, progress: bool = False) -> None:
         """Embed the texts that are new; call it before `columns` asks for them."""
+        if progress:
+            self._cut_texts.count(texts)
         self._features.add(texts, progress=progress)
         self._on_device = self._features.features.to(self._device)
 

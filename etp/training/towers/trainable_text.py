@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from etp.options import OptionError
 from modeling_etp.modeling_etp import ETPModel
 
+from .cut_texts import CutTexts
 from .text_cache import BATCH_SIZE, tower_fingerprint
 
 # Where encoders of BERT's build keep their layers: BERT, RoBERTa, MiniLM, MPNet; DistilBERT.
@@ -64,6 +65,7 @@ class TrainableTextEncoder:
         self._model, self._tokenizer = model, tokenizer
         self._first_layer, self._dtype, self._device = first_layer, dtype, device
         self._hidden: dict[str, Tensor] = {}
+        self._cut_texts = CutTexts(tokenizer)
         self.fingerprint = tower_fingerprint(
             model.text_model, tokenizer, pooling=model.text_pooling, max_tokens=tokenizer.model_max_length
         )
@@ -71,6 +73,8 @@ class TrainableTextEncoder:
     @torch.no_grad()
     def prepare(self, texts: Sequence[str], *, progress: bool = False) -> None:
         """Run new texts through the lower layers, those of similar length together."""
+        if progress:
+            self._cut_texts.count(texts)
         new = [text for text in dict.fromkeys(texts) if text not in self._hidden]
         tower = self._model.text_model
         was_training = tower.training
