@@ -12,7 +12,7 @@ from datasets.utils.logging import get_logger
 from datasets_scripts.archive_builder import ArchiveConfig, check_complete
 from datasets_scripts.archive_errors import ArchiveError
 from datasets_scripts.archive_tables import fold_of, split_of_fold
-from datasets_scripts.challenge_headers import diagnosis_codes, header_age, header_fields, header_sex
+from datasets_scripts.challenge_headers import patient_and_codes
 from datasets_scripts.cpsc2018_splits import read_splits
 from datasets_scripts.download import fetch_listed_files
 from datasets_scripts.ecg_records import read_record
@@ -86,15 +86,12 @@ class Challenge(EcgRecordsBuilder):
     def _read(self, root: Path, row: dict[str, Any]) -> dict[str, Any]:
         path = root / row["file"]
         record = read_record(path)
-        fields = header_fields(record.comments)
-        codes = diagnosis_codes(fields, path)
+        stated = patient_and_codes(record.comments, path)
         return {
             "ecg": record.signal,
             "sampling_rate": record.sampling_rate,
-            "age": header_age(fields.get("Age")),
-            "sex": header_sex(fields.get("Sex")),
-            "labels": labels_of_codes(codes),
-            "codes": codes,
+            **stated,
+            "labels": labels_of_codes(stated["codes"]),
         }
 
     def _fetch(self, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """What a header of the PhysioNet/CinC Challenges says of its patient: `#Age`, `#Sex` and `#Dx`, in all their spellings."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from datasets_scripts.archive_errors import RecordError
 from datasets_scripts.archive_tables import MAX_AGE
@@ -54,3 +55,17 @@ def diagnosis_codes(fields: dict[str, str], source: object) -> list[str]:
             f"{source}: #Dx: expected SNOMED CT codes separated by commas, got {', '.join(wrong)}. Fetch the header again."
         )
     return list(dict.fromkeys(codes))
+
+
+def patient_and_codes(comments: Iterable[str], source: object) -> dict[str, Any]:
+    """Columns `age`, `sex` and `codes` of a record, from the comments of its header.
+
+    Raises:
+        RecordError: As [`diagnosis_codes`].
+    """
+    fields = header_fields(comments)
+    return {
+        "age": header_age(fields.get("Age")),
+        "sex": header_sex(fields.get("Sex")),
+        "codes": diagnosis_codes(fields, source),
+    }

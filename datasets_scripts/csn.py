@@ -14,7 +14,7 @@ from datasets_scripts.archive_builder import ArchiveConfig, check_complete
 from datasets_scripts.archive_errors import ArchiveError, RecordError
 from datasets_scripts.archive_tables import SPLITS, fold_of, read_columns, split_of_fold
 from datasets_scripts.challenge import find_headers
-from datasets_scripts.challenge_headers import diagnosis_codes, header_age, header_fields, header_sex
+from datasets_scripts.challenge_headers import patient_and_codes
 from datasets_scripts.download import fetch_listed_files
 from datasets_scripts.ecg_records import read_record
 from datasets_scripts.record_builder import EcgRecordsBuilder, label_feature, row_features
@@ -96,17 +96,14 @@ class Csn(EcgRecordsBuilder):
             raise RecordError(
                 f"{path}: expected {_SAMPLING_RATE} Hz, the header says {record.sampling_rate} Hz. {_CURE}"
             )
-        fields = header_fields(record.comments)
-        codes = diagnosis_codes(fields, path)
+        stated = patient_and_codes(record.comments, path)
         acronyms = self._acronyms(root)
         return {
             "ecg": record.signal,
             "sampling_rate": record.sampling_rate,
-            "age": header_age(fields.get("Age")),
-            "sex": header_sex(fields.get("Sex")),
-            "labels": labels_of_codes(codes),
-            "codes": codes,
-            "acronyms": [acronyms[code] for code in codes if code in acronyms],
+            **stated,
+            "labels": labels_of_codes(stated["codes"]),
+            "acronyms": [acronyms[code] for code in stated["codes"] if code in acronyms],
         }
 
     def _acronyms(self, root: Path) -> dict[str, str]:

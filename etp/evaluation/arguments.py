@@ -137,18 +137,11 @@ class OpenVocabularyArguments:
 
 
 @dataclass(kw_only=True)
-class AllArguments:
-    """What is evaluated, on which data sets."""
+class PlanArguments:
+    """How each command of several is run."""
 
-    model: str = option(MODEL_HELP)
-    ptb_xl: Path = option("Folder of the unpacked PTB-XL.")
-    cpsc2018: Path | None = option("Folder of CPSC2018; left out if omitted.", None)
-    cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
-    output: Path = option("Folder that receives one JSON file a command.", short="-o")
-    page: Path | None = option("Markdown page of all tables; beside it its picture and a folder of CSVs.", None)
     overwrite: bool = option(OVERWRITE_HELP, False)
     name: str | None = option(NAME_HELP, None)
-    split: Split = option("Split of PTB-XL; paraphrases are evaluated on validation in any case.", "test")
     device: str = option(DEVICE_HELP, "auto")
     precision: Precision = option(PRECISION_HELP, "auto")
     num_resamples: int = option(RESAMPLES_HELP, 1000)
@@ -159,23 +152,27 @@ class AllArguments:
 
 
 @dataclass(kw_only=True)
-class ProtocolArguments:
+class AllArguments(PlanArguments):
+    """What is evaluated, on which data sets."""
+
+    model: str = option(MODEL_HELP)
+    ptb_xl: Path = option("Folder of the unpacked PTB-XL.")
+    cpsc2018: Path | None = option("Folder of CPSC2018; left out if omitted.", None)
+    cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
+    output: Path = option("Folder that receives one JSON file a command.", short="-o")
+    page: Path | None = option("Markdown page of all tables; beside it its picture and a folder of CSVs.", None)
+    split: Split = option("Split of PTB-XL; paraphrases are evaluated on validation in any case.", "test")
+
+
+@dataclass(kw_only=True)
+class ProtocolArguments(PlanArguments):
     """Whose protocol, of which model, on data sets in one folder."""
 
     protocol: Literal["merl"] = option("Whose protocol: merl, six label sets of three data sets.", positional=True)
     model: str = option(MODEL_HELP)
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
-    overwrite: bool = option(OVERWRITE_HELP, False)
     prompts: Path | None = option(PROMPTS_HELP, None)
-    name: str | None = option(NAME_HELP, None)
-    device: str = option(DEVICE_HELP, "auto")
-    precision: Precision = option(PRECISION_HELP, "auto")
-    num_resamples: int = option(RESAMPLES_HELP, 1000)
-    num_seeds: int = option(NUM_SEEDS_HELP, 3)
-    cache_dir: Path | None = option(CACHE_DIR_HELP, None)
-    embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
-    dry_run: bool = option("Print the commands and run none.", False)
 
 
 @dataclass(kw_only=True)
