@@ -8,7 +8,6 @@ import os
 import pty
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,8 +21,6 @@ from etp.training import identity as identity_module
 from etp.training import loop
 from etp.training.arguments import GROUPS, Arguments
 from etp.training.checkpoints import CheckpointError
-from etp.training.output_lock import output_lock
-from etp.training.preflight import clear_output
 
 
 class _Killed(BaseException):
@@ -333,70 +330,6 @@ def test_a_checkpoint_without_its_best_weights_is_refused_at_the_start(run, kill
     (checkpoint / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match="it lacks the best weights so far, those of step 3, which the end"):
         run(tmp_path, *options, "--resume", str(checkpoint))
-
-
-def test_a_second_run_in_the_folder_is_refused_while_the_first_trains(run, tmp_path):
-    with output_lock(tmp_path), pytest.raises(OptionError, match=rf"--output_dir {tmp_path}: another run is training"):
-        run(tmp_path, "--overwrite")
-    assert os.listdir(tmp_path) == []
-    assert run(tmp_path, "--max_steps", "1") == 0
-    assert ".run.lock" not in os.listdir(tmp_path)
-
-
-def test_the_lock_of_a_killed_process_is_in_nobodys_way(tmp_path):
-    holding = "import sys, time; from pathlib import Path; from etp.training.output_lock import output_lock\n"
-    holding += "with output_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
-    process = subprocess.Popen([sys.executable, "-c", holding, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    with pytest.raises(OptionError, match="another run is training there"), output_lock(tmp_path):
-        pass
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert (tmp_path / ".run.lock").exists()
-    with output_lock(tmp_path):
-        pass
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_two_processes_of_one_run_share_its_lock_and_refuse_another_run_once(launch_train, tmp_path):
-    with output_lock(tmp_path):
-        output, _ = launch_train(tmp_path, "--max_steps", "2", num_processes=2).communicate(timeout=300)
-    assert output.count("another run is training there now") == 1, output
-    output, _ = launch_train(tmp_path, "--max_steps", "2", num_processes=2).communicate(timeout=300)
-    assert "Saved the model" in output
-
-
-@pytest.mark.parametrize("name", ["checkpoints", "ecg_model_run", "etp"])
-def test_a_folder_of_a_run_that_leads_elsewhere_is_refused(run, tmp_path, name):
-    """Old checkpoints are deleted by their names: in a linked folder those may be another run's."""
-    elsewhere = tmp_path / "another_run"
-    elsewhere.mkdir()
-    for step in (1, 2, 3):
-        (elsewhere / f"step_{step:08d}").mkdir()
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / name).symlink_to(elsewhere)
-    for extra in ([], ["--overwrite"], ["--resume", "auto"]):
-        with pytest.raises(OptionError, match=rf"{name} is a link to {elsewhere}, and a run writes and deletes in"):
-            run(tmp_path / "run", *extra)
-    assert len(os.listdir(elsewhere)) == 3
-
-
-def test_only_what_a_run_named_is_deleted(run, tmp_path):
-    kept = tmp_path / "elsewhere"
-    kept.mkdir()
-    (kept / "precious").write_text("")
-    checkpoints = tmp_path / "run/checkpoints"
-    checkpoints.mkdir(parents=True)
-    (checkpoints / "step_00000000").symlink_to(kept)
-    (checkpoints / ".writing_step_00000003").symlink_to(kept)
-    for name in ("step_00000003_the_good_one", "step_notes"):
-        (checkpoints / name).mkdir()
-    assert run(tmp_path / "run", "--overwrite", "--keep_checkpoints", "1") == 0
-    assert sorted(os.listdir(checkpoints)) == ["step_00000003_the_good_one", "step_00000006", "step_notes"]
-    clear_output(tmp_path / "run")
-    assert sorted(os.listdir(checkpoints)) == ["step_00000003_the_good_one", "step_notes"]
-    assert os.listdir(kept) == ["precious"]
 
 
 @pytest.mark.parametrize(
