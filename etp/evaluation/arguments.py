@@ -9,9 +9,9 @@ from typing import Literal
 from etp.common_options import (
     CACHE_DIR_HELP,
     DATA_DIR_HELP,
+    DEFAULT_MODEL_HELP,
     DEVICE_HELP,
     EMBEDDING_CACHE_HELP,
-    MODEL_HELP,
     NAME_HELP,
     OVERWRITE_HELP,
     PRECISION_HELP,
@@ -150,7 +150,7 @@ class PlanArguments:
 class AllArguments(PlanArguments):
     """What is evaluated, on which data sets."""
 
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     ptb_xl: Path = option("Folder of the unpacked PTB-XL.")
     cpsc2018: Path | None = option("Folder of CPSC2018; left out if omitted.", None)
     cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
@@ -164,7 +164,7 @@ class ProtocolArguments(PlanArguments):
     """Whose protocol, of which model, on data sets in one folder."""
 
     protocol: Literal["merl"] = option("Whose protocol: merl, six label sets of three data sets.", positional=True)
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
     prompts: Path | None = option(PROMPTS_HELP, None)

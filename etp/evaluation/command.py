@@ -11,6 +11,7 @@ from etp.archives import skipped_records
 from etp.devices import choose_device, use_bf16
 from etp.loading import Checkpoint, load_checkpoint
 from etp.options import OptionError
+from etp.pretrained import DEFAULT_MODEL
 from etp.run_files import training_seconds
 
 from .arguments import DataArguments, RunArguments
@@ -77,7 +78,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
     records = EvaluationRecords.select(splits, data.split)
     identity = {
         "name": run.name or checkpoint.folder.name,
-        "model": run.model,
+        "model": run.model or DEFAULT_MODEL,
         "checkpoint_sha256": checkpoint.weights_sha256,
         "checkpoint_files": checkpoint.files,
         "dataset": data.dataset,
