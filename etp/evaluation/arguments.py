@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from etp.common_options import (
     CACHE_DIR_HELP,
@@ -31,6 +31,8 @@ from etp.options import OptionError, option
 
 PHRASES = Path(__file__).parents[2] / "datasets_scripts" / "label_sets" / "open_vocabulary"
 UNSEEN, NEGATIONS = PHRASES / "unseen.json", PHRASES / "negations.json"
+Style = Literal["lists", "descriptions", "questions", "names", "denials"]
+STYLES: tuple[str, ...] = get_args(Style)
 NUM_SEEDS_HELP = "Draws of each fraction below 1, and random encoders."
 
 
@@ -129,6 +131,9 @@ class OpenVocabularyArguments:
     tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
     unseen: Path = option("JSON file {task: {label: [phrases]}} of paraphrases in no training text.", UNSEEN)
     negations: Path = option("JSON file of negations and contradictions.", NEGATIONS)
+    styles: list[Style] | None = option(
+        "Styles in which others write prompts; all that have texts of the tasks if omitted.", None
+    )
 
 
 @dataclass(kw_only=True)
