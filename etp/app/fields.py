@@ -93,7 +93,7 @@ def picture_fields() -> PictureFields:
     """Lay them out; they are shown with a picture."""
     with gr.Column(visible=False, elem_id="picture-tools") as tools, gr.Row():
         attribution = gr.Checkbox(
-            label="Show what the model looked at for",
+            label="Show what speaks for",
             elem_id="show-attribution",
             container=False,
             scale=0,

@@ -2,7 +2,6 @@
 
 import io
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from modeling_etp.ecg_files_etp import EcgRecording
 
 from . import downloads, page
 from .labels import parse_labels
+from .recent import RecentResults
 from .scorer import EcgScorer
 from .sources import (
     AppError,
@@ -90,7 +90,7 @@ class Handlers:
     def __init__(self, scorer: EcgScorer):
         self.scorer = scorer
         self._shared = SharedUploads()
-        self._remembered: OrderedDict[tuple, Any] = OrderedDict()
+        self._remembered = RecentResults(REMEMBERED)
 
     def upload(self, paths: Sequence[str] | None) -> tuple[Source, None]:
         """Take files over, for `score`. Returns the source, and an empty file field."""
@@ -175,15 +175,7 @@ class Handlers:
         """A result, remembered if it is of an example; of uploads nothing is kept here."""
         if not isinstance(fields[0], ExampleEcg):
             return compute()
-        key = (*what, repr(fields))
-        if key in self._remembered:
-            self._remembered.move_to_end(key)
-            return self._remembered[key]
-        result = compute()
-        self._remembered[key] = result
-        while len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
-        return result
+        return self._remembered.get((*what, repr(fields)), compute)
 
 
 def _failed(error: Exception) -> Results:

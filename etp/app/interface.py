@@ -29,7 +29,16 @@ SAVE_PICTURE = """() => new Promise((done) => setTimeout(() => {
     if (link) link.click();
     done();
 }, 200))"""
-LINES_OF_LABELS = '(labels) => (labels || []).join("\\n")'
+# Gradio calls the buttons that take labels away "Remove 0", "Remove 1", …; so they are named for who can't see them.
+LINES_OF_LABELS = """(labels) => {
+    setTimeout(() => {
+        for (const button of document.querySelectorAll("#labels .token-remove")) {
+            button.title = "Remove " + (button.parentElement.innerText.trim() || "all labels");
+            button.setAttribute("aria-label", button.title);
+        }
+    }, 300);
+    return (labels || []).join("\\n");
+}"""
 LABELS_OF_LINES = '(lines) => (lines || "").split("\\n").map((line) => line.trim()).filter(Boolean)'
 
 
@@ -108,7 +117,7 @@ class _Events:
     ) -> None:
         """Let the parts send their events; `first` is the example on an empty page."""
         self._sources(interface, first, samples, files)
-        self._labels(button)
+        self._labels(interface, button)
         self.picture.attribution.input(**self.explain)
         self.picture.explained.input(**self.explain)
         for kind in PICTURE_KINDS:
@@ -132,11 +141,12 @@ class _Events:
         self._then(taken.then(**self.score))
         files.upload(None, js=NONE_PRESSED, **self.light)
 
-    def _labels(self, button: gr.Button) -> None:
+    def _labels(self, interface: gr.Blocks, button: gr.Button) -> None:
         asked = self.asked
         for trigger in (button.click, asked.labels.input, asked.independent.input):
             self._then(trigger(**self.score, trigger_mode="always_last"))
-        asked.labels.change(None, asked.labels, asked.lines, js=LINES_OF_LABELS, **self.light)
+        for changed in (asked.labels.change, interface.load):
+            changed(None, asked.labels, asked.lines, js=LINES_OF_LABELS, **self.light)
         taken = asked.use_lines.click(None, asked.lines, asked.labels, js=LABELS_OF_LINES, **self.light)
         self._then(taken.then(**self.score))
         chosen = asked.label_set.input(_labels_of, asked.label_set, asked.labels, **self.light)

@@ -26,18 +26,18 @@ TITLE = "ETP: an ECG against sentences"
 
 INTRODUCTION = f"""<header class="etp-head"><h1>{TITLE}</h1>
 <div class="etp-limits" role="note"><strong>Research software, not a medical device.</strong> No score is a diagnosis.
-<details><summary>What this page does, and where it may be wrong</summary>
+<details><summary>What it does, where it errs</summary>
 <p>It takes a 12-lead ECG and sentences that might be said of it, and shows which of them a model trained on ECGs and
 their reports finds nearest.</p>
 <p>Do not use it to decide about a person. The model may be wrong on children, paced rhythms, exchanged electrodes, other
 devices and populations than those it was trained on, and on phrases that reports do not use, negations and numbers
 among them.</p></details></div></header>"""
 
-PRIVACY = f"""<div class="etp-small">Read, then deleted from the server. Upload nothing that names a patient.
-<details><summary>Formats and limits</summary><p>WFDB, EDF, DICOM, SCP-ECG, HL7 aECG, GE MUSE, CSV, NumPy or MATLAB, told
-by content; of a WFDB record choose all files in one go. Up to {MAX_UPLOAD_BYTES / 1e6:g} MB and {MAX_MINUTES} minutes.</p>
-<p>Files are deleted from the server as soon as they are read; their content stays in memory for this visit, half an hour
-at most.</p></details></div>"""
+PRIVACY = f"""<div class="etp-small">Upload nothing that names a patient.
+<details><summary>Formats, limits, privacy</summary><p>WFDB, EDF, DICOM, SCP-ECG, HL7 aECG, GE MUSE, CSV, NumPy or MATLAB,
+told by content; of a WFDB record choose all files in one go. Up to {MAX_UPLOAD_BYTES / 1e6:g} MB and {MAX_MINUTES}
+minutes.</p><p>Files are deleted from the server as soon as they are read; their content stays in memory for this visit,
+half an hour at most.</p></details></div>"""
 
 STATED = '<p class="etp-small">Of NumPy, CSV and some MATLAB files. Then press “Score”.</p>'
 
