@@ -18,7 +18,7 @@ FORMATS = (".png", ".svg", ".pdf")
 class PlotArguments(LabelArguments, ReadingArguments):
     """What is drawn; the scores of a model beside it where labels are given."""
 
-    file: str = option("ECG file or http(s) URL.", positional=True)
+    file: str = option("ECG file, http(s) URL, or sample:NAME.", positional=True)
     output: Path = option(".png, .svg or .pdf file.", short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
     title: str | None = option("Printed above the traces; the file's name if omitted.", None)
