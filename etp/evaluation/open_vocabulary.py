@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts, score_labels
@@ -31,6 +31,7 @@ from .paraphrase_metrics import (
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
     with refusing_bad_input():
         if data.windows != "one":
