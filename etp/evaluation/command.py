@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from etp.archives import skipped_records
 from etp.devices import choose_device, use_bf16
 from etp.loading import Checkpoint, load_checkpoint
 from etp.options import OptionError
+from etp.output_lock import file_lock
 from etp.pretrained import DEFAULT_MODEL
 from etp.run_files import training_seconds
 
-from .arguments import DataArguments, RunArguments
+from .arguments import DataArguments, RunArguments, refusing_bad_input
 from .baselines import random_ecg_side
 from .embedding import Conditions, EcgEmbeddings, Embedder, without_unusable
 from .prompts import LabelPrompts, PromptOptions, score_labels
@@ -65,6 +67,22 @@ class Evaluation:
         return self.embed(dataset, untrained=untrained).record_features()
 
 
+def alone_in_its_output(main: Callable[..., None]) -> Callable[..., None]:
+    """An evaluation command that holds its `--output` from its first check to its last line.
+
+    Two runs that write one file would take away each other's unfinished file, and the slower one the other's tasks.
+    """
+
+    @wraps(main)
+    def locked(data: DataArguments, run: RunArguments, args: Any) -> None:
+        with refusing_bad_input():
+            check_writable(run.output)
+        with file_lock(run.output):
+            main(data, run, args)
+
+    return locked
+
+
 def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: Mapping[str, Any]) -> Evaluation:
     """Open everything a run needs, cheapest checks first, so that bad input is said before anything is computed.
 
@@ -73,7 +91,6 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
         options: What else decides the metrics; JSON values.
     """
     conditions = Conditions(tuple(data.leads) if data.leads else None, data.seconds, data.windows)
-    check_writable(run.output)
     device = choose_device(run.device)
     bf16 = use_bf16(run.precision, device=device)
     checkpoint = load_checkpoint(run.model, device=device)

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from datasets_scripts.report_glossary import own_phrases
 from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
 from etp.evaluation.prompts import LabelPrompts, label_columns, load_prompts
@@ -36,6 +36,7 @@ from .paraphrase_metrics import (
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
     with refusing_bad_input():
         tasks = list(label_columns(data.dataset, args.tasks))

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
 from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
 from etp.evaluation.splits import label_targets, training_split
@@ -23,6 +23,7 @@ from etp.file_hashes import file_sha256
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     with refusing_bad_input():
         prompts = load_prompts(data.dataset, args.tasks, file=args.prompts, contrast=args.contrast)

@@ -8,7 +8,9 @@ import pytest
 
 from etp import cli
 from etp.evaluation import command, linear
+from etp.evaluation.results import check_writable
 from etp.evaluation.task_metrics import ON_TEST
+from etp.output_lock import file_lock
 
 zero_shot, retrieval, open_vocabulary = "zero-shot", "retrieval", "open-vocabulary"
 
@@ -240,3 +242,21 @@ def test_files_that_are_no_results_are_refused_by_the_tables(tmp_path, capsys):
     (tmp_path / "r.json").write_text("{}")
     assert cli.main(["evaluate", "tables", str(tmp_path / "r.json")]) == 2
     assert "is not a results file" in capsys.readouterr().err
+
+
+def test_a_second_evaluation_into_the_same_file_is_refused_until_the_first_ends(command_line, tmp_path, capsys):
+    output = tmp_path / "new" / "results.json"
+    words = command_line(retrieval, output)
+    with file_lock(output):
+        assert cli.main(words) == 2
+        assert f"--output {output}: another run is writing it now. Wait for its end" in capsys.readouterr().err
+        assert not output.exists()
+    assert cli.main(words) == 0
+    assert sorted(path.name for path in output.parent.iterdir()) == ["results.json"]
+
+
+def test_checking_an_output_leaves_the_unfinished_file_of_another_run(tmp_path):
+    unfinished = tmp_path / "results.json.unfinished"
+    unfinished.write_text("of a run that is writing")
+    check_writable(tmp_path / "results.json")
+    assert unfinished.exists()
