@@ -1,11 +1,12 @@
 """What the evaluation commands share: opening model and data, and embedding records."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor
 
@@ -52,15 +53,25 @@ class Evaluation:
         except ValueError as error:
             raise OptionError(f"{error} Pass --on_error skip to leave out all records that can't be used.") from error
 
-    def scorer(self, ecgs: EcgEmbeddings) -> Callable[[LabelPrompts], np.ndarray]:
-        """Zero-shot scores of the records of some embeddings, `(records, labels)`, as a function of the labels."""
+    def scores(
+        self,
+        prompts: LabelPrompts,
+        sources: Sequence[EcgEmbeddings],
+        options: PromptOptions,
+        *,
+        descriptions: Sequence[str] | None = None,
+    ) -> list[np.ndarray]:
+        """Zero-shot scores `(records, labels)` of all records by each source of embeddings; every text is embedded once.
+
+        Args:
+            descriptions: Text put before each phrase, one for each window of all sources; none if omitted.
+        """
+        embeds = torch.cat([source.embeds for source in sources])
         model, tokenizer = self.checkpoint.model, self.checkpoint.processor.tokenizer
-
-        def score(prompts: LabelPrompts) -> np.ndarray:
-            scores = score_labels(model, tokenizer, prompts, ecgs.embeds, PromptOptions())
-            return ecgs.pool_scores(scores, self.embedder.conditions.windows)
-
-        return score
+        scores = score_labels(model, tokenizer, prompts, embeds, options, descriptions=descriptions)
+        parts = scores.split([len(source.embeds) for source in sources])
+        windows = self.embedder.conditions.windows
+        return [source.pool_scores(part, windows) for source, part in zip(sources, parts, strict=True)]
 
     def features(self, dataset: Dataset | None = None, *, untrained: bool = False) -> Tensor:
         """Features of the ECG tower, `(records, pooled_size)`; arguments as of [`Evaluation.embed`]."""

@@ -8,6 +8,7 @@ import pytest
 
 from etp import cli
 from etp.evaluation import command, linear
+from etp.evaluation.arguments import STYLES
 from etp.evaluation.results import check_writable
 from etp.evaluation.task_metrics import ON_TEST
 from etp.output_lock import file_lock
@@ -126,8 +127,8 @@ def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path,
     output = tmp_path / "open.json"
     result = run(open_vocabulary, output, "--tasks", "rhythm")
     assert (result["kind"], result["split"]) == ("open_vocabulary", "validation")
-    assert list(result["tasks"]) == ["known_rhythm", "unseen_rhythm", "negation"]
-    known, unseen, negation = result["tasks"].values()
+    assert list(result["tasks"]) == [*(f"{kind}_rhythm" for kind in ("known", "unseen", *STYLES)), "negation"]
+    known, unseen, negation = (result["tasks"][name] for name in ("known_rhythm", "unseen_rhythm", "negation"))
     assert known["num_records"] == unseen["num_records"] == negation["num_records"] > 0
     assert known["macro_auroc"] != unseen["macro_auroc"]
     assert list(known["per_class"]) == list(unseen["per_class"]) == list(unseen["single_paraphrases"]["per_phrase"])
