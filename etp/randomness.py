@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     WEIGHTS = 5
     PARAPHRASES = 6
     NEGATIONS = 7
+    TERM_VIEWS = 8
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

@@ -15,6 +15,11 @@ MIN_COUNT, MOST = 20, 400  # a finding that few records have is negated by nearl
 _NOT_NEGATED = re.compile(r"\b(no|not|without|absent|normal|otherwise|limit|unlikely)\b")
 
 
+def can_be_negated(statement: str) -> bool:
+    """Whether a reader would write the negation of a statement: not of a negation, nor of what is normal."""
+    return _NOT_NEGATED.search(statement) is None
+
+
 class NegationVocabulary:
     """Pairs of a statement and its negation, and which of the two is true of a record.
 
@@ -35,7 +40,7 @@ class NegationVocabulary:
             column
             for column, statement in enumerate(vocabulary.statements)
             if vocabulary.counts[column] >= MIN_COUNT
-            and not _NOT_NEGATED.search(statement)
+            and can_be_negated(statement)
             and vocabulary.phrases_of(column)
         ][:MOST]
         self.statements = [vocabulary.statements[column] for column in self._columns]

@@ -115,12 +115,17 @@ def in_sentences(paraphrases: Sequence[str], *, count: int) -> list[str]:
 
 
 @lru_cache
+def term_groups() -> list[list[str]]:
+    """The terms of the table, each as the wordings that say it; first the one that reports use."""
+    return json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
+
+
+@lru_cache
 def _terms() -> dict[str, tuple[re.Pattern, list[str]]]:
     """Term as reports use it -> where it stands as a word, and its synonyms; longer terms first."""
-    groups = json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
     return {
         term: (re.compile(rf"(?<![\w-]){re.escape(term)}(?![\w-])"), synonyms)
-        for term, *synonyms in sorted(groups, key=lambda group: -len(group[0]))
+        for term, *synonyms in sorted(term_groups(), key=lambda group: -len(group[0]))
     }
 
 

@@ -18,7 +18,7 @@ from etp.options import OptionError, option
 from etp.texts.held_out import check_patterns
 
 TEXT_VIEWS = ("report", "statement", "subset")
-OBJECTIVES = ("batch", "vocabulary", "negation")
+OBJECTIVES = ("batch", "vocabulary", "negation", "absence")
 
 
 def require(condition: bool, message: str) -> None:
@@ -177,7 +177,8 @@ class ObjectiveArguments:
 
     objectives: dict[str, float] = option(
         "Weights of the losses: batch (texts of the batch), vocabulary (all statements of the training split), negation "
-        "(each statement of the vocabulary against its negation).",
+        "(each statement of the vocabulary against its negation), absence (ECGs with a finding against those without, by "
+        "its negation).",
         {"batch": 1.0},
         weights=True,
         common=True,
@@ -196,6 +197,12 @@ class ObjectiveArguments:
     max_paraphrases: int = option("Standard paraphrases of a statement to draw from, at most.", 6)
     sentence_fraction: float = option(
         "Sentences around paraphrases to draw from too, as a fraction of the paraphrases.", 0.0
+    )
+    list_rate: float = option(
+        "Chance that a statement of the vocabulary stands in a comma list of its paraphrases and narrower statements.", 0.0
+    )
+    description_rate: float = option(
+        "Chance that it stands in a description of what it looks like, where there is one.", 0.0
     )
 
 
@@ -239,12 +246,19 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
         )
         require(0 <= self.warmup_ratio < 1, f"--warmup_ratio must be in [0, 1), got {self.warmup_ratio}.")
         require(0 <= self.ema_decay < 1, f"--ema_decay must be in [0, 1), got {self.ema_decay}.")
-        for name in ("paraphrase_rate", "sentence_fraction"):
+        for name in ("paraphrase_rate", "sentence_fraction", "list_rate", "description_rate"):
             require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
         require(self.max_paraphrases >= 0, f"--max_paraphrases can't be negative, got {self.max_paraphrases}.")
         require(
-            self.paraphrase_rate > 0 or (self.max_paraphrases, self.sentence_fraction) == (6, 0),
-            "--max_paraphrases and --sentence_fraction need --paraphrase_rate: without it no paraphrase is drawn.",
+            self.paraphrase_rate > 0
+            or (self.max_paraphrases, self.sentence_fraction, self.list_rate, self.description_rate) == (6, 0, 0, 0),
+            "--max_paraphrases, --sentence_fraction, --list_rate and --description_rate need --paraphrase_rate: without it "
+            "no paraphrase is drawn.",
+        )
+        require(
+            self.list_rate + self.description_rate <= 1,
+            f"--list_rate and --description_rate must not exceed 1 together, got {self.list_rate} and "
+            f"{self.description_rate}.",
         )
         require(self.learning_rate > 0, f"--learning_rate must be positive, got {self.learning_rate}.")
         for name in ("weight_decay", "max_grad_norm"):
@@ -264,7 +278,7 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
         )
         require(self.seed >= 0, f"--seed must be 0 or more, got {self.seed}.")
         require(
-            bool({"vocabulary", "negation"} & set(self.objectives))
+            bool({"vocabulary", "negation", "absence"} & set(self.objectives))
             or (
                 self.vocabulary_size,
                 self.vocabulary_min_count,
@@ -292,7 +306,7 @@ class Arguments:
             finite = not isinstance(value, float) or math.isfinite(value)
             require(finite, f"--{name} must be a finite number, got {value}.")
         require(
-            self.model.unfreeze_text_from is None or not {"vocabulary", "negation"} & set(self.training.objectives),
+            self.model.unfreeze_text_from is None or not {"vocabulary", "negation", "absence"} & set(self.training.objectives),
             "--unfreeze_text_from and the objectives vocabulary and negation contradict each other: every statement of the vocabulary would run "
             "through the text tower at every step. Leave one of them out.",
         )

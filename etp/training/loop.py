@@ -122,6 +122,8 @@ class Trainer:
             paraphrase_rate=options.paraphrase_rate,
             max_paraphrases=options.max_paraphrases,
             sentence_fraction=options.sentence_fraction,
+            list_rate=options.list_rate,
+            description_rate=options.description_rate,
             seed=options.seed,
         )
         self.batches = BatchMaker(
