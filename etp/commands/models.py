@@ -31,8 +31,6 @@ def open_checkpoint(model: str, *, device: str = "cpu", max_gap_seconds: float |
     except CheckpointError as error:
         raise OptionError(str(error)) from error
     if max_gap_seconds is not None:
-        if not max_gap_seconds >= 0:
-            raise OptionError(f"--max_gap_seconds can't be negative, got {max_gap_seconds}.")
         checkpoint.processor.feature_extractor.max_gap_seconds = max_gap_seconds
     return checkpoint
 

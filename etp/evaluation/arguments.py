@@ -74,15 +74,10 @@ class RunArguments(BatchArguments, ModelArguments):
     output: Path = option("JSON file that receives the results; an unfinished run goes on.", short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
     name: str | None = option(NAME_HELP, None)
-    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_resamples: int = option(RESAMPLES_HELP, 1000, minimum=0)
     precision: Precision = option(PRECISION_HELP, "auto")
     embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
     seed: int = option(SEED_HELP, 0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.num_resamples < 0:
-            raise OptionError(f"--num_resamples must be 0 or more, got {self.num_resamples}.")
 
 
 @dataclass(kw_only=True)
@@ -144,7 +139,7 @@ class PlanArguments:
     name: str | None = option(NAME_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
     precision: Precision = option(PRECISION_HELP, "auto")
-    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_resamples: int = option(RESAMPLES_HELP, 1000, minimum=0)
     num_seeds: int = option(NUM_SEEDS_HELP, 3)
     cache_dir: Path | None = option(CACHE_DIR_HELP, None)
     embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)

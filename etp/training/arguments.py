@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from etp.common_options import (
-    MAX_GAP_HELP,
-    ON_ERROR_HELP,
     OVERWRITE_HELP,
     PRECISION_HELP,
     SEED_HELP,
+    BadRecordArguments,
     DatasetArguments,
     Precision,
 )
@@ -30,7 +29,6 @@ def require(condition: bool, message: str) -> None:
 class TextsArguments:
     """Which text of a record."""
 
-    on_error: Literal["raise", "skip"] = option(ON_ERROR_HELP, "raise")
     text_source: Literal["statements", "label_derived"] = option(
         "statements: what the report says. label_derived: phrases of the record's labels, for a ceiling row only.",
         "statements",
@@ -46,7 +44,7 @@ class TextsArguments:
 
 
 @dataclass(kw_only=True)
-class DataArguments(TextsArguments, DatasetArguments):
+class DataArguments(TextsArguments, BadRecordArguments, DatasetArguments):
     """Which records, and which text of a record."""
 
     def __post_init__(self):
@@ -79,7 +77,6 @@ class ModelArguments:
     model_config: dict[str, Any] = option("Settings of ETPConfig, e.g. projection_dim, loss_type.", {})
     sampling_rate: int = option("Rate of the ECG tower's input in Hz; records of another rate are resampled.", 100)
     num_samples: int = option("Length of the ECG tower's input in samples per lead.", 1000)
-    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
     unfreeze_text_from: int | None = option(
         "Train the text tower from this layer on (0 is the first); none keeps it frozen.", None
     )
@@ -91,7 +88,6 @@ class ModelArguments:
         require(self.text_max_tokens >= 8, f"--text_max_tokens must be at least 8, got {self.text_max_tokens}.")
         require(self.sampling_rate > 0, f"--sampling_rate must be positive, got {self.sampling_rate}.")
         require(self.num_samples >= 32, f"--num_samples must be at least 32, got {self.num_samples}.")
-        require((self.max_gap_seconds or 0) >= 0, f"--max_gap_seconds can't be negative, got {self.max_gap_seconds}.")
         require(0 < self.text_layer_decay <= 1, f"--text_layer_decay must be in (0, 1], got {self.text_layer_decay}.")
         require(
             self.ecg_model is None or not self.ecg_config,

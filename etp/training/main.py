@@ -134,7 +134,7 @@ def prepare_output(args: Arguments, accelerator: Accelerator, trainer: Trainer, 
 
 def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ETPProcessor]:
     """Everything a run consists of, at its first step."""
-    processor = make_processor(args.model)
+    processor = make_processor(args.model, max_gap_seconds=args.data.max_gap_seconds)
     model = make_model(args.model, seed=args.training.seed).to(accelerator.device)
     if args.model.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})

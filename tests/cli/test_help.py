@@ -99,7 +99,7 @@ def test_a_switch_that_is_on_shows_how_to_turn_it_off(etp):
 def test_a_subject_that_is_none_is_refused_with_those_there_are(etp):
     status, _, err = etp("train", "--help", "colours")
     assert status == 2
-    assert "--help colours: the subjects are dataset, texts, model, augmentation" in err
+    assert "--help colours: the subjects are dataset, missing-samples, bad-record, texts, model, augmentation" in err
 
 
 def test_an_option_means_the_same_in_every_command():
