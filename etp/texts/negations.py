@@ -39,9 +39,7 @@ class NegationVocabulary:
         self._columns = [
             column
             for column, statement in enumerate(vocabulary.statements)
-            if vocabulary.counts[column] >= MIN_COUNT
-            and can_be_negated(statement)
-            and vocabulary.phrases_of(column)
+            if vocabulary.counts[column] >= MIN_COUNT and can_be_negated(statement) and vocabulary.phrases_of(column)
         ][:MOST]
         self.statements = [vocabulary.statements[column] for column in self._columns]
         self._negations = [

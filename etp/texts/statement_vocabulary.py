@@ -11,7 +11,6 @@ from etp.texts.descriptions import descriptions_of
 from etp.texts.lists import make_lists
 from etp.texts.paraphrases import find_paraphrases, generalisations, hypernyms_of, in_sentences, is_clause
 
-
 LISTS = 5  # of each statement: more of them would be more texts to embed than all paraphrases
 
 

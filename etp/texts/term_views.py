@@ -48,7 +48,8 @@ class TermViews:
         self._descriptions = [descriptions_of(own[0]) for own in self.terms]
         self._is_modifier = [_MODIFIER.match(own[0]) is not None for own in self.terms]
         self._can_be_negated = [
-            not modifier and can_be_negated(own[0]) for own, modifier in zip(self.terms, self._is_modifier, strict=True)
+            not modifier and can_be_negated(own[0])
+            for own, modifier in zip(self.terms, self._is_modifier, strict=True)
         ]
         self._siblings = siblings([own[0] for own in self.terms])
         self._same, self._narrower = _relations(self.terms)

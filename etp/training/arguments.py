@@ -48,7 +48,7 @@ class DataArguments(TextsArguments, BadRecordArguments, DatasetArguments):
     """Which records, and which text of a record."""
 
     def __post_init__(self):
-        _check_weights("text_views", self.text_views, TEXT_VIEWS)
+        check_weights("text_views", self.text_views, TEXT_VIEWS)
         check_patterns(self.held_out_findings or [])
 
 
@@ -195,7 +195,8 @@ class ObjectiveArguments:
         "Sentences around paraphrases to draw from too, as a fraction of the paraphrases.", 0.0
     )
     list_rate: float = option(
-        "Chance that a statement of the vocabulary stands in a comma list of its paraphrases and narrower statements.", 0.0
+        "Chance that a statement of the vocabulary stands in a comma list of its paraphrases and narrower statements.",
+        0.0,
     )
     description_rate: float = option(
         "Chance that it stands in a description of what it looks like, where there is one.", 0.0
@@ -234,7 +235,7 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
     """How to train."""
 
     def __post_init__(self):
-        _check_weights("objectives", self.objectives, OBJECTIVES)
+        check_weights("objectives", self.objectives, OBJECTIVES)
         require(self.num_epochs >= 1, f"--num_epochs must be at least 1, got {self.num_epochs}.")
         require(
             self.batch_size >= 2,
@@ -302,7 +303,8 @@ class Arguments:
             finite = not isinstance(value, float) or math.isfinite(value)
             require(finite, f"--{name} must be a finite number, got {value}.")
         require(
-            self.model.unfreeze_text_from is None or not {"vocabulary", "negation", "absence"} & set(self.training.objectives),
+            self.model.unfreeze_text_from is None
+            or not {"vocabulary", "negation", "absence"} & set(self.training.objectives),
             "--unfreeze_text_from and the objectives vocabulary and negation contradict each other: every statement of the vocabulary would run "
             "through the text tower at every step. Leave one of them out.",
         )
@@ -329,7 +331,7 @@ class Arguments:
 GROUPS = (DataArguments, ModelArguments, AugmentationArguments, TrainingArguments)
 
 
-def _check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:
+def check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:
     for key, weight in weights.items():
         require(key in known, f"--{name}: unknown {key!r}, choose from {', '.join(known)}.")
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
