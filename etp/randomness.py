@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     PARAPHRASES = 6
     NEGATIONS = 7
     TERM_VIEWS = 8
+    BESIDE = 9
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

@@ -11,24 +11,28 @@ import numpy as np
 from etp.randomness import Purpose, generator
 
 from .descriptions import descriptions_of
-from .negations import NEGATIONS, can_be_negated
-from .paraphrases import SENTENCES, generalisations, hypernyms_of, is_clause, term_groups
+from .negations import NEGATIONS
+from .paraphrases import (
+    BESIDE,
+    SENTENCES,
+    can_be_negated,
+    generalisations,
+    hypernyms_of,
+    is_clause,
+    is_modifier,
+    term_groups,
+)
 
 CONTRASTS = Path(__file__).with_name("contrasts.json")
 MAX_LISTED, MAX_NARROWER = 3, 1
-VIEWS = ("synonym", "sentence", "list", "description")
-# Where or how a finding is: nothing that is present or absent by itself.
-_MODIFIER = re.compile(
-    r"(in|with|of) |(acute|borderline|cannot be excluded|definite|marked|minor|moderate|nonspecific|old|possible|probable"
-    r"|probable old|probably .*|recent|slight|throughout|widespread)$"
-)
+VIEWS = ("synonym", "sentence", "list", "description", "beside")
 
 
 class TermViews:
     """Batches of terms, each in two views, with siblings side by side.
 
     A term is a group of the table of paraphrases, or the negation of one. Its views are a wording, a wording in a sentence,
-    a list of wordings and narrower terms, or a description.
+    a list of wordings and narrower terms, a description, or a wording beside the negation of another term.
 
     Args:
         weights: How often each of `VIEWS` is drawn; a term without descriptions shows its wordings instead.
@@ -46,7 +50,7 @@ class TermViews:
         self._shares = shares / shares.sum()
         self.terms = term_groups()
         self._descriptions = [descriptions_of(own[0]) for own in self.terms]
-        self._is_modifier = [_MODIFIER.match(own[0]) is not None for own in self.terms]
+        self._is_modifier = [is_modifier(own[0]) for own in self.terms]
         self._can_be_negated = [
             not modifier and can_be_negated(own[0])
             for own, modifier in zip(self.terms, self._is_modifier, strict=True)
@@ -106,7 +110,15 @@ class TermViews:
             return str(random.choice(SENTENCES)).format(random.choice(phrases))
         if kind == "list":
             return self._list(term, random)
+        if kind == "beside" and phrases and not self._is_modifier[term]:
+            return self._beside(term, str(random.choice(phrases)), random)
         return str(random.choice(wordings))
+
+    def _beside(self, term: int, phrase: str, random: np.random.Generator) -> str:
+        """A wording beside the negation of a term that neither says the same nor includes it."""
+        others = np.flatnonzero(self._can_be_negated & ~self._same[term])
+        wordings = [text for text in self.terms[int(random.choice(others))] if not is_clause(text)]
+        return str(random.choice(BESIDE)).format(phrase, random.choice(wordings))
 
     def _list(self, term: int, random: np.random.Generator) -> str:
         """Two to four wordings, of the term itself and of up to two narrower ones."""

@@ -17,6 +17,7 @@ from etp.options import OptionError, option
 from etp.texts.held_out import check_patterns
 
 TEXT_VIEWS = ("report", "statement", "subset")
+RATES = ("list_rate", "description_rate", "rare_term_rate", "beside_rate")
 OBJECTIVES = ("batch", "vocabulary", "negation", "absence")
 
 
@@ -201,6 +202,15 @@ class ObjectiveArguments:
     description_rate: float = option(
         "Chance that it stands in a description of what it looks like, where there is one.", 0.0
     )
+    rare_term_rate: float = option(
+        "Chance that it stands in a narrower term that reports hardly have: early repolarization for normal ECG.", 0.0
+    )
+    beside_rate: float = option(
+        "Chance that it stands beside the negation of another statement: sinus rhythm, no ST elevation.", 0.0
+    )
+    rare_term_rate: float = option(
+        "Chance that it stands in a narrower term that reports hardly have: early repolarization for normal ECG.", 0.0
+    )
 
 
 @dataclass(kw_only=True)
@@ -243,19 +253,19 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
         )
         require(0 <= self.warmup_ratio < 1, f"--warmup_ratio must be in [0, 1), got {self.warmup_ratio}.")
         require(0 <= self.ema_decay < 1, f"--ema_decay must be in [0, 1), got {self.ema_decay}.")
-        for name in ("paraphrase_rate", "sentence_fraction", "list_rate", "description_rate"):
+        rates = {name: getattr(self, name) for name in RATES}
+        for name in ("paraphrase_rate", "sentence_fraction", *rates):
             require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
         require(self.max_paraphrases >= 0, f"--max_paraphrases can't be negative, got {self.max_paraphrases}.")
         require(
             self.paraphrase_rate > 0
-            or (self.max_paraphrases, self.sentence_fraction, self.list_rate, self.description_rate) == (6, 0, 0, 0),
-            "--max_paraphrases, --sentence_fraction, --list_rate and --description_rate need --paraphrase_rate: without it "
+            or (self.max_paraphrases, self.sentence_fraction, sum(rates.values())) == (6, 0, 0),
+            f"--max_paraphrases, --sentence_fraction and --{', --'.join(rates)} need --paraphrase_rate: without it "
             "no paraphrase is drawn.",
         )
         require(
-            self.list_rate + self.description_rate <= 1,
-            f"--list_rate and --description_rate must not exceed 1 together, got {self.list_rate} and "
-            f"{self.description_rate}.",
+            sum(rates.values()) <= 1,
+            f"--{', --'.join(rates)} must not exceed 1 together, got {', '.join(map(str, rates.values()))}.",
         )
         require(self.learning_rate > 0, f"--learning_rate must be positive, got {self.learning_rate}.")
         for name in ("weight_decay", "max_grad_norm"):

@@ -124,6 +124,8 @@ class Trainer:
             sentence_fraction=options.sentence_fraction,
             list_rate=options.list_rate,
             description_rate=options.description_rate,
+            rare_term_rate=options.rare_term_rate,
+            beside_rate=options.beside_rate,
             seed=options.seed,
         )
         self.batches = BatchMaker(

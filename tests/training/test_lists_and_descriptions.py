@@ -6,6 +6,7 @@ import pytest
 from etp.options import OptionError
 from etp.texts.descriptions import descriptions_of
 from etp.texts.lists import MAX_NARROWER, MAX_OWN, make_lists
+from etp.texts.negations import NegationVocabulary
 from etp.texts.statement_vocabulary import StatementVocabulary
 from etp.training.arguments import TrainingArguments
 
@@ -75,3 +76,48 @@ def test_rates_add_up_to_one_at_most(tmp_path):
     rates = {"paraphrase_rate": 0.5, "list_rate": 0.6, "description_rate": 0.6}
     with pytest.raises(OptionError, match="must not exceed 1 together"):
         TrainingArguments(output_dir=tmp_path, objectives={"vocabulary": 1.0}, **rates)
+
+
+def test_a_rare_term_stands_in_for_what_it_falls_under_and_only_if_no_statement_says_it():
+    records = [["normal ECG"], ["ventricular arrhythmia", "tachycardia"], ["premature ventricular complexes"]]
+    vocabulary = StatementVocabulary(records, paraphrase_rate=0.5, rare_term_rate=1.0, seed=0)
+    shown = {name: set() for name in vocabulary.statements}
+    for step in range(80):
+        for name, text in zip(vocabulary.statements, vocabulary.texts(epoch=0, step=step), strict=True):
+            shown[name].add(text)
+    assert "early repolarization" in shown["normal ECG"]
+    assert "ventricular tachycardia" in shown["ventricular arrhythmia"] & shown["tachycardia"]
+    for texts in shown.values():
+        assert "premature ventricular complexes" not in texts - shown["premature ventricular complexes"]
+        assert "premature ventricular complex" not in texts - shown["premature ventricular complexes"]
+    assert {text for texts in shown.values() for text in texts} <= set(vocabulary.paraphrases())
+
+
+def test_a_statement_stands_beside_negations_of_what_is_not_part_of_it():
+    records = (
+        [["left bundle branch block"]] * 20 + [["sinus rhythm"]] * 20 + [["complete left bundle branch block"]] * 20
+    )
+    vocabulary = StatementVocabulary(records, generalise=True, paraphrase_rate=0.5, beside_rate=1.0, seed=0)
+    columns = dict(zip(vocabulary.statements, vocabulary._beside, strict=True))
+    assert columns["sinus rhythm"]
+    assert all("bundle branch block" in text for text in columns["sinus rhythm"])
+    for name in ("left bundle branch block", "complete left bundle branch block"):
+        assert columns[name]
+        assert all("sinus rhythm" in text for text in columns[name])
+    again = StatementVocabulary(records, generalise=True, paraphrase_rate=0.5, beside_rate=1.0, seed=0)
+    assert again._beside == vocabulary._beside
+
+
+def test_another_grade_is_a_positive_in_part_and_no_example_of_the_negation():
+    records = [["leftward axis"], ["left axis deviation"], ["normal axis"]]
+    vocabulary = StatementVocabulary(records, hypernyms=True, seed=0)
+    column = vocabulary.statements.index("left axis deviation")
+    assert vocabulary.positives(np.arange(3))[:, column].tolist() == pytest.approx([0.3, 1.0, 0.0])
+    assert vocabulary.counts[column] == 1
+    plain = StatementVocabulary(records, seed=0)
+    assert set(plain.positives(np.arange(3)).flatten()) == {0.0, 1.0}
+    many = StatementVocabulary([record for record in records for _ in range(20)], hypernyms=True, seed=0)
+    negations = NegationVocabulary(many, seed=0)
+    own = negations.statements.index("left axis deviation")
+    leftward, deviation, normal = negations.weights(np.arange(60))[[0, 20, 40], own]
+    assert deviation < 0 < leftward == normal

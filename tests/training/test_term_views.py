@@ -5,7 +5,7 @@ import pytest
 
 from etp.texts.descriptions import descriptions_of
 from etp.texts.negations import NEGATIONS
-from etp.texts.paraphrases import SENTENCES, is_clause, term_groups
+from etp.texts.paraphrases import BESIDE, SENTENCES, is_clause, term_groups
 from etp.texts.term_views import TermViews, siblings
 
 NAMES = [own[0] for own in term_groups()]
@@ -123,3 +123,22 @@ def test_where_a_finding_is_is_neither_negated_nor_put_into_a_sentence():
             before, after = form.split("{}")
             if text.startswith(before) and text.endswith(after):
                 assert text[len(before) : len(text) - len(after)] not in modifiers
+
+
+def test_beside_a_term_only_others_are_negated():
+    views = make_views(beside=1.0)
+    first, _, _ = views.batch(0, size=100)
+    beside = [
+        text
+        for text in first
+        if any(word in text for word in (" without ", ", no ", " absence of ", " evidence of ", " excluded"))
+    ]
+    assert len(beside) > 50
+    term = NAMES.index("left bundle branch block")
+    random = np.random.default_rng(0)
+    own = {word for index in np.flatnonzero(views._same[term]) for word in views.terms[index]}
+    forbidden = {form.format("LBBB", word) for form in BESIDE for word in own}
+    drawn = {views._beside(term, "LBBB", random) for _ in range(400)}
+    assert len(drawn) > 300
+    assert all(text.startswith("LBBB") for text in drawn)
+    assert not drawn & forbidden
