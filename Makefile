@@ -86,7 +86,7 @@ format: $(READY) ## Let ruff mend what it can
 	$(BIN)/ruff format $(SOURCES)
 
 weights: $(READY) ## Join our trained ECG side with the public text tower: build/etp-ptb-xl
-	$(BIN)/python -m etp.weights join checkpoints/etp-ptb-xl build/etp-ptb-xl
+	$(BIN)/python -m etp.weights join etp/pretrained/etp-ptb-xl build/etp-ptb-xl
 
 app: $(READY) ## Serve the app on http://127.0.0.1:7860; MODEL=folder of another model, INDEX=folder of `etp index`
 	$(if $(MODEL),,@test -d build/etp-ptb-xl || $(MAKE) weights)

@@ -12,6 +12,7 @@ from datasets_scripts.archives import ARCHIVES, title_of
 from etp.loading import Checkpoint
 from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, RUN_FILE, TEXT_MODEL_RUN, VERSIONS_FILE, training_seconds
 from etp.strict_yaml import read_json
+from etp.text_towers import TOWERS
 
 CARD_FILE = "README.md"
 DEFAULT_LICENSE = "apache-2.0"
@@ -19,8 +20,6 @@ PAPER = "2309.07145"
 # What the Hub knows: there is no task for signals against texts, the nearest is that for texts against labels.
 PIPELINE_TAG = "zero-shot-classification"
 TAGS = ("etp", "ecg", "electrocardiography", "medical", "contrastive-learning", "zero-shot", f"arxiv:{PAPER}")
-# Short names of `train.py --text_model` -> where the same weights are on the Hub.
-BASE_MODELS = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 # Kind of result -> the Hub's task and its title.
 TASKS = {
     "zero_shot": ("zero-shot-classification", "Zero-shot classification"),
@@ -123,7 +122,7 @@ def training_facts(folder: Path) -> dict[str, Any] | None:
 def base_model(run: Mapping[str, Any] | None) -> str | None:
     """The text tower's name on the Hub; None where it is unknown, or was a folder."""
     name = (run.get("text_model_run") or run)["text_model"] if run else ""
-    name = BASE_MODELS.get(name, name)
+    name = TOWERS[name].repo if name in TOWERS else name
     return name if name.count("/") == 1 and not Path(name).exists() else None
 
 

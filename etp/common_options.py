@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from etp.options import OptionError, option
+from etp.pretrained import DEFAULT_MODEL
 
 Precision = Literal["auto", "bf16", "fp32"]
 Split = Literal["train", "validation", "test", "all"]
@@ -14,6 +15,7 @@ DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 INDEX_HELP = "Folder that `etp index` made: a search finds in it, the app shows its nearest reports."
 REPO_HELP = "Repository on the Hub, user/name."
 MODEL_HELP = "Checkpoint folder (model and processor), or its name on the Hub."
+DEFAULT_MODEL_HELP = f"{MODEL_HELP[:-1]}; {DEFAULT_MODEL}, which comes with the package, if omitted."
 PRECISION_HELP = "Number format of the ECG tower; auto: bf16 where the machine computes it natively, otherwise fp32."
 RESULTS_HELP = "Results of `etp evaluate` on this model, JSON files; those in its folder results/ if omitted."
 NAME_HELP = "What tables call this run; the folder's name if omitted."
@@ -77,7 +79,7 @@ class BadRecordArguments(MissingSamplesArguments):
 class ModelArguments:
     """Which model, and where it computes."""
 
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from etp.saving import save_whole
-from etp.training.towers.building import PACKAGED_TOWERS, text_model_path
+from etp.text_towers import TOWERS, text_model_path
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
@@ -82,8 +82,8 @@ def join(detached: Path, destination: Path, *, text_model: str | None = None) ->
     Args:
         detached: Folder that `detach` made, perhaps a stranger's.
         destination: Folder that receives the checkpoint.
-        text_model: As of `detach`. `None`: the one that the folder names, if a package ships it; another one is opened
-            at your word only.
+        text_model: As of `detach`. `None`: the one that the folder names, if it is a public one with a short name;
+            another one is opened at your word only.
 
     Raises:
         WeightsError: A file is missing or damaged, or the public text tower is another one than was trained with.
@@ -98,9 +98,9 @@ def join(detached: Path, destination: Path, *, text_model: str | None = None) ->
         raise WeightsError(f"{detached / WEIGHTS} is damaged: its SHA-256 is not {expected}. Check it out again.")
     tower = _read_text_tower(detached / TEXT_TOWER)
     named = text_model or tower["text_model"]
-    if text_model is None and named not in PACKAGED_TOWERS:
+    if text_model is None and named not in TOWERS:
         raise WeightsError(
-            f"{detached / TEXT_TOWER} names the text tower {named!r}; without your word only {', '.join(PACKAGED_TOWERS)} "
+            f"{detached / TEXT_TOWER} names the text tower {named!r}; without your word only {', '.join(TOWERS)} "
             "is opened. If you have it and trust it, give its folder as --text_model, in Python as `text_model`."
         )
     text_folder = Path(text_model_path(named))

@@ -6,6 +6,8 @@ from typing import Any
 
 from etp.common_options import JSON_HELP, ReadingArguments
 from etp.options import option
+from etp.pretrained import list_models
+from etp.samples import located
 
 from .files import json_line, printable, stated_facts, write
 from .models import open_checkpoint
@@ -16,7 +18,9 @@ class InfoArguments(ReadingArguments):
     """Of what."""
 
     what: str = option(
-        "Folder of a model or index, Hub name, ECG file or URL.", positional=True, metavar="MODEL|INDEX|FILE"
+        "Folder or name of a model, index, ECG file or URL, or sample:NAME.",
+        positional=True,
+        metavar="MODEL|INDEX|FILE",
     )
     json: bool = option(JSON_HELP, False)
 
@@ -25,7 +29,7 @@ def run(args: InfoArguments) -> int:
     path = Path(args.what)
     if (path / "index.json").is_file():
         facts = index_facts(path)
-    elif path.is_dir() or _is_hub_name(args.what):
+    elif path.is_dir() or _is_hub_name(args.what) or args.what in list_models():
         facts = model_facts(args.what)
     else:
         facts = file_facts(args.what, args)
@@ -70,7 +74,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
 
     from modeling_etp.ecg_inputs_etp import read_path_or_url
 
-    recording = read_path_or_url(path, **stated_facts(args))
+    recording = read_path_or_url(located(path), **stated_facts(args))
     signal = recording.signal
     finite = signal[np.isfinite(signal)]
     return {

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from modeling_etp.pipeline_etp import ZeroShotEcgClassificationPipeline
 
 
-def open_checkpoint(model: str, *, device: str = "cpu", max_gap_seconds: float | None = None) -> "Checkpoint":
+def open_checkpoint(model: str | None, *, device: str = "cpu", max_gap_seconds: float | None = None) -> "Checkpoint":
     """Open a checkpoint, whole or not at all.
 
     Args:
+        model: As of `load_checkpoint`.
         max_gap_seconds: Longest run of missing samples that is bridged; what the checkpoint says if omitted.
 
     Raises:

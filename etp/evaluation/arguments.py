@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from etp.common_options import (
     CACHE_DIR_HELP,
     DATA_DIR_HELP,
+    DEFAULT_MODEL_HELP,
     DEVICE_HELP,
     EMBEDDING_CACHE_HELP,
-    MODEL_HELP,
     NAME_HELP,
     OVERWRITE_HELP,
     PRECISION_HELP,
@@ -31,6 +31,8 @@ from etp.options import OptionError, option
 
 PHRASES = Path(__file__).parents[2] / "datasets_scripts" / "label_sets" / "open_vocabulary"
 UNSEEN, NEGATIONS = PHRASES / "unseen.json", PHRASES / "negations.json"
+Style = Literal["lists", "descriptions", "questions", "names", "denials"]
+STYLES: tuple[str, ...] = get_args(Style)
 NUM_SEEDS_HELP = "Draws of each fraction below 1, and random encoders."
 
 
@@ -129,6 +131,9 @@ class OpenVocabularyArguments:
     tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
     unseen: Path = option("JSON file {task: {label: [phrases]}} of paraphrases in no training text.", UNSEEN)
     negations: Path = option("JSON file of negations and contradictions.", NEGATIONS)
+    styles: list[Style] | None = option(
+        "Styles in which others write prompts; all that have texts of the tasks if omitted.", None
+    )
 
 
 @dataclass(kw_only=True)
@@ -150,7 +155,7 @@ class PlanArguments:
 class AllArguments(PlanArguments):
     """What is evaluated, on which data sets."""
 
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     ptb_xl: Path = option("Folder of the unpacked PTB-XL.")
     cpsc2018: Path | None = option("Folder of CPSC2018; left out if omitted.", None)
     cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
@@ -164,7 +169,7 @@ class ProtocolArguments(PlanArguments):
     """Whose protocol, of which model, on data sets in one folder."""
 
     protocol: Literal["merl"] = option("Whose protocol: merl, six label sets of three data sets.", positional=True)
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
     prompts: Path | None = option(PROMPTS_HELP, None)

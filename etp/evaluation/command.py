@@ -1,9 +1,10 @@
 """What the evaluation commands share: opening model and data, and embedding records."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, DatasetDict
 from torch import Tensor
 
@@ -11,11 +12,13 @@ from etp.archives import skipped_records
 from etp.devices import choose_device, use_bf16
 from etp.loading import Checkpoint, load_checkpoint
 from etp.options import OptionError
+from etp.pretrained import DEFAULT_MODEL
 from etp.run_files import training_seconds
 
 from .arguments import DataArguments, RunArguments
 from .baselines import random_ecg_side
 from .embedding import Conditions, EcgEmbeddings, Embedder, without_unusable
+from .prompts import LabelPrompts, PromptOptions, score_labels
 from .results import ResultsFile, check_writable
 from .splits import EvaluationRecords, content_sha256, open_splits
 
@@ -47,6 +50,16 @@ class Evaluation:
         except ValueError as error:
             raise OptionError(f"{error} Pass --on_error skip to leave out all records that can't be used.") from error
 
+    def scorer(self, ecgs: EcgEmbeddings) -> Callable[[LabelPrompts], np.ndarray]:
+        """Zero-shot scores of the records of some embeddings, `(records, labels)`, as a function of the labels."""
+        model, tokenizer = self.checkpoint.model, self.checkpoint.processor.tokenizer
+
+        def score(prompts: LabelPrompts) -> np.ndarray:
+            scores = score_labels(model, tokenizer, prompts, ecgs.embeds, PromptOptions())
+            return ecgs.pool_scores(scores, self.embedder.conditions.windows)
+
+        return score
+
     def features(self, dataset: Dataset | None = None, *, untrained: bool = False) -> Tensor:
         """Features of the ECG tower, `(records, pooled_size)`; arguments as of [`Evaluation.embed`]."""
         return self.embed(dataset, untrained=untrained).record_features()
@@ -77,7 +90,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
     records = EvaluationRecords.select(splits, data.split)
     identity = {
         "name": run.name or checkpoint.folder.name,
-        "model": run.model,
+        "model": run.model or DEFAULT_MODEL,
         "checkpoint_sha256": checkpoint.weights_sha256,
         "checkpoint_files": checkpoint.files,
         "dataset": data.dataset,

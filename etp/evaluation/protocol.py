@@ -15,6 +15,7 @@ from etp.evaluation.plan import Command, run_commands
 from etp.evaluation.results import check_writable, load_results
 from etp.evaluation.task_metrics import ON_TEST
 from etp.outputs import check_output
+from etp.pretrained import DEFAULT_MODEL
 
 LABEL_FRACTIONS = ("0.01", "0.1", "1.0")
 
@@ -77,10 +78,11 @@ def files(args: ProtocolArguments, each: MerlSet) -> list[Path]:
 
 def commands(args: ProtocolArguments, each: MerlSet) -> list[Command]:
     """The command lines for one data set, after `python`."""
-    common = ["--model", args.model, "--dataset", each.dataset, "--data_dir", str(args.data / each.folder)]
+    common = ["--dataset", each.dataset, "--data_dir", str(args.data / each.folder)]
+    common += ["--model", args.model] if args.model else []
     common += ["--dataset_config", each.config] if each.config else []
     common += ["--split", "test", "--num_resamples", str(args.num_resamples), "--precision", args.precision]
-    common += ["--device", args.device, "--name", args.name or Path(args.model).name]
+    common += ["--device", args.device, "--name", args.name or Path(args.model or DEFAULT_MODEL).name]
     common += ["--cache_dir", str(args.cache_dir)] if args.cache_dir else []
     common += ["--overwrite"] if args.overwrite else []
     common += ["--embedding_cache", str(args.embedding_cache or args.output / "embeddings")]

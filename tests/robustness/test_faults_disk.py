@@ -194,7 +194,7 @@ def commands(checkpoint_dir, archive_dir, caches):
         ),
         "weights": lambda folder: (
             folder / "joined",
-            (script, "etp.weights", "join", Path(__file__).parents[2] / "checkpoints/etp-ptb-xl", folder / "joined"),
+            (script, "etp.weights", "join", Path(__file__).parents[2] / "etp/pretrained/etp-ptb-xl", folder / "joined"),
         ),
     }  # fmt: skip
 
