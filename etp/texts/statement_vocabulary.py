@@ -1,5 +1,6 @@
 """The statement vocabulary: every statement of a split, its paraphrases, and the records it holds for."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +9,7 @@ import scipy.sparse as sp
 
 from etp.randomness import Purpose, generator
 from etp.texts.descriptions import descriptions_of
+from etp.texts.held_out import compile_finding
 from etp.texts.lists import make_lists
 from etp.texts.paraphrases import (
     BESIDE,
@@ -43,6 +45,8 @@ class StatementVocabulary:
         description_rate: Chance that a statement stands in a description instead, where there is one.
         rare_term_rate: Chance that it stands in a narrower term that no statement says instead, where there is one.
         beside_rate: Chance that it stands beside the negation of another statement instead: "sinus rhythm, no ST elevation".
+        held_out_findings: Patterns that no description and no rare term may match; of the statements they are left out
+            before.
         seed: Decides the paraphrases.
 
     Attributes:
@@ -65,6 +69,7 @@ class StatementVocabulary:
         description_rate: float = 0.0,
         rare_term_rate: float = 0.0,
         beside_rate: float = 0.0,
+        held_out_findings: Sequence[str] = (),
         seed: int,
     ):
         self._seed, self._paraphrase_rate = seed, paraphrase_rate
@@ -91,9 +96,13 @@ class StatementVocabulary:
             count = round(sentence_fraction * len(texts)) if paraphrase_rate and phrases else 0
             self._phrases.append(phrases)
             self._paraphrases.append(texts + (in_sentences(phrases, count=count) if count else []))
-        self._descriptions = [descriptions_of(statement) if description_rate else [] for statement in self.statements]
+        held_out = [compile_finding(pattern) for pattern in held_out_findings]
+        self._descriptions = [
+            _without(descriptions_of(statement), held_out) if description_rate else [] for statement in self.statements
+        ]
         self._lists = self._make_lists(implied, seed=seed) if list_rate else [[] for _ in self.statements]
-        self._rare_terms = self._find_rare_terms() if rare_term_rate else [[] for _ in self.statements]
+        rare = self._find_rare_terms() if rare_term_rate else [[] for _ in self.statements]
+        self._rare_terms = [_without(terms, held_out) for terms in rare]
         self._beside = self._put_beside(implied, seed=seed) if beside_rate else [[] for _ in self.statements]
 
     def _weigh(self, records: Sequence[set[str]], *, grades: bool) -> sp.csr_matrix:
@@ -188,3 +197,7 @@ class StatementVocabulary:
     def positives(self, records: np.ndarray) -> np.ndarray:
         """How far each record has each statement, float32 `(records, statements)`: 1, 0, or between for another grade."""
         return self._incidence[records].toarray()
+
+
+def _without(texts: Sequence[str], patterns: Sequence[re.Pattern]) -> list[str]:
+    return [text for text in texts if not any(pattern.search(text) for pattern in patterns)]

@@ -126,6 +126,7 @@ class Trainer:
             description_rate=options.description_rate,
             rare_term_rate=options.rare_term_rate,
             beside_rate=options.beside_rate,
+            held_out_findings=args.data.held_out_findings or (),
             seed=options.seed,
         )
         self.batches = BatchMaker(

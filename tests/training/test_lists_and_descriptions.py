@@ -121,3 +121,16 @@ def test_another_grade_is_a_positive_in_part_and_no_example_of_the_negation():
     own = negations.statements.index("left axis deviation")
     leftward, deviation, normal = negations.weights(np.arange(60))[[0, 20, 40], own]
     assert deviation < 0 < leftward == normal
+
+
+def test_no_description_and_no_rare_term_names_a_finding_that_is_held_out():
+    records = [["incomplete left bundle branch block"], ["ventricular arrhythmia"], ["normal ECG"]]
+    rates = {"paraphrase_rate": 0.5, "description_rate": 0.5, "rare_term_rate": 0.5, "seed": 0}
+    everything = StatementVocabulary(records, **rates).paraphrases()
+    kept = StatementVocabulary(
+        records, held_out_findings=["ventricular tachycardia|VT", "PR|qrs"], **rates
+    ).paraphrases()
+    gone = set(everything) - set(kept)
+    assert "ventricular tachycardia" in gone
+    assert any("QRS of 110 to 119 ms" in text for text in gone)
+    assert "early repolarization" in kept
