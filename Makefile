@@ -29,10 +29,12 @@ demo: $(READY) ## The main job in a few minutes: train, evaluate, classify; DATA
 test: $(READY) ## Unit tests: no network, no GPU, no data
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: the tower, then projections on it
+reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: ECG tower, text tower, projections
 	@test -n "$(DATA)" || { echo "DATA is missing: make reproduce DATA=folder/of/ptb-xl"; exit 2; }
 	$(BIN)/etp train etp-base --num_processes 1 --data_dir $(DATA) --output_dir runs/etp-base --resume auto
-	$(BIN)/etp train etp-base-align --num_processes 1 --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
+	test -f runs/etp-base-text/model.safetensors || $(BIN)/etp adapt-text --output_dir runs/etp-base-text
+	$(BIN)/etp train etp-base-align --num_processes 1 --data_dir $(DATA) --ecg_model runs/etp-base --text_model runs/etp-base-text \
+		--output_dir runs/etp-base-align --resume auto
 
 test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app

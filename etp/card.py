@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from datasets_scripts.archives import ARCHIVES, title_of
 from etp.loading import Checkpoint
-from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, RUN_FILE, VERSIONS_FILE, training_seconds
+from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, RUN_FILE, TEXT_MODEL_RUN, VERSIONS_FILE, training_seconds
 from etp.strict_yaml import read_json
 from etp.text_towers import TOWERS
 
@@ -104,7 +104,8 @@ def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) 
 def training_facts(folder: Path) -> dict[str, Any] | None:
     """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none.
 
-    `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one; `data` says on
+    `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one, `text_model_run`
+    of the one that adapted its text tower; `data` says on
     which records each stretch of steps was made, where the run left that beside its model.
     """
     if not (folder / CONFIG_FILE).is_file():
@@ -112,6 +113,8 @@ def training_facts(folder: Path) -> dict[str, Any] | None:
     facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     tower_run = folder / ECG_MODEL_RUN / CONFIG_FILE
     facts["ecg_model_run"] = yaml.safe_load(tower_run.read_text(encoding="utf-8")) if tower_run.is_file() else None
+    text_run = folder / TEXT_MODEL_RUN / CONFIG_FILE
+    facts["text_model_run"] = yaml.safe_load(text_run.read_text(encoding="utf-8")) if text_run.is_file() else None
     for of_run, made_of in ((facts, folder / RUN_FILE), (facts["ecg_model_run"], tower_run.with_name(RUN_FILE))):
         if of_run is not None:
             of_run["data"] = read_json(made_of)["data"] if made_of.is_file() else []
@@ -125,7 +128,7 @@ def training_facts(folder: Path) -> dict[str, Any] | None:
 
 def base_model(run: Mapping[str, Any] | None) -> str | None:
     """The text tower's name on the Hub; None where it is unknown, or was a folder."""
-    name = run["text_model"] if run else ""
+    name = (run.get("text_model_run") or run)["text_model"] if run else ""
     name = TOWERS[name].repo if name in TOWERS else name
     return name if name.count("/") == 1 and not Path(name).exists() else None
 
@@ -205,6 +208,8 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
         return "How this model was trained is not recorded beside it."
     tower = base_model(run) or "an encoder of the authors"
     frozen = "frozen" if run["unfreeze_text_from"] is None else f"trained from layer {run['unfreeze_text_from']} on"
+    if adapted := run.get("text_model_run"):
+        frozen = f"adapted to ECG terms from layer {adapted['unfreeze_text_from']} on before, then {frozen}"
     source = {
         "statements": f"{_texts_of(run['dataset'])}; no label was seen",
         "label_derived": "**phrases made of the labels**: zero-shot figures of these labels are a ceiling, not a result",

@@ -58,6 +58,12 @@ COMMANDS: dict[str, dict[str, Command]] = {
             data_errors=False,
             passes_on=True,
         ),
+        "adapt-text": Command(
+            "adapt a text tower to the language of ECGs, before `train` aligns ECGs with it",
+            "etp.training.adaptation_arguments:AdaptationArguments",
+            "etp.training.text_adaptation:adapt",
+            "train",
+        ),
         "evaluate zero-shot": _evaluate("zero_shot", "ZERO_SHOT", "classify ECGs by phrases alone, and evaluate it"),
         "evaluate linear": _evaluate("linear", "LINEAR", "evaluate a linear classifier on the frozen ECG tower"),
         "evaluate retrieval": _evaluate("retrieval", "RETRIEVAL", "find reports by ECGs and ECGs by reports"),
