@@ -11,6 +11,7 @@ Precision = Literal["auto", "bf16", "fp32"]
 Split = Literal["train", "validation", "test", "all"]
 CACHE_DIR_HELP = "Where prepared data sets are kept; the cache of `datasets` if omitted."
 DATA_DIR_HELP = "Folder of the unpacked data set, in its publisher's layout."
+FETCHED_HELP = f"{DATA_DIR_HELP[:-1]}; if omitted, it is fetched from there, where it is free to fetch."
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 INDEX_HELP = "Folder that `etp index` made: a search finds in it, the app shows its nearest reports."
 REPO_HELP = "Repository on the Hub, user/name."
@@ -45,7 +46,7 @@ def label_set_names() -> tuple[str, ...]:
 class DatasetArguments:
     """Which records."""
 
-    data_dir: Path | None = option(DATA_DIR_HELP, None, common=True)
+    data_dir: Path | None = option(FETCHED_HELP, None, common=True)
     dataset: str = option("Which data set that is.", "ptb_xl", choices=dataset_names, common=True)
     dataset_config: str | None = option(
         "Configuration of the data set, e.g. 500hz; its default if omitted.", None, replaced_by="dataset", common=True

@@ -10,6 +10,8 @@ from modeling_etp.ecg_files_etp import EcgRecording, read_ecg
 
 SOURCE = "PTB-XL (Wagner et al. 2020, CC BY 4.0), record {record}, {sex}, {age:.0f} years"
 
+SPELLED = {"av": "AV", "t": "T"}  # words of a sample's name that a title spells otherwise
+
 
 @dataclass(frozen=True)
 class Example:
@@ -24,7 +26,7 @@ class Example:
     @property
     def title(self) -> str:
         """Under its thumbnail, and in the picture."""
-        return self.sample.name.replace("-", " ")
+        return " ".join(SPELLED.get(word, word) for word in self.sample.name.split("-"))
 
     @property
     def report(self) -> str:

@@ -85,9 +85,9 @@ class EcgEmbeddings:
 
     def keep(self, records: np.ndarray) -> "EcgEmbeddings":
         """Those of some of the records, boolean `(records,)`, which are numbered anew."""
-        records = torch.from_numpy(records)
-        windows = records[self.record]
-        number = records.long().cumsum(0) - 1
+        kept = torch.from_numpy(records)
+        windows = kept[self.record]
+        number = kept.long().cumsum(0) - 1
         return EcgEmbeddings(self.features[windows], self.embeds[windows], number[self.record[windows]])
 
     def record_features(self) -> Tensor:
