@@ -1,6 +1,6 @@
 """What the evaluation commands share: opening model and data, and embedding records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Any
