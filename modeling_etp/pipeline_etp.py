@@ -15,7 +15,7 @@ from transformers import AutoModel, Pipeline
 from transformers.pipelines.pt_utils import PipelineDataset, PipelineIterator
 
 from .ecg_inputs_etp import NumberedEcgs, as_inputs, batched, is_one_ecg, open_ecg, open_numbered
-from .ecg_windows_etp import WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, windows_of
+from .ecg_windows_etp import WINDOW_OVERLAP, WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, windows_of
 from .label_cache_etp import LabelCache
 from .processing_etp import ETPProcessor
 from .zero_shot_etp import (
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .modeling_etp import ETPModel
 
 TASK = "zero-shot-ecg-classification"
-
-WINDOW_OVERLAP = 0.5
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 

@@ -111,6 +111,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
     splits = open_splits(
         data.dataset, data.data_dir, config=data.dataset_config, cache_dir=data.cache_dir, on_error=data.on_error
     )
+    conditions = conditions.as_needed(splits, extractor)
     skipped = skipped_records(splits) if data.on_error == "skip" else []
     if data.on_error == "skip":
         splits, refused = without_unusable(splits, extractor, conditions)
