@@ -27,7 +27,9 @@ assert scores[0]["label"] == "atrial fibrillation"
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ETP_", "HF_"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ETP_", "HF_"))
+        }
         environment |= {"HF_HOME": str(Path(folder) / "cache"), "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
         started = time.monotonic()
         run([sys.executable, "-c", IN_PYTHON], folder, environment)
@@ -47,7 +49,7 @@ def serve(command: list[str], folder: str, environment: dict[str, str]) -> None:
     print("$", *command, flush=True)
     app = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL)
     try:
-        for _ in range(300):
+        for _ in range(600):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=10) as page:
                     print(page.status, page.headers["content-type"], len(page.read()), "bytes")
@@ -56,7 +58,7 @@ def serve(command: list[str], folder: str, environment: dict[str, str]) -> None:
                 if app.poll() is not None:
                     raise SystemExit(f"the app ended with status {app.returncode}") from None
                 time.sleep(1)
-        raise SystemExit("the app did not answer within 5 minutes")
+        raise SystemExit("the app did not answer within 10 minutes")
     finally:
         app.terminate()
         app.wait()
