@@ -13,6 +13,7 @@ import pytest
 from etp.commands import plot
 from etp.commands.files import find_ecgs
 from etp.commands.models import make_classifier, open_checkpoint
+from etp.extras import requirement
 from etp.options import OptionError
 from etp.search import SearchIndex
 
@@ -242,7 +243,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(etp, ecg_folder, tmp_
     monkeypatch.setattr(plot, "run", lambda args: __import__("matplotlib.no_such_module"))
     status, _, err = etp("plot", ecg_folder / "00001_lr.hea", "-o", tmp_path / "ecg.png")
     assert status == 1
-    one_line(err, 'pip install "etp-ecg[plot]"')
+    one_line(err, f"pip install {requirement('plot')}")
 
 
 @pytest.mark.slow
