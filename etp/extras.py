@@ -23,6 +23,8 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "opendsp": "measure",
+    "openecg": "measure",
     "pandas": "data",
     "psutil": "train",
     "pyarrow": "data",
