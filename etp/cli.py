@@ -58,6 +58,13 @@ COMMANDS: dict[str, dict[str, Command]] = {
             data_errors=False,
             passes_on=True,
         ),
+        "finetune": Command(
+            "fine-tune a classifier on the ECG tower: all of it, its head, or small adapters",
+            "etp.finetuning.arguments:GROUPS",
+            "etp.finetuning.main:main",
+            "finetune",
+            data_errors=False,
+        ),
         "evaluate zero-shot": _evaluate("zero_shot", "ZERO_SHOT", "classify ECGs by phrases alone, and evaluate it"),
         "evaluate linear": _evaluate("linear", "LINEAR", "evaluate a linear classifier on the frozen ECG tower"),
         "evaluate retrieval": _evaluate("retrieval", "RETRIEVAL", "find reports by ECGs and ECGs by reports"),

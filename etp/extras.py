@@ -17,6 +17,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "pandas": "data",
+    "peft": "finetune",
     "psutil": "train",
     "pyarrow": "data",
     "pydicom": "files",

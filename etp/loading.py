@@ -57,7 +57,7 @@ def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") ->
     Raises:
         CheckpointError: If it is missing, no ETP model, damaged, or lacks weights, feature extractor or tokenizer.
     """
-    folder = _folder(model)
+    folder = checkpoint_folder(model)
     for names, what in (
         (["config.json"], "the model's configuration"),
         ([WEIGHT_FILES], "the weights"),
@@ -69,14 +69,14 @@ def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") ->
                 f"{folder} lacks {' or '.join(names)}, {what}. A checkpoint holds the model and its processor: save "
                 "both with `model.save_pretrained(folder)` and `processor.save_pretrained(folder)`."
             )
-    with _damage_named(folder):
+    with damage_named(folder):
         model_type = ETPConfig.get_config_dict(folder)[0].get("model_type")
     if model_type != ETPConfig.model_type:
         raise CheckpointError(
             f"{folder} holds a model of type {model_type!r}, expected {ETPConfig.model_type!r}. An ECG tower "
             "alone becomes a full checkpoint by `ETPModel.from_ecg_text_pretrained(ecg, text)`."
         )
-    with _damage_named(folder):
+    with damage_named(folder):
         loaded, report = _load_model(folder)
         processor = ETPProcessor.from_pretrained(folder)
     if missing := sorted(report["missing_keys"]):
@@ -92,7 +92,7 @@ def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") ->
 
 
 @contextmanager
-def _damage_named(folder: Path) -> Iterator[None]:
+def damage_named(folder: Path) -> Iterator[None]:
     """Say of any error that it is the checkpoint's: transformers, safetensors and tokenizers have none in common."""
     try:
         yield
@@ -117,7 +117,12 @@ def hash_of_hashes(files: dict[str, str]) -> str:
     ).hexdigest()
 
 
-def _folder(model: str | Path) -> Path:
+def checkpoint_folder(model: str | Path) -> Path:
+    """The folder of a checkpoint, or of one on the Hub.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
     if Path(model).is_dir():
         return Path(model)
     try:

@@ -14,9 +14,10 @@ from etp.evaluation.baselines import constant_baselines
 from etp.evaluation.command import Evaluation, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
-from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts, score_labels
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, load_prompts, score_labels
 from etp.evaluation.splits import training_split
 from etp.file_hashes import file_sha256
+from etp.scoring.labels import label_columns
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from etp.scoring.metrics import macro, ranking_metrics
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.zero_shot_etp import embed_texts
 
 from .arguments import NEGATIONS
 from .intervals import bootstrap_weights, percentile_interval
-from .metrics import macro, ranking_metrics
 from .prompts import LabelPrompts, PromptOptions, score_labels
 from .task_metrics import TaskRecords
 
