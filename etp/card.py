@@ -25,6 +25,7 @@ BASE_MODELS = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 TASKS = {
     "zero_shot": ("zero-shot-classification", "Zero-shot classification"),
     "linear_probe": ("feature-extraction", "Linear probe of frozen features"),
+    "fine_tuned": ("audio-classification", "Fine-tuned classification"),
     "retrieval": ("sentence-similarity", "Retrieval between ECGs and reports"),
     "open_vocabulary": (
         "zero-shot-classification",

@@ -102,7 +102,7 @@ class ReadingArguments:
 
 @dataclass(kw_only=True)
 class LabelArguments:
-    """What the ECGs are scored against, by one of --labels, --task and --prompts."""
+    """What the ECGs are scored against, by one of --labels, --task and --prompts; a fine-tuned model has its own."""
 
     labels: list[str] | None = option('Labels, e.g. "atrial fibrillation" "sinus rhythm".', None, metavar="LABEL")
     task: str | None = option(

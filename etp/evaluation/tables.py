@@ -35,6 +35,7 @@ SUPERVISED_TITLE = "supervised, literature"
 KINDS = {
     "zero_shot": "Zero-shot",
     "linear_probe": "Linear probe",
+    "fine_tuned": "Fine-tuned",
     "retrieval": "Retrieval",
     "open_vocabulary": "Open vocabulary",
 }
