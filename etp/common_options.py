@@ -1,10 +1,10 @@
 """Options that several commands have, defined once: the same name, default and help everywhere."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from etp.options import OptionError, option
+from etp.options import OptionError, option, require
 from etp.pretrained import DEFAULT_MODEL
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -116,7 +116,7 @@ def check_prompt_names(prompts: Path | None, names: Path | None) -> None:
 
 @dataclass(kw_only=True)
 class LabelArguments:
-    """What the ECGs are scored against, by one of --labels, --task and --prompts."""
+    """What the ECGs are scored against, by one of --labels, --task and --prompts; a fine-tuned model has its own."""
 
     labels: list[str] | None = option('Labels, e.g. "atrial fibrillation" "sinus rhythm".', None, metavar="LABEL")
     task: str | None = option(
@@ -137,3 +137,36 @@ class LabelArguments:
     def given(self) -> bool:
         """Whether there are labels at all."""
         return (self.labels, self.task, self.prompts) != (None, None, None)
+
+
+@dataclass(kw_only=True)
+class AugmentationArguments:
+    """What may happen to a training ECG; every default leaves it as it is."""
+
+    initial_crop: float = option(
+        "Fraction of each ECG that the first epoch sees, cut out at random; it grows evenly to all of it in the last.",
+        1.0,
+    )
+    max_shift: float = option("Largest shift in time, as a fraction of the length; what is uncovered is zero.", 0.0)
+    amplitude_range: float = option("Largest change of amplitude: 0.2 scales by 0.8 to 1.2.", 0.0)
+    wander_mv: float = option("Largest amplitude of baseline wander (0.05-0.5 Hz) in mV.", 0.0)
+    noise_mv: float = option("Largest standard deviation of white noise in mV.", 0.0)
+    lead_dropout: float = option("Chance that a lead is silenced; at least one lead stays.", 0.0)
+    limb_only: float = option("Chance that all chest leads are silenced, as in a wearable recording.", 0.0)
+    single_lead: float = option("Chance that all leads but one limb lead are silenced, as in a watch.", 0.0)
+    time_mask: float = option("Longest stretch that is silenced in all leads, as a fraction of the length.", 0.0)
+    augment_fraction: float = option("Fraction of the records that is augmented.", 1.0)
+
+    def __post_init__(self):
+        require(0.1 <= self.initial_crop <= 1, f"--initial_crop must be in [0.1, 1], got {self.initial_crop}.")
+        for name in ("max_shift", "amplitude_range", "lead_dropout", "time_mask"):
+            require(0 <= getattr(self, name) < 1, f"--{name} must be in [0, 1), got {getattr(self, name)}.")
+        for name in ("wander_mv", "noise_mv"):
+            require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
+        for name in ("limb_only", "single_lead", "augment_fraction"):
+            require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
+        changes = [name for name in asdict(self) if name not in ("augment_fraction", "initial_crop")]
+        require(
+            self.augment_fraction == 1 or any(getattr(self, name) for name in changes),
+            f"--augment_fraction {self.augment_fraction} without an augmentation: add one of --{', --'.join(changes)}.",
+        )

@@ -26,6 +26,7 @@ EXTRAS = {
     "opendsp": "measure",
     "openecg": "measure",
     "pandas": "data",
+    "peft": "finetune",
     "psutil": "train",
     "pyarrow": "data",
     "pydicom": "files",

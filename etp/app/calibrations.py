@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set
-from etp.evaluation.calibration import PlattScaling
 from etp.evaluation.results import load_results, results_beside
 from etp.loading import Checkpoint
+from etp.scoring.calibration import PlattScaling
 from modeling_etp.zero_shot_etp import check_labels
 
 from .sources import AppError

@@ -126,6 +126,13 @@ class LinearArguments:
 
 
 @dataclass(kw_only=True)
+class FineTunedArguments:
+    """Which of the classifier's labels."""
+
+    tasks: list[str] | None = option("Tasks of the classifier; all of them if omitted.", None, metavar="TASK")
+
+
+@dataclass(kw_only=True)
 class RetrievalArguments:
     """What counts as the text of an ECG."""
 
@@ -208,6 +215,7 @@ class TablesArguments:
 
 ZERO_SHOT = (DataArguments, RunArguments, ZeroShotArguments)
 LINEAR = (DataArguments, RunArguments, LinearArguments)
+FINE_TUNED = (DataArguments, RunArguments, FineTunedArguments)
 RETRIEVAL = (DataArguments, RunArguments, RetrievalArguments)
 OPEN_VOCABULARY = (ChosenOnArguments, RunArguments, OpenVocabularyArguments)
 ALL = (AllArguments,)

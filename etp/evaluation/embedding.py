@@ -19,7 +19,7 @@ from etp.atomic_files import NotWrittenError, whole_file, writing
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, to_millivolts
 from modeling_etp.ecg_windows_etp import WINDOW_OVERLAP, WINDOWS_AT_A_TIME, window_bounds
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
 from modeling_etp.zero_shot_etp import evaluation_mode
 
 from .provenance import identity_sha256, source_sha256
@@ -79,7 +79,8 @@ class EcgEmbeddings:
 
     Attributes:
         features: Pooled output of the ECG tower, `(windows, pooled_size)`: what a linear probe reads.
-        embeds: L2-normalised in the shared space, `(windows, projection_dim)`: what texts are compared with.
+        embeds: L2-normalised in the shared space, `(windows, projection_dim)`: what texts are compared with; of a
+            classifier its logits `(windows, labels)`.
         record: Row of the data set that each window is of, `(windows,)`; every row has at least one.
     """
 
@@ -108,7 +109,7 @@ class EcgEmbeddings:
 
 
 def embed_ecgs(
-    model: ETPModel,
+    model: ETPModel | ETPForEcgClassification,
     feature_extractor: ETPFeatureExtractor,
     dataset: Dataset,
     *,
@@ -138,12 +139,17 @@ def embed_ecgs(
             for windows in input_values.split(batch_size):
                 with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
                     pooled = model.ecg_model(windows.to(device)).pooler_output
-                    embeds.append(model.ecg_projection(pooled).float().cpu())
+                    embeds.append(_head_of(model)(pooled).float().cpu())
                 features.append(pooled.float().cpu())
             continued = len(record) > 0 and rows[0] == record[-1][-1]
             record.append(rows)
             bar.update(len(rows.unique()) - int(continued))
     return EcgEmbeddings(torch.cat(features), torch.cat(embeds), torch.cat(record))
+
+
+def _head_of(model: ETPModel | ETPForEcgClassification) -> torch.nn.Module:
+    """What follows the ECG tower: a projection, or a classifier that gives logits."""
+    return model.classifier if isinstance(model, ETPForEcgClassification) else model.ecg_projection
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,9 @@ class Embedder:
     bf16: bool = False
     cache_dir: Path | None = None
 
-    def __call__(self, model: ETPModel, dataset: Dataset, *, model_name: str, description: str) -> EcgEmbeddings:
+    def __call__(
+        self, model: ETPModel | ETPForEcgClassification, dataset: Dataset, *, model_name: str, description: str
+    ) -> EcgEmbeddings:
         """Embed a data set, or read from the cache what the same model made of the same signals.
 
         Args:

@@ -17,10 +17,11 @@ from etp.evaluation.baselines import constant_baselines
 from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
-from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, load_prompts
 from etp.evaluation.splits import training_split
 from etp.evaluation.styles import FILES, load_styles, style_metrics
 from etp.file_hashes import file_sha256
+from etp.scoring.labels import label_columns
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
 from modeling_etp.zero_shot_etp import embed_texts

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets_scripts.archives import ARCHIVES, find_archive
+from datasets_scripts.archives import find_archive
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set, load_negated_phrases
 from etp.prompts_file import Phrases, read_prompts
+from etp.scoring.labels import label_columns
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.zero_shot_etp import (
     NEUTRAL_PHRASES,
@@ -137,28 +138,6 @@ def _dealt(phrases: Phrases, tasks: list[str], where: str) -> dict[str, Phrases]
             '--tasks, write {"task": {"label": ["phrase", …]}}, or say by --prompt_names what its names are called here.'
         )
     return own
-
-
-def label_columns(dataset: str, tasks: Sequence[str] | None = None) -> dict[str, str]:
-    """Task -> label column of the data set, for the tasks asked for or the usual ones.
-
-    Raises:
-        ValueError: If a task is unknown, of another data set, or asked for twice, or the data set has no labels.
-    """
-    archive = find_archive(dataset)
-    if not archive.tasks:
-        raise ValueError(
-            f"--dataset {dataset}: {archive.title} has no labels. `etp evaluate retrieval` evaluates a model by reports."
-        )
-    tasks = archive.default_tasks if tasks is None else tasks
-    for task in tasks:
-        if task not in archive.tasks:
-            owners = [other.name for other in ARCHIVES.values() if task in other.tasks]
-            elsewhere = f" It is a task of {', '.join(owners)}." if owners else ""
-            raise ValueError(f"--tasks: {dataset} has no task {task!r}; it has {', '.join(archive.tasks)}.{elsewhere}")
-    if not tasks or len(set(tasks)) < len(tasks):
-        raise ValueError(f"--tasks takes each task once, got {' '.join(tasks) or 'none'}.")
-    return {task: archive.tasks[task] for task in tasks}
 
 
 def _prompts_of(task: str, column: str, contrast: str) -> LabelPrompts:

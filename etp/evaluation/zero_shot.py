@@ -16,9 +16,10 @@ from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts
-from etp.evaluation.splits import label_targets, training_split
+from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table
 from etp.file_hashes import file_sha256
+from etp.scoring.labels import label_targets
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
