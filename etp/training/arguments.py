@@ -171,9 +171,6 @@ class ObjectiveArguments:
     beside_rate: float = option(
         "Chance that it stands beside the negation of another statement: sinus rhythm, no ST elevation.", 0.0
     )
-    rare_term_rate: float = option(
-        "Chance that it stands in a narrower term that reports hardly have: early repolarization for normal ECG.", 0.0
-    )
 
 
 @dataclass(kw_only=True)
