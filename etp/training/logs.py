@@ -21,7 +21,6 @@ from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, RUN_FILE, VE
 
 from .arguments import Arguments
 
-TRACKER_PROJECT = "etp"  # TensorBoard's folder below that of the run
 UNUSABLE_FILE = "unusable_records.csv"
 PACKAGES = ("etp-ecg", "torch", "transformers", "accelerate", "datasets", "numpy", "tokenizers")
 
