@@ -36,7 +36,3 @@ def test_a_trial_is_scored_by_its_best_validation(sweep, tmp_path):
     lines.insert(1, {"step": 1, "loss": 99.0})  # of training
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert sweep.best_recall(tmp_path / "metrics.jsonl") == pytest.approx(0.6)
-
-
-def test_no_trial_can_read_the_test_split(sweep):
-    assert "evaluate" not in SCRIPT.read_text().replace("Evaluate that one on the test split, once", "")
