@@ -12,10 +12,10 @@ from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from etp.arrow_batches import read_signals, signal_lengths
 from etp.atomic_files import NotWrittenError, whole_file, writing
+from etp.progress import Progress
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, to_millivolts
 from modeling_etp.ecg_windows_etp import WINDOW_OVERLAP, WINDOWS_AT_A_TIME, window_bounds
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
@@ -131,7 +131,7 @@ def embed_ecgs(
     device = next(model.parameters()).device
     features, embeds, record = [], [], []
     with (
-        tqdm(total=len(dataset), desc=description, unit="ECG") as bar,
+        Progress(description, total=len(dataset), unit="ECG") as bar,
         torch.inference_mode(),
         evaluation_mode(model),
     ):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
 from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments, refusing_bad_input
@@ -19,6 +18,7 @@ from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_p
 from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table
 from etp.file_hashes import file_sha256
+from etp.progress import progress
 from etp.scoring.labels import label_targets
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
@@ -47,7 +47,7 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     find_anomalies = args.anomaly and "anomaly_distance" not in results
     if left or find_anomalies:
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
-    for prompt, (labelled, task_records) in tqdm(left, desc="Evaluating tasks", unit="task"):
+    for prompt, (labelled, task_records) in progress(left, "Evaluating tasks", total=len(left), unit="task"):
         scores, baseline = score(evaluation, prompt, options, args, (ecgs, untrained))
         report = report_task(prompt, scores[labelled], baseline[labelled], task_records, run)
         labels = evaluation.records.labels_of(prompt.column)
