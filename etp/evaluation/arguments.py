@@ -91,7 +91,9 @@ class RunArguments(BatchArguments, ModelArguments):
 class ZeroShotArguments:
     """Which labels, and the phrases that state them."""
 
-    tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
+    tasks: list[str] | None = option(
+        f"{TASKS_HELP[:-1]}; also sex and age, from the patient's own.", None, metavar="TASK"
+    )
     prompts: Path | None = option(PROMPTS_HELP, None)
     prompt_names: Path | None = option(PROMPT_NAMES_HELP, None)
     templates: list[str] = option(TEMPLATES_HELP, ["{}"], metavar="TEXT")

@@ -129,7 +129,9 @@ def embed_ecgs(
         ValueError: If a record can't be used; names it.
     """
     device = next(model.parameters()).device
-    features, embeds, record = [], [], []
+    features: list[Tensor] = []
+    embeds: list[Tensor] = []
+    record: list[Tensor] = []
     with (
         Progress(description, total=len(dataset), unit="ECG") as bar,
         torch.inference_mode(),
@@ -322,7 +324,7 @@ class _Signals:
             for at in np.flatnonzero(self.rates == rate):
                 for window in _windows(to_millivolts(self.signals[at]), rate, extractor, conditions):
                     windows.append(window)
-                    owners.append(at)
+                    owners.append(int(at))
                     if len(windows) == most:
                         yield self._extract(windows, owners, rate, extractor)
                         windows, owners = [], []
