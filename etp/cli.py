@@ -58,6 +58,12 @@ COMMANDS: dict[str, dict[str, Command]] = {
             data_errors=False,
             passes_on=True,
         ),
+        "adapt-text": Command(
+            "adapt a text tower to the language of ECGs, before `train` aligns ECGs with it",
+            "etp.training.adaptation_arguments:AdaptationArguments",
+            "etp.training.text_adaptation:adapt",
+            "train",
+        ),
         "finetune": Command(
             "fine-tune a classifier on the ECG tower: all of it, its head, or small adapters",
             "etp.finetuning.arguments:GROUPS",
@@ -99,6 +105,12 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "card": _on_files("card", "write the model card of a checkpoint, to edit it before it is pushed"),
         "push": _on_files("push", "push a model with its processor, pipeline and card to the Hub"),
         "export": _on_files("export", "export both towers to ONNX or torch.export, checked against the model"),
+        "export-archive": Command(
+            "write a data set as Parquet files with its card, or push it to the Hub",
+            "etp.commands.export_archive:ExportArchiveArguments",
+            "etp.commands.export_archive:run",
+            "data",
+        ),
     },
 }
 ALL_COMMANDS = {name: command for group in COMMANDS.values() for name, command in group.items()}

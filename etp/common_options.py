@@ -5,22 +5,18 @@ from pathlib import Path
 from typing import Literal
 
 from etp.options import OptionError, option, require
+from etp.pretrained import DEFAULT_MODEL
 
 Precision = Literal["auto", "bf16", "fp32"]
 Split = Literal["train", "validation", "test", "all"]
 CACHE_DIR_HELP = "Where prepared data sets are kept; the cache of `datasets` if omitted."
-ON_ERROR_HELP = (
-    "What records that can't be read or used do: raise stops before anything is computed and names them; skip leaves them "
-    "out, counted and listed."
-)
-MAX_GAP_HELP = (
-    "Longest run of missing samples, in seconds, that a straight line bridges; as the model has it if omitted."
-)
 DATA_DIR_HELP = "Folder of the unpacked data set, in its publisher's layout."
+FETCHED_HELP = f"{DATA_DIR_HELP[:-1]}; if omitted, it is fetched from there, where it is free to fetch."
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 INDEX_HELP = "Folder that `etp index` made: a search finds in it, the app shows its nearest reports."
 REPO_HELP = "Repository on the Hub, user/name."
 MODEL_HELP = "Checkpoint folder (model and processor), or its name on the Hub."
+DEFAULT_MODEL_HELP = f"{MODEL_HELP[:-1]}; {DEFAULT_MODEL}, which comes with the package, if omitted."
 PRECISION_HELP = "Number format of the ECG tower; auto: bf16 where the machine computes it natively, otherwise fp32."
 RESULTS_HELP = "Results of `etp evaluate` on this model, JSON files; those in its folder results/ if omitted."
 NAME_HELP = "What tables call this run; the folder's name if omitted."
@@ -50,7 +46,7 @@ def label_set_names() -> tuple[str, ...]:
 class DatasetArguments:
     """Which records."""
 
-    data_dir: Path | None = option(DATA_DIR_HELP, None, common=True)
+    data_dir: Path | None = option(FETCHED_HELP, None, common=True)
     dataset: str = option("Which data set that is.", "ptb_xl", choices=dataset_names, common=True)
     dataset_config: str | None = option(
         "Configuration of the data set, e.g. 500hz; its default if omitted.", None, replaced_by="dataset", common=True
@@ -59,22 +55,32 @@ class DatasetArguments:
 
 
 @dataclass(kw_only=True)
-class BadRecordArguments:
+class MissingSamplesArguments:
+    """What becomes of samples that are missing."""
+
+    max_gap_seconds: float | None = option(
+        "Longest run of missing samples, in seconds, that a straight line bridges; as the model has it if omitted.",
+        None,
+        minimum=0,
+    )
+
+
+@dataclass(kw_only=True)
+class BadRecordArguments(MissingSamplesArguments):
     """What becomes of records that can't be used."""
 
-    on_error: Literal["raise", "skip"] = option(ON_ERROR_HELP, "raise")
-    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
-
-    def __post_init__(self):
-        if self.max_gap_seconds is not None and self.max_gap_seconds < 0:
-            raise OptionError(f"--max_gap_seconds can't be negative, got {self.max_gap_seconds}.")
+    on_error: Literal["raise", "skip"] = option(
+        "What records that can't be read or used do: raise stops before anything is computed and names them; skip leaves "
+        "them out, counted and listed.",
+        "raise",
+    )
 
 
 @dataclass(kw_only=True)
 class ModelArguments:
     """Which model, and where it computes."""
 
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
 
 
@@ -82,22 +88,17 @@ class ModelArguments:
 class BatchArguments:
     """How many at a time."""
 
-    batch_size: int = option("ECGs that pass through the model at a time.", 64)
-
-    def __post_init__(self):
-        if self.batch_size < 1:
-            raise OptionError(f"--batch_size must be at least 1, got {self.batch_size}.")
+    batch_size: int = option("ECGs that pass through the model at a time.", 64, minimum=1)
 
 
 @dataclass(kw_only=True)
-class ReadingArguments:
+class ReadingArguments(MissingSamplesArguments):
     """What ECG files do not state themselves (.npy, .csv, .mat …)."""
 
     sampling_rate: float | None = option("Sampling rate in Hz.", None)
     lead_names: list[str] | None = option("Leads, in the order of the file.", None, metavar="LEAD")
     units: str | None = option("Unit of the values, or the size of a count: mV, uV, V, 4.88 uV …", None)
     verify_checksum: bool = option("Whether samples of a WFDB record must add up to the checksum in its header.", True)
-    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
 
 
 @dataclass(kw_only=True)

@@ -11,7 +11,9 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+from etp.atomic_files import NotWrittenError
 from etp.file_hashes import file_sha256
+from etp.pretrained import DEFAULT_MODEL, list_models, model_folder
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
@@ -101,14 +103,20 @@ def load_classifier(model: str | Path, *, device: torch.device | str = "cpu") ->
     return ClassifierCheckpoint(folder, _hash_files(folder), network.eval().to(device), feature_extractor)
 
 
-def load_model(model: str | Path, *, device: torch.device | str = "cpu") -> Checkpoint | ClassifierCheckpoint:
+def load_model(
+    model: str | Path | None = None, *, device: torch.device | str = "cpu"
+) -> Checkpoint | ClassifierCheckpoint:
     """Open a model of two towers or a fine-tuned classifier, whichever it is; errors as of both."""
     folder = checkpoint_folder(model)
     return (load_classifier if is_classifier(folder) else load_checkpoint)(folder, device=device)
 
 
-def load_checkpoint(model: str | Path, *, device: torch.device | str = "cpu") -> Checkpoint:
-    """Open a checkpoint folder, or the name of one on the Hub.
+def load_checkpoint(model: str | Path | None = None, *, device: torch.device | str = "cpu") -> Checkpoint:
+    """Open a checkpoint.
+
+    Args:
+        model: A folder, a name of `etp.pretrained.list_models()`, or a name on the Hub; the default of those that come
+            with the package if omitted.
 
     Raises:
         CheckpointError: If it is missing, no ETP model, damaged, or lacks weights, feature extractor or tokenizer.
@@ -187,20 +195,25 @@ def hash_of_hashes(files: dict[str, str]) -> str:
     ).hexdigest()
 
 
-def checkpoint_folder(model: str | Path) -> Path:
-    """The folder of a checkpoint, or of one on the Hub.
+def checkpoint_folder(model: str | Path | None) -> Path:
+    """The folder of a checkpoint: one here, one that comes with the package, or one on the Hub.
 
     Raises:
         CheckpointError: If there is none.
     """
-    if Path(model).is_dir():
+    if model is not None and Path(model).is_dir():
         return Path(model)
+    try:
+        if model is None or str(model) in list_models():
+            return model_folder(str(model or DEFAULT_MODEL))
+    except (ValueError, NotWrittenError) as error:  # those of ours: their messages say it all
+        raise CheckpointError(str(error)) from error
     try:
         return Path(snapshot_download(str(model)))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise CheckpointError(
             f"there is no checkpoint {str(model)!r}: neither a folder here nor a model that the Hub gives. Train one "
-            "with train.py, or join the shipped weights with `make weights`."
+            f"with `etp train`, or take one that comes with the package: {', '.join(list_models())}."
         ) from error
 
 

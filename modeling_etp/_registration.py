@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
+
+DEFAULT_MODEL_GROUP = "modeling_etp.default_model"
 
 
 def _register_configs() -> None:
@@ -55,6 +58,27 @@ def _register_processor() -> None:
     AutoProcessor.register(ETPConfig, ETPProcessor, exist_ok=True)
 
 
+class _DefaultModel(dict):
+    """What `pipeline(TASK)` opens without `model=`: the default of the package that offers one, asked only when needed.
+
+    The parts that travel with a checkpoint know of no package that has weights, so such a package names the function
+    that gives the folder as its entry point of the group `modeling_etp.default_model`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(model=None)
+
+    def __getitem__(self, key: str) -> tuple[str, str]:
+        offered = sorted(entry_points(group=DEFAULT_MODEL_GROUP), key=lambda entry: entry.name)
+        if not offered:
+            raise ValueError(
+                "there is no default model here: none comes with modeling_etp alone, and no installed package offers "
+                "one. Pass `model=`, a folder or a name on the Hub, or install etp-ecg, which comes with one (in a "
+                "clone: pip install -e .)."
+            )
+        return offered[0].load()(), "main"
+
+
 def _register_pipelines() -> None:
     from transformers import AutoModel, AutoModelForAudioClassification
     from transformers.pipelines import PIPELINE_REGISTRY
@@ -62,12 +86,14 @@ def _register_pipelines() -> None:
     from .classification_pipeline_etp import CLASSIFICATION_TASK, EcgClassificationPipeline
     from .pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 
-    for task, pipeline_class, auto_class in (
-        (TASK, ZeroShotEcgClassificationPipeline, AutoModel),
-        (CLASSIFICATION_TASK, EcgClassificationPipeline, AutoModelForAudioClassification),
-    ):
+    for task in (TASK, CLASSIFICATION_TASK):
         PIPELINE_REGISTRY.supported_tasks.pop(task, None)  # registering twice would warn
-        PIPELINE_REGISTRY.register_pipeline(task, pipeline_class, pt_model=auto_class, type="multimodal")
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK, ZeroShotEcgClassificationPipeline, pt_model=AutoModel, default=_DefaultModel(), type="multimodal"
+    )
+    PIPELINE_REGISTRY.register_pipeline(
+        CLASSIFICATION_TASK, EcgClassificationPipeline, pt_model=AutoModelForAudioClassification, type="multimodal"
+    )
 
 
 # Either module of a line being imported, transformers' or ours, is reason to register: the one so that transformers

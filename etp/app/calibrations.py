@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from modeling_etp.zero_shot_etp import check_labels
 from .sources import AppError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TaskCalibration:
     """What one evaluation fitted for the labels of a task.
 
@@ -36,14 +37,18 @@ class TaskCalibration:
     templates: tuple[str, ...]
     pooling: str
 
-    def covers(self, labels: Mapping[str, Sequence[str]]) -> bool:
-        """Whether every one of these labels was calibrated, in these very words."""
-        return all(label in self.platt and self.phrases[label] == phrases for label, phrases in labels.items())
+    def not_covered(self, labels: Mapping[str, Sequence[str]]) -> list[str]:
+        """Labels that were not calibrated in the very phrases that state them here, whatever they are called."""
+        return [label for label, phrases in labels.items() if tuple(phrases) not in self._platt_of_phrases]
 
-    def probabilities(self, logits: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    def probabilities(self, logits: np.ndarray, labels: Mapping[str, Sequence[str]]) -> np.ndarray:
         """Calibrated, shape of `logits`: `(ecgs, labels)`."""
-        scale, bias = np.array([self.platt[label] for label in labels]).T
+        scale, bias = np.array([self._platt_of_phrases[tuple(phrases)] for phrases in labels.values()]).T
         return PlattScaling(scale, bias)(logits)
+
+    @cached_property
+    def _platt_of_phrases(self) -> dict[tuple[str, ...], tuple[float, float]]:
+        return {tuple(self.phrases[label]): fitted for label, fitted in self.platt.items()}
 
 
 def find_calibrations(checkpoint: Checkpoint, files: Iterable[Path] | None = None) -> list[TaskCalibration]:

@@ -1,4 +1,4 @@
-"""etp app --model build/etp-ptb-xl
+"""etp app
 
 Serve a page that scores an uploaded ECG against sentences, shows it on paper, and shows what the model looked at.
 """
@@ -34,7 +34,7 @@ def open_scorer(args: AppArguments) -> EcgScorer:
     Raises:
         OptionError, AppError, SearchIndexError: If one of them cannot be opened; names the option and the cure.
     """
-    checkpoint = open_checkpoint(str(args.model), device=args.device)
+    checkpoint = open_checkpoint(args.model, device=args.device)
     index = None
     if args.index:
         index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)

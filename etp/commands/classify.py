@@ -23,10 +23,6 @@ class ClassifyArguments(LabelArguments, ModelArguments, FilesArguments):
     threshold: float | None = option("Lowest score to show.", None)
     json: bool = option(JSON_HELP, False)
 
-    def __post_init__(self):
-        FilesArguments.__post_init__(self)
-        LabelArguments.__post_init__(self)
-
 
 def run(args: ClassifyArguments) -> int:
     labels = read_labels(args) if args.given else None

@@ -6,9 +6,11 @@ from typing import Any
 
 from etp.common_options import JSON_HELP, ReadingArguments
 from etp.options import option
+from etp.pretrained import list_models
+from etp.samples import located
 
 from .files import json_line, printable, stated_facts, write
-from .models import open_checkpoint
+from .models import open_model
 
 
 @dataclass(kw_only=True)
@@ -16,7 +18,9 @@ class InfoArguments(ReadingArguments):
     """Of what."""
 
     what: str = option(
-        "Folder of a model or index, Hub name, ECG file or URL.", positional=True, metavar="MODEL|INDEX|FILE"
+        "Folder or name of a model, index, ECG file or URL, or sample:NAME.",
+        positional=True,
+        metavar="MODEL|INDEX|FILE",
     )
     json: bool = option(JSON_HELP, False)
 
@@ -25,7 +29,7 @@ def run(args: InfoArguments) -> int:
     path = Path(args.what)
     if (path / "index.json").is_file():
         facts = index_facts(path)
-    elif path.is_dir() or _is_hub_name(args.what):
+    elif path.is_dir() or _is_hub_name(args.what) or args.what in list_models():
         facts = model_facts(args.what)
     else:
         facts = file_facts(args.what, args)
@@ -34,10 +38,29 @@ def run(args: InfoArguments) -> int:
 
 
 def model_facts(model: str) -> dict[str, Any]:
-    """Sizes, input and identity of a checkpoint."""
-    checkpoint = open_checkpoint(model)
-    network, extractor = checkpoint.model, checkpoint.processor.feature_extractor
+    """Sizes, input and identity of a checkpoint, of a classifier its labels."""
+    from etp.loading import Checkpoint
+
+    checkpoint = open_model(model)
+    network, extractor = checkpoint.model, checkpoint.feature_extractor
     config: Any = network.config
+    reads = {
+        "sampling_rate": extractor.sampling_rate,
+        "seconds": extractor.num_samples / extractor.sampling_rate,
+        "lead_names": list(extractor.lead_names),
+    }
+    if not isinstance(checkpoint, Checkpoint):
+        return {
+            "kind": "classifier",
+            "model": model,
+            "sha256": checkpoint.sha256,
+            "weights_sha256": checkpoint.weights_sha256,
+            "parameters": network.num_parameters(),
+            "problem": config.problem_type,
+            "labels": [config.id2label[index] for index in range(len(config.id2label))],
+            "calibrated": config.calibration is not None,
+            **reads,
+        }
     return {
         "kind": "model",
         "model": model,
@@ -49,9 +72,7 @@ def model_facts(model: str) -> dict[str, Any]:
         "projection_dim": config.projection_dim,
         "loss": config.loss_type,
         "temperature": round(1 / network.get_logit_scale().item(), 5),
-        "sampling_rate": extractor.sampling_rate,
-        "seconds": extractor.num_samples / extractor.sampling_rate,
-        "lead_names": list(extractor.lead_names),
+        **reads,
     }
 
 
@@ -70,7 +91,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
 
     from modeling_etp.ecg_inputs_etp import read_path_or_url
 
-    recording = read_path_or_url(path, **stated_facts(args))
+    recording = read_path_or_url(located(path), **stated_facts(args))
     signal = recording.signal
     finite = signal[np.isfinite(signal)]
     return {

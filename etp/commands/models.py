@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from modeling_etp.pipeline_etp import ZeroShotEcgClassificationPipeline
 
 
-def open_checkpoint(model: str, *, device: str = "cpu", max_gap_seconds: float | None = None) -> "Checkpoint":
+def open_checkpoint(model: str | None, *, device: str = "cpu", max_gap_seconds: float | None = None) -> "Checkpoint":
     """Open a checkpoint of two towers, whole or not at all; arguments and errors as of [`open_model`]."""
     from etp.loading import load_checkpoint
 
@@ -19,11 +19,12 @@ def open_checkpoint(model: str, *, device: str = "cpu", max_gap_seconds: float |
 
 
 def open_model(
-    model: str, *, device: str = "cpu", max_gap_seconds: float | None = None
+    model: str | None, *, device: str = "cpu", max_gap_seconds: float | None = None
 ) -> "Checkpoint | ClassifierCheckpoint":
     """Open a checkpoint of two towers or a fine-tuned classifier, whole or not at all.
 
     Args:
+        model: As of `load_checkpoint`.
         max_gap_seconds: Longest run of missing samples that is bridged; what the checkpoint says if omitted.
 
     Raises:
@@ -48,8 +49,6 @@ def _open(load: Callable[..., Any], model: str, device: str, max_gap_seconds: fl
     except CheckpointError as error:
         raise OptionError(str(error)) from error
     if max_gap_seconds is not None:
-        if not max_gap_seconds >= 0:
-            raise OptionError(f"--max_gap_seconds can't be negative, got {max_gap_seconds}.")
         checkpoint.feature_extractor.max_gap_seconds = max_gap_seconds
     return checkpoint
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etp.atomic_files import whole_file
-from etp.common_options import DEVICE_HELP, MODEL_HELP, OVERWRITE_HELP, LabelArguments, ReadingArguments
+from etp.common_options import DEFAULT_MODEL_HELP, DEVICE_HELP, OVERWRITE_HELP, LabelArguments, ReadingArguments
 from etp.options import OptionError, option
 
 from .files import check_output_file, read_recording, write
@@ -16,13 +16,13 @@ FORMATS = (".png", ".svg", ".pdf")
 
 @dataclass(kw_only=True)
 class PlotArguments(LabelArguments, ReadingArguments):
-    """What is drawn; the scores of a model beside it where --model and labels are given."""
+    """What is drawn; the scores of a model beside it where labels are given."""
 
-    file: str = option("ECG file or http(s) URL.", positional=True)
+    file: str = option("ECG file, http(s) URL, or sample:NAME.", positional=True)
     output: Path = option(".png, .svg or .pdf file.", short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
     title: str | None = option("Printed above the traces; the file's name if omitted.", None)
-    model: str | None = option(MODEL_HELP, None)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
 
 
@@ -30,13 +30,13 @@ def run(args: PlotArguments) -> int:
     if args.output.suffix.lower() not in FORMATS:
         raise OptionError(f"-o {args.output}: the name must end in {', '.join(FORMATS)}.")
     check_output_file(args.output, overwrite=args.overwrite, inputs=[args.file])
-    if args.given != (args.model is not None):
-        raise OptionError("scores need both: --model, and labels by --labels, --task or --prompts.")
+    if args.model is not None and not args.given:
+        raise OptionError("--model is for scores, which need labels too: --labels, --task or --prompts.")
     from etp.plots import plot_ecg
     from modeling_etp.ecg_addresses_etp import printable_url
 
     recording, scores = read_recording(args.file, args), None
-    if args.model is not None:
+    if args.given:
         labels = read_labels(args)
         checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
         scores = make_classifier(checkpoint, candidate_labels=labels, **scoring_options(args))(recording)

@@ -30,7 +30,7 @@ def main(args: AllArguments):
 
 def commands(args: AllArguments) -> list[Command]:
     """The command lines of the protocol after `python`, tables last."""
-    common = ["--model", args.model, "--num_resamples", str(args.num_resamples)]
+    common = ["--num_resamples", str(args.num_resamples), *(["--model", args.model] if args.model else [])]
     common += ["--precision", args.precision, "--device", args.device]
     common += ["--name", args.name] if args.name else []
     common += ["--cache_dir", str(args.cache_dir)] if args.cache_dir else []

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from etp.common_options import (
     CACHE_DIR_HELP,
     DATA_DIR_HELP,
+    DEFAULT_MODEL_HELP,
     DEVICE_HELP,
     EMBEDDING_CACHE_HELP,
-    MODEL_HELP,
     NAME_HELP,
     OVERWRITE_HELP,
     PRECISION_HELP,
@@ -31,6 +31,8 @@ from etp.options import OptionError, option
 
 PHRASES = Path(__file__).parents[2] / "datasets_scripts" / "label_sets" / "open_vocabulary"
 UNSEEN, NEGATIONS = PHRASES / "unseen.json", PHRASES / "negations.json"
+Style = Literal["lists", "descriptions", "questions", "names", "denials"]
+STYLES: tuple[str, ...] = get_args(Style)
 NUM_SEEDS_HELP = "Draws of each fraction below 1, and random encoders."
 
 
@@ -74,15 +76,10 @@ class RunArguments(BatchArguments, ModelArguments):
     output: Path = option("JSON file that receives the results; an unfinished run goes on.", short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
     name: str | None = option(NAME_HELP, None)
-    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_resamples: int = option(RESAMPLES_HELP, 1000, minimum=0)
     precision: Precision = option(PRECISION_HELP, "auto")
     embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
     seed: int = option(SEED_HELP, 0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.num_resamples < 0:
-            raise OptionError(f"--num_resamples must be 0 or more, got {self.num_resamples}.")
 
 
 @dataclass(kw_only=True)
@@ -141,6 +138,9 @@ class OpenVocabularyArguments:
     tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
     unseen: Path = option("JSON file {task: {label: [phrases]}} of paraphrases in no training text.", UNSEEN)
     negations: Path = option("JSON file of negations and contradictions.", NEGATIONS)
+    styles: list[Style] | None = option(
+        "Styles in which others write prompts; all that have texts of the tasks if omitted.", None
+    )
 
 
 @dataclass(kw_only=True)
@@ -151,7 +151,7 @@ class PlanArguments:
     name: str | None = option(NAME_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
     precision: Precision = option(PRECISION_HELP, "auto")
-    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_resamples: int = option(RESAMPLES_HELP, 1000, minimum=0)
     num_seeds: int = option(NUM_SEEDS_HELP, 3)
     cache_dir: Path | None = option(CACHE_DIR_HELP, None)
     embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
@@ -162,7 +162,7 @@ class PlanArguments:
 class AllArguments(PlanArguments):
     """What is evaluated, on which data sets."""
 
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     ptb_xl: Path = option("Folder of the unpacked PTB-XL.")
     cpsc2018: Path | None = option("Folder of CPSC2018; left out if omitted.", None)
     cpsc2018_config: str | None = option("Configuration of CPSC2018, challenge or original; both if omitted.", None)
@@ -176,10 +176,17 @@ class ProtocolArguments(PlanArguments):
     """Whose protocol, of which model, on data sets in one folder."""
 
     protocol: Literal["merl"] = option("Whose protocol: merl, six label sets of three data sets.", positional=True)
-    model: str = option(MODEL_HELP)
+    model: str | None = option(DEFAULT_MODEL_HELP, None)
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
     prompts: Path | None = option(PROMPTS_HELP, None)
+    fine_tune: list[float] = option(
+        "Fractions of the training labels that a classifier is also fine-tuned with, e.g. 0.01 0.1 1; takes hours.", []
+    )
+
+    def __post_init__(self):
+        if not all(0 < fraction <= 1 for fraction in self.fine_tune):
+            raise OptionError(f"--fine_tune takes fractions above 0 and up to 1, got {self.fine_tune}.")
 
 
 @dataclass(kw_only=True)

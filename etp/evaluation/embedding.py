@@ -84,6 +84,13 @@ class EcgEmbeddings:
         pooled = torch.zeros(num_records, scores.shape[1], dtype=torch.float64)
         return pooled.scatter_reduce(0, index, scores.double(), reduce=reduce, include_self=False).numpy()
 
+    def keep(self, records: np.ndarray) -> "EcgEmbeddings":
+        """Those of some of the records, boolean `(records,)`, which are numbered anew."""
+        kept = torch.from_numpy(records)
+        windows = kept[self.record]
+        number = kept.long().cumsum(0) - 1
+        return EcgEmbeddings(self.features[windows], self.embeds[windows], number[self.record[windows]])
+
     def record_features(self) -> Tensor:
         """Mean of the features of each record's windows, float32 `(records, pooled_size)`."""
         return torch.from_numpy(self.pool_scores(self.features, "mean")).float()

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
 from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
-from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts
 from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table
 from etp.file_hashes import file_sha256
@@ -24,6 +23,7 @@ from etp.scoring.labels import label_targets
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     with refusing_bad_input():
         prompts = load_prompts(data.dataset, args.tasks, file=args.prompts, contrast=args.contrast)
@@ -76,19 +76,12 @@ def score(
     args: ZeroShotArguments,
     sources: Sequence[EcgEmbeddings],
 ) -> list[np.ndarray]:
-    """Zero-shot scores `(records, labels)` of all records by each source of embeddings; every text is embedded once."""
+    """Zero-shot scores `(records, labels)` of all records by each source of embeddings, with the patient where asked for."""
     descriptions = None
     if args.describe_patient:
         ages, sexes = (evaluation.records.dataset[column][:] for column in ("age", "sex"))
         descriptions = [describe(ages[row], sexes[row]) for source in sources for row in source.record.tolist()]
-    embeds = torch.cat([source.embeds for source in sources])
-    checkpoint = evaluation.checkpoint
-    scores = score_labels(
-        checkpoint.model, checkpoint.processor.tokenizer, prompt, embeds, options, descriptions=descriptions
-    )
-    parts = scores.split([len(source.embeds) for source in sources])
-    windows = evaluation.embedder.conditions.windows
-    return [source.pool_scores(part, windows) for source, part in zip(sources, parts, strict=True)]
+    return evaluation.scores(prompt, sources, options, descriptions=descriptions)
 
 
 def report_task(

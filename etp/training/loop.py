@@ -122,6 +122,11 @@ class Trainer:
             paraphrase_rate=options.paraphrase_rate,
             max_paraphrases=options.max_paraphrases,
             sentence_fraction=options.sentence_fraction,
+            list_rate=options.list_rate,
+            description_rate=options.description_rate,
+            rare_term_rate=options.rare_term_rate,
+            beside_rate=options.beside_rate,
+            held_out_findings=args.data.held_out_findings or (),
             seed=options.seed,
         )
         self.batches = BatchMaker(

