@@ -45,7 +45,6 @@ class DataArguments(DatasetArguments, BadRecordArguments):
     )
 
     def __post_init__(self):
-        super().__post_init__()
         require(0 < self.label_fraction <= 1, f"--label_fraction is above 0 and at most 1, got {self.label_fraction}.")
 
 

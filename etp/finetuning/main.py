@@ -13,7 +13,7 @@ from etp.common_options import AugmentationArguments
 from etp.devices import choose_device, use_bf16
 from etp.loading import CheckpointError
 from etp.options import OptionError
-from etp.output_lock import output_lock
+from etp.output_lock import folder_lock
 from etp.saving import save_classifier
 
 from .arguments import DataArguments, ModelArguments, TrainingArguments
@@ -35,7 +35,7 @@ def main(data: DataArguments, model: ModelArguments, args: TrainingArguments, au
         OptionError: If an option, the data or the checkpoint can't be used; names it and the cure.
     """
     make_output_dir(args.output_dir)
-    with output_lock(args.output_dir):
+    with folder_lock(args.output_dir):
         check_output_dir(args)
         run(data, model, args, augment)
 
