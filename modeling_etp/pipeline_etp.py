@@ -5,6 +5,7 @@ from functools import partial
 from itertools import chain
 from numbers import Real
 from os import PathLike
+from os.path import exists
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -324,6 +325,28 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         texts = [texts] if isinstance(texts, str) else list(texts)
         return self._label_cache.embed_texts(self.model, self.tokenizer, texts, batch_size=batch_size).cpu().numpy()
 
+    def encode(self, inputs: Any, *, batch_size: int = 64, **source) -> np.ndarray:
+        """Embed texts or ECGs, under the name that sentence-transformers gives both: strings are texts.
+
+        Args:
+            inputs: A text or a list of texts; or an ECG or several as `embed_ecgs` takes them, files as `pathlib.Path`.
+            batch_size: Texts or ECGs that are run at a time.
+            source: What `embed_ecgs` is told of ECGs: `sampling_rate=`, `lead_names=` …
+
+        Returns:
+            Unit vectors, `(inputs, projection_dim)`, float32; `(projection_dim,)` for one text or one ECG.
+
+        Raises:
+            ValueError: If a string is the path of a file or a URL, or texts and ECGs are mixed.
+        """
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        if isinstance(texts, (list, tuple)) and any(isinstance(text, str) for text in texts):
+            _check_texts(texts, source)
+            embeds = self.embed_texts(texts, batch_size=batch_size)
+        else:
+            embeds = self.embed_ecgs(inputs, batch_size=batch_size, **source)
+        return embeds[0] if isinstance(inputs, str) or is_one_ecg(inputs) else embeds
+
     def forget_labels(self) -> None:
         """Embed labels anew at the next call."""
         self._label_cache.clear()
@@ -363,6 +386,18 @@ def _check_numbers(
         raise ValueError(f"`top_k` must be a whole number of at least 1, or None for all labels, got {top_k!r}.")
     if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
         raise ValueError(f"`threshold` is a score between 0 and 1, got {threshold!r}.")
+
+
+def _check_texts(texts: Sequence[Any], source: Mapping[str, Any]) -> None:
+    """Refuse what `encode` would take for texts although it may be meant as ECGs."""
+    if source or not all(isinstance(text, str) for text in texts):
+        what = f"{', '.join(source)} of texts" if source else "texts and ECGs in one list"
+        raise ValueError(
+            f"expected texts alone or ECGs alone, got {what}. Encode each by itself, files as pathlib.Path."
+        )
+    for text in texts:
+        if text.startswith(("http://", "https://")) or exists(text) or exists(f"{text}.hea"):
+            raise ValueError(f"{text!r} is a file, and strings are texts. Pass pathlib.Path, or call `embed_ecgs`.")
 
 
 def _is_number(value: Any) -> bool:
