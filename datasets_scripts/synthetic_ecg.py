@@ -20,6 +20,8 @@ from .synthetic_waves import (
     QRS_GAIN_OF_HYPERTROPHY,
     VENTRICULAR_WAVES,
     beat_waves,
+    intervals_of_waves,
+    repolarisation_stretch,
 )
 
 # Beats per minute, uniformly drawn.
@@ -132,12 +134,18 @@ class SimulatedEcgs:
         heart_rate: Shape `(records,)`, mean ventricular rate, beats per minute.
         axis: Shape `(records,)`, electrical axis of the QRS complex in the frontal plane, degrees.
         num_premature: Shape `(records,)`, premature ventricular beats that begin within the record.
+        pr_interval: Shape `(records,)`, ms, of the sinus beats; NaN in atrial fibrillation.
+        qrs_duration: Shape `(records,)`, ms, of the sinus beats.
+        qt_interval: Shape `(records,)`, ms, median of the sinus beats.
     """
 
     signal: np.ndarray
     heart_rate: np.ndarray
     axis: np.ndarray
     num_premature: np.ndarray
+    pr_interval: np.ndarray
+    qrs_duration: np.ndarray
+    qt_interval: np.ndarray
 
     lead_names = STANDARD_LEADS
 
@@ -204,7 +212,13 @@ def _simulate_chunk(
     signal = to_leads.astype(np.float32) @ dipole.swapaxes(1, 2)
     signal += (TWELVE_OF_EIGHT @ LEADS_OF_ELECTRODES).astype(np.float32) @ electrodes
     visible = (beats.onset >= 0) & (beats.onset < seconds)
-    return signal, beats.heart_rate, _axis(sinus, to_leads), (beats.ectopic & visible).sum(axis=1)
+    return (
+        signal,
+        beats.heart_rate,
+        _axis(sinus, to_leads),
+        (beats.ectopic & visible).sum(axis=1),
+        *intervals_of_waves(sinus, np.where(visible & ~beats.ectopic, beats.interval, np.nan)),
+    )
 
 
 @dataclass(frozen=True)
@@ -301,9 +315,8 @@ def _dipole(beats: _Beats, sinus: np.ndarray, ectopic: np.ndarray, sampling_rate
     reach = 1.0  # seconds; no wave begins earlier before or ends later after the onset of its QRS complex
     record, beat = np.nonzero((beats.onset > -reach) & (beats.onset < num_samples / sampling_rate + reach))
     shape = np.where(beats.ectopic[record, beat][:, None, None], ectopic[record], sinus[record])
-    # Repolarisation shortens with the cycle: a power between Bazett's 1/2 and Fridericia's 1/3.
     stretch = np.ones((len(record), waves))
-    stretch[:, FIRST_REPOLARISATION_WAVE:] = np.clip(beats.interval[record, beat], 0.4, 1.3)[:, None] ** 0.4
+    stretch[:, FIRST_REPOLARISATION_WAVE:] = repolarisation_stretch(beats.interval[record, beat])[:, None]
     centre = ((beats.onset[record, beat][:, None] + stretch * shape[..., 0]) * sampling_rate).ravel()
     rise, fall = ((stretch * shape[..., column] * sampling_rate).ravel() for column in (1, 2))
     vector = shape[..., 3:].reshape(-1, 3).astype(np.float32)

@@ -21,6 +21,11 @@ class OptionError(ValueError):
     """An option that is unknown, malformed or contradicts another; the message names it and the cure. Exit status 2."""
 
 
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionError(message)
+
+
 def option(
     help: str,
     default: Any = ...,
@@ -32,6 +37,7 @@ def option(
     choices: Callable[[], Sequence[str]] | None = None,
     weights: bool = False,
     replaced_by: str | None = None,
+    minimum: float | None = None,
 ) -> Any:
     """A dataclass field that is an option; without a default it is required.
 
@@ -45,10 +51,11 @@ def option(
         weights: Of a mapping: flags replace all of it, for a weight left out means "not used".
         replaced_by: Another option. Where a flag sets that one, what a preset says of this one goes with what it said
             of the other: `dataset_config` belongs to the `dataset` it was written for.
+        minimum: The smallest number it can be.
     """
     metadata = {
         "help": help, "common": common, "short": short, "positional": positional, "metavar": metavar,
-        "choices": choices, "weights": weights, "replaced_by": replaced_by,
+        "choices": choices, "weights": weights, "replaced_by": replaced_by, "minimum": minimum,
     }  # fmt: skip
     if default is ...:
         return field(metadata=metadata)
@@ -305,6 +312,9 @@ def _convert(option: Option, value: Any) -> Any:
     for entry in converted if isinstance(converted, list) else [converted]:
         if option.choices and entry not in option.choices:
             raise OptionError(f"{option.flag}: unknown {entry!r}, choose from {', '.join(option.choices)}.")
+    minimum = option.metadata.get("minimum")
+    if minimum is not None and not converted >= minimum:
+        raise OptionError(f"{option.flag} must be at least {minimum}, got {converted}.")
     return converted
 
 

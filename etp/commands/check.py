@@ -4,8 +4,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etp.common_options import MAX_GAP_HELP, DatasetArguments
-from etp.options import option
+from etp.common_options import DatasetArguments, MissingSamplesArguments
 
 from .files import printable, write
 
@@ -14,10 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class CheckArguments(DatasetArguments):
+class CheckArguments(DatasetArguments, MissingSamplesArguments):
     """Which records, and as what they are to be used."""
-
-    max_gap_seconds: float | None = option(MAX_GAP_HELP, None)
 
 
 def run(args: CheckArguments) -> int:
@@ -42,7 +39,7 @@ def run(args: CheckArguments) -> int:
 
 def refused_records(dataset: "Dataset", args: CheckArguments) -> list[tuple[str, str]]:
     """Records that the feature extractor refuses, and why; the prepared signals are those that training reads."""
-    from etp.training.data.prepared import prepare_signals
+    from etp.prepared_signals import prepare_signals
     from etp.training.data.records import signals_folder
     from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 

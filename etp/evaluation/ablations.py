@@ -12,11 +12,12 @@ from typing import Any
 from etp.atomic_files import whole_file
 from etp.outputs import check_output
 
-from .arguments import TablesArguments, refusing_bad_input
-from .markdown import EMPTY, markdown
+from .arguments import STYLES, TablesArguments, refusing_bad_input
+from .markdown import EMPTY, markdown, percent
 from .results import check_writable, load_results
 
-GROUPS = ("zero-shot", "known", "unseen", "negation below statement", "linear probe")  # known, unseen: paraphrases
+# known, unseen: paraphrases; styles: mean over tasks, each prompt by itself
+GROUPS = ("zero-shot", "known", "unseen", "styles", "negation below statement", "linear probe")
 Column = tuple[str, str]  # group, task
 
 
@@ -56,8 +57,9 @@ def collect(results: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[list[Col
         row.weights.add(weights)
         if (seconds := result.get("training_seconds")) is not None:
             row.minutes[weights] = seconds / 60
-        for column, value, interval in _metrics(result):
+        for column, tasks, value, interval in _metrics(result):
             protocol = {name: result[name] for name in ("dataset", "config", "split", "data_sha256", "conditions")}
+            protocol["tasks"] = tasks
             first, expected = protocols.setdefault(column, (path, protocol))
             if differing := [name for name in protocol if protocol[name] != expected[name]]:
                 raise ValueError(
@@ -76,8 +78,11 @@ def collect(results: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[list[Col
     return sorted(protocols, key=lambda column: GROUPS.index(column[0])), list(rows.values())
 
 
-def _metrics(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[float] | None]]:
-    """Column, share and interval of every figure of a result that the table shows."""
+Figure = tuple[Column, list[str], float, Sequence[float] | None]
+
+
+def _metrics(result: Mapping[str, Any]) -> list[Figure]:
+    """Column, tasks, share and interval of every figure of a result that the table shows."""
     found = []
     for task, report in result["tasks"].items():
         column, name = ("zero-shot", task), "macro_auroc"
@@ -91,7 +96,25 @@ def _metrics(result: Mapping[str, Any]) -> list[tuple[Column, float, Sequence[fl
         elif result["kind"] != "zero_shot":
             continue
         if report.get(name) is not None:
-            found.append((column, report[name], report["intervals_95"].get(name)))
+            found.append((column, [task], report[name], report["intervals_95"].get(name)))
+    return [*found, *_styles(result)]
+
+
+def _styles(result: Mapping[str, Any]) -> list[Figure]:
+    """One figure for each style of prompts, the mean over the tasks that have one."""
+    found: list[Figure] = []
+    for style in STYLES:
+        of_style = {name: report for name, report in result["tasks"].items() if name.startswith(f"{style}_")}
+        values = [report["macro_auroc"] for report in of_style.values()]
+        if result["kind"] != "open_vocabulary" or not values or None in values:
+            continue
+        if len(values) == 1:
+            ((task, report),) = of_style.items()
+            column = ("styles", f"{style}, {task.partition('_')[2]}")
+            found.append((column, [task], values[0], report["intervals_95"].get("macro_auroc")))
+        else:
+            column = ("styles", f"{style}, mean of {len(values)} tasks")
+            found.append((column, list(of_style), statistics.fmean(values), None))
     return found
 
 
@@ -115,12 +138,11 @@ def _cell(row: Row, first: Row, column: Column) -> str:
     value, reference = row.mean(column), first.mean(column)
     if value is None:
         return EMPTY
-    cell = f"{100 * value:.1f}"
     runs = [*row.metrics[column].values()]
     if len(runs) > 1:
-        cell += f" ± {100 * statistics.stdev(runs):.1f}"
-    elif column in row.intervals:
-        cell += " [{:.1f}, {:.1f}]".format(*(100 * end for end in row.intervals[column]))
+        cell = f"{percent(value)} ± {100 * statistics.stdev(runs):.1f}"
+    else:
+        cell = percent(value, row.intervals.get(column))
     if row is not first and reference is not None:
         cell += f" ({100 * (value - reference):+.1f})"
     return cell

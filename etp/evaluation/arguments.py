@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from etp.common_options import (
     CACHE_DIR_HELP,
@@ -12,9 +12,11 @@ from etp.common_options import (
     DEFAULT_MODEL_HELP,
     DEVICE_HELP,
     EMBEDDING_CACHE_HELP,
+    INTERPRET_HELP,
     NAME_HELP,
     OVERWRITE_HELP,
     PRECISION_HELP,
+    PROMPT_NAMES_HELP,
     PROMPTS_HELP,
     RESAMPLES_HELP,
     SEED_HELP,
@@ -26,11 +28,14 @@ from etp.common_options import (
     ModelArguments,
     Precision,
     Split,
+    check_prompt_names,
 )
 from etp.options import OptionError, option
 
 PHRASES = Path(__file__).parents[2] / "datasets_scripts" / "label_sets" / "open_vocabulary"
 UNSEEN, NEGATIONS = PHRASES / "unseen.json", PHRASES / "negations.json"
+Style = Literal["lists", "descriptions", "questions", "names", "denials"]
+STYLES: tuple[str, ...] = get_args(Style)
 NUM_SEEDS_HELP = "Draws of each fraction below 1, and random encoders."
 
 
@@ -56,7 +61,9 @@ class DataArguments(DatasetArguments, BadRecordArguments):
     )
     seconds: float | None = option("Seconds of each recording that are read; all if omitted.", None)
     windows: Literal["one", "mean", "max"] = option(
-        "one: a single window of each recording; mean, max: all of it, scores of its windows pooled.", "one"
+        "Of recordings longer than the model's window, mean, max: all of them, scores pooled over windows as by the "
+        "pipeline; one: a single window.",
+        "mean",
     )
 
 
@@ -74,30 +81,32 @@ class RunArguments(BatchArguments, ModelArguments):
     output: Path = option("JSON file that receives the results; an unfinished run goes on.", short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
     name: str | None = option(NAME_HELP, None)
-    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_resamples: int = option(RESAMPLES_HELP, 1000, minimum=0)
     precision: Precision = option(PRECISION_HELP, "auto")
     embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
     seed: int = option(SEED_HELP, 0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.num_resamples < 0:
-            raise OptionError(f"--num_resamples must be 0 or more, got {self.num_resamples}.")
 
 
 @dataclass(kw_only=True)
 class ZeroShotArguments:
     """Which labels, and the phrases that state them."""
 
-    tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
+    tasks: list[str] | None = option(
+        f"{TASKS_HELP[:-1]}; also sex and age, from the patient's own.", None, metavar="TASK"
+    )
     prompts: Path | None = option(PROMPTS_HELP, None)
+    prompt_names: Path | None = option(PROMPT_NAMES_HELP, None)
     templates: list[str] = option(TEMPLATES_HELP, ["{}"], metavar="TEXT")
     pooling: Literal["logsumexp", "mean", "max"] = option("How the phrases of a label become one score.", "logsumexp")
     contrast: Literal["none", "neutral", "negated"] = option(
         "What a label is compared with: nothing, neutral phrases, or its negation.", "none"
     )
+    interpret_labels: bool = option(INTERPRET_HELP, True)
     describe_patient: bool = option("Put age and sex before each phrase: '72-year-old woman. …'", False)
     anomaly: bool = option("Also tell normal from anything else; embeds normal training ECGs too.", False)
+
+    def __post_init__(self):
+        check_prompt_names(self.prompts, self.prompt_names)
 
 
 @dataclass(kw_only=True)
@@ -119,6 +128,13 @@ class LinearArguments:
 
 
 @dataclass(kw_only=True)
+class FineTunedArguments:
+    """Which of the classifier's labels."""
+
+    tasks: list[str] | None = option("Tasks of the classifier; all of them if omitted.", None, metavar="TASK")
+
+
+@dataclass(kw_only=True)
 class RetrievalArguments:
     """What counts as the text of an ECG."""
 
@@ -134,6 +150,10 @@ class OpenVocabularyArguments:
     tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
     unseen: Path = option("JSON file {task: {label: [phrases]}} of paraphrases in no training text.", UNSEEN)
     negations: Path = option("JSON file of negations and contradictions.", NEGATIONS)
+    styles: list[Style] | None = option(
+        "Styles in which others write prompts; all that have texts of the tasks if omitted.", None
+    )
+    interpret_labels: bool = option(INTERPRET_HELP, True)
 
 
 @dataclass(kw_only=True)
@@ -144,7 +164,7 @@ class PlanArguments:
     name: str | None = option(NAME_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
     precision: Precision = option(PRECISION_HELP, "auto")
-    num_resamples: int = option(RESAMPLES_HELP, 1000)
+    num_resamples: int = option(RESAMPLES_HELP, 1000, minimum=0)
     num_seeds: int = option(NUM_SEEDS_HELP, 3)
     cache_dir: Path | None = option(CACHE_DIR_HELP, None)
     embedding_cache: Path | None = option(EMBEDDING_CACHE_HELP, None)
@@ -173,6 +193,11 @@ class ProtocolArguments(PlanArguments):
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
     prompts: Path | None = option(PROMPTS_HELP, None)
+    prompt_names: Path | None = option(PROMPT_NAMES_HELP, None)
+    interpret_labels: bool = option(INTERPRET_HELP, True)
+
+    def __post_init__(self):
+        check_prompt_names(self.prompts, self.prompt_names)
 
 
 @dataclass(kw_only=True)
@@ -192,6 +217,7 @@ class TablesArguments:
 
 ZERO_SHOT = (DataArguments, RunArguments, ZeroShotArguments)
 LINEAR = (DataArguments, RunArguments, LinearArguments)
+FINE_TUNED = (DataArguments, RunArguments, FineTunedArguments)
 RETRIEVAL = (DataArguments, RunArguments, RetrievalArguments)
 OPEN_VOCABULARY = (ChosenOnArguments, RunArguments, OpenVocabularyArguments)
 ALL = (AllArguments,)

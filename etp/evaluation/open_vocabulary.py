@@ -1,29 +1,37 @@
 """etp evaluate open-vocabulary --model DIR --dataset ptb_xl --data_dir DIR --output results.json
 
-Evaluate a model by paraphrases that occur in no training text, beside the known ones, and by prompts that negate or contradict.
+Evaluate a model by paraphrases that occur in no training text, beside the known ones, by prompts in the styles in which
+others write them, and by prompts that negate or contradict.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from datasets_scripts.report_glossary import own_phrases
 from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
-from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts, score_labels
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, load_prompts
 from etp.evaluation.splits import training_split
+from etp.evaluation.styles import FILES, load_styles, style_metrics
 from etp.file_hashes import file_sha256
+from etp.progress import progress
+from etp.scoring.labels import label_columns
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
+from modeling_etp.zero_shot_etp import embed_texts
 
 from .paraphrase_metrics import (
     Negation,
+    Score,
     known_paraphrases,
     load_negations,
+    one_at_a_time,
     report_negations,
     single_paraphrase_metrics,
     states,
@@ -31,39 +39,49 @@ from .paraphrase_metrics import (
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
     with refusing_bad_input():
-        if data.windows != "one":
-            raise ValueError(
-                "--windows must be one here: a prompt is evaluated by itself, without pooling of windows."
-            )
         tasks = list(label_columns(data.dataset, args.tasks))
         unseen = load_unseen(data.dataset, tasks, args.unseen)
+        styles = load_styles(data.dataset, tasks, args.styles)
         negations = load_negations({prompt.task: prompt.labels for prompt in unseen}, args.negations)
-        files = {name: file_sha256(getattr(args, name)) for name in ("unseen", "negations")}
-        evaluation = open_evaluation("open_vocabulary", data, run, {"tasks": tasks, "files_sha256": files})
+        files = {"unseen": args.unseen, "negations": args.negations, **{style: FILES[style] for style in styles}}
+        sha256 = {name: file_sha256(file) for name, file in files.items()}
+        decisive = {"tasks": tasks, "files_sha256": sha256, "interpret_labels": args.interpret_labels}
+        evaluation = open_evaluation("open_vocabulary", data, run, decisive)
         usual = [
             prompt.complete(evaluation.records.labels_of(prompt.column))
             for prompt in load_prompts(data.dataset, tasks)
         ]
         known = [same_labels(*pair) for pair in zip(usual, unseen, strict=True)]
-        refuse_known(unseen, evaluation, args.unseen)
-        records = {prompt.task: evaluation.records.of_task(prompt.column, prompt.labels) for prompt in unseen}
+        texts = texts_of_training(evaluation)
+        refuse_known(unseen, texts, args.unseen)
+        named = {
+            f"{kind}_{prompt.task}": (kind, prompt, evaluation.records.of_task(prompt.column, prompt.labels))
+            for kind, of_kind in {"known": known, "unseen": unseen, **styles}.items()
+            for prompt in of_kind
+        }
 
     results = evaluation.results
-    named = [
-        (f"{kind}_{prompt.task}", prompt)
-        for kind, of_kind in (("known", known), ("unseen", unseen))
-        for prompt in of_kind
-    ]
-    left = [(name, prompt) for name, prompt in named if name not in results]
+    left = [name for name in named if name not in results]
     negate = any(negations.values()) and "negation" not in results  # a data set of one's own may have none
     if left or negate:
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
-    for name, prompt in tqdm(left, desc="Evaluating paraphrases", unit="task"):
-        results.add(name, paraphrase_metrics(evaluation, prompt, ecgs, untrained, *records[prompt.task], run))
+    for name in progress(left, "Evaluating paraphrases", total=len(left), unit="task"):
+        kind, prompt, (labelled, records) = named[name]
+        sources = [ecgs.keep(labelled), untrained.keep(labelled)]
+        options = PromptOptions(interpret_labels=args.interpret_labels)
+        score = partial(evaluation.scores, sources=sources, options=options)
+        resampling = {"num_resamples": run.num_resamples, "seed": run.seed}
+        if kind in styles:
+            report = style_metrics(score, prompt, records, texts, **resampling)
+        else:
+            report = paraphrase_metrics(score, prompt, records, **resampling)
+        results.add(name, report)
     if negate:
-        results.add("negation", report_negation(evaluation, negations, known, ecgs, records, run))
+        records_of = {prompt.task: named[f"unseen_{prompt.task}"][2] for prompt in unseen}
+        results.add("negation", report_negation(evaluation, negations, known, ecgs, records_of, run))
     print(open_vocabulary_table([results.content]), negation_table([results.content]), sep="\n\n")
     print(f"Written to {results.path}.")
 
@@ -95,13 +113,20 @@ def same_labels(known: LabelPrompts, unseen: LabelPrompts) -> LabelPrompts:
     return LabelPrompts(known.task, known.column, phrases, known.negations, known.source)
 
 
-def refuse_known(unseen: list[LabelPrompts], evaluation: Evaluation, file: Path) -> None:
-    """Refuse paraphrases that a training on the reports of this archive could have shown the model.
+def texts_of_training(evaluation: Evaluation) -> set[str]:
+    """What a training could have shown the model: the archive's reports, or all that PTB-XL's say where it has none."""
+    statements = training_split(evaluation.splits)["statements"][:]
+    if not any(statements):
+        statements = [[phrase] for phrase, entry in own_phrases() if entry.kind == "finding"]
+    return training_texts(statements)
+
+
+def refuse_known(unseen: list[LabelPrompts], texts: set[str], file: Path) -> None:
+    """Refuse paraphrases that a training could have shown the model.
 
     Raises:
         ValueError: Names them.
     """
-    texts = training_texts(training_split(evaluation.splits)["statements"][:])
     if known := known_paraphrases(unseen, texts):
         raise ValueError(
             f"--unseen {file}: {len(known)} paraphrases are no test, training texts have them: "
@@ -110,23 +135,22 @@ def refuse_known(unseen: list[LabelPrompts], evaluation: Evaluation, file: Path)
 
 
 def paraphrase_metrics(
-    evaluation: Evaluation,
+    score: Score,
     prompt: LabelPrompts,
-    ecgs: EcgEmbeddings,
-    untrained: EcgEmbeddings,
-    labelled: np.ndarray,
     records: TaskRecords,
-    run: RunArguments,
+    *,
+    num_resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
-    """All metrics of one task under one set of paraphrases: pooled as in zero-shot classification, and one at a time."""
-    model, tokenizer = evaluation.checkpoint.model, evaluation.checkpoint.processor.tokenizer
-    scores, baseline = (
-        score_labels(model, tokenizer, prompt, source.embeds[labelled], PromptOptions()).double().numpy()
-        for source in (ecgs, untrained)
-    )
-    report = report_scores(scores, records, num_resamples=run.num_resamples, seed=run.seed)
+    """All metrics of one task under one set of paraphrases: pooled as in zero-shot classification, and one at a time.
+
+    Args:
+        score: Labels -> scores `(records, labels)`, of the model and of its untrained twin.
+    """
+    scores, baseline = score(prompt)
+    report = report_scores(scores, records, num_resamples=num_resamples, seed=seed)
     report["single_paraphrases"] = single_paraphrase_metrics(
-        model, tokenizer, prompt, ecgs.embeds[labelled], records, num_resamples=run.num_resamples, seed=run.seed
+        score(one_at_a_time(prompt))[0], prompt, records, num_resamples=num_resamples, seed=seed
     )
     report["baselines"] = {
         **constant_baselines(records.targets[records.evaluated]),
@@ -163,11 +187,15 @@ def report_negation(
             else targets[:, prompt.labels.index(entry.label)]
             for entry in negations.get(prompt.task, ())
         }
+    own = ecgs.keep(evaluated)
+
+    def similarity(texts: list[str]) -> np.ndarray:
+        embeds = embed_texts(evaluation.checkpoint.model, evaluation.checkpoint.processor.tokenizer, texts).cpu()
+        return own.pool_scores(own.embeds @ embeds.T, evaluation.embedder.conditions.windows)
+
     return report_negations(
-        evaluation.checkpoint.model,
-        evaluation.checkpoint.processor.tokenizer,
+        similarity,
         negations,
-        ecgs.embeds[evaluated],
         of_task,
         stating,
         evaluation.records.patient[evaluated],

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .markdown import EMPTY, cell, markdown, named
+from .arguments import STYLES
+from .markdown import EMPTY, cell, markdown, named, percent
 
 Result = dict[str, Any]
+Reports = Sequence[dict[str, Any] | None]
 NEGATION = {
     "negated_below_stated": "negation below statement",
     "contradicted_below_stated": "contradiction below statement",
@@ -16,22 +18,37 @@ NEGATION = {
 
 
 def open_vocabulary_table(results: Sequence[Result]) -> str:
-    """Macro AUROC in percent by paraphrases: known, in no training text, and the latter one at a time."""
+    """Macro AUROC in percent by paraphrases (known, in no training text, the latter one at a time) and styles of prompts."""
     found = (name.partition("_")[2] for result in results for name in result["tasks"] if name != "negation")
     tasks = list(dict.fromkeys(found))
     rows = []
     for result in results:
-        known, unseen = ([result["tasks"].get(f"{kind}_{task}") for task in tasks] for kind in ("known", "unseen"))
-        single = [report and report["single_paraphrases"] for report in unseen]
-        untrained = [report and report["baselines"]["random_encoder"] for report in unseen]
-        for title, reports in (
-            ("known", known),
-            ("unseen", unseen),
-            ("unseen, one at a time", single),
-            ("unseen, random encoder", untrained),
-        ):
-            rows.append([*named(result), title, *(cell(report, "macro_auroc") for report in reports)])
-    return markdown(["model", "weights", "paraphrases", *tasks], rows)
+        of_kind = {
+            kind: [result["tasks"].get(f"{kind}_{task}") for task in tasks] for kind in ("known", "unseen", *STYLES)
+        }
+        unseen = of_kind["unseen"]
+        titled = {
+            "known": of_kind["known"],
+            "unseen": unseen,
+            "unseen, one at a time": [report and report["single_paraphrases"] for report in unseen],
+            "unseen, random encoder": _untrained(unseen),
+        }
+        for style in STYLES:
+            if any(of_kind[style]):
+                titled |= {style: of_kind[style], f"{style}, random encoder": _untrained(of_kind[style])}
+        rows += [[*named(result), title, *_with_mean(reports)] for title, reports in titled.items()]
+    return markdown(["model", "weights", "prompts", *tasks, "mean"], rows)
+
+
+def _untrained(reports: Reports) -> Reports:
+    return [report and report["baselines"]["random_encoder"] for report in reports]
+
+
+def _with_mean(reports: Reports) -> list[str]:
+    """A cell for each task and the mean of all; no mean where a task is missing."""
+    values = [report["macro_auroc"] for report in reports if report and report["macro_auroc"] is not None]
+    mean = percent(sum(values) / len(values)) if len(values) == len(reports) else EMPTY
+    return [*(cell(report, "macro_auroc") for report in reports), mean]
 
 
 def negation_table(results: Sequence[Result]) -> str:

@@ -2,23 +2,21 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from modeling_etp.modeling_etp import ETPModel
-from modeling_etp.zero_shot_etp import embed_texts
+from etp.scoring.metrics import macro, ranking_metrics
 
 from .arguments import NEGATIONS
 from .intervals import bootstrap_weights, percentile_interval
-from .metrics import macro, ranking_metrics
-from .prompts import LabelPrompts, PromptOptions, score_labels
+from .prompts import LabelPrompts
 from .task_metrics import TaskRecords
 
+Score = Callable[[LabelPrompts], Sequence[np.ndarray]]  # labels -> scores (records, labels), model and untrained twin
 _ARTICLES = {"a", "an", "the"}
 
 
@@ -40,24 +38,21 @@ def known_paraphrases(prompts: Iterable[LabelPrompts], texts: Iterable[str]) -> 
     return [phrase for phrase in dict.fromkeys(phrases) if paraphrase_key(phrase) in keys]
 
 
+def one_at_a_time(prompts: LabelPrompts) -> LabelPrompts:
+    """Every phrase as a label of its own, in the order of the labels."""
+    owners = [(row, phrase) for row, own in enumerate(prompts.phrases.values()) for phrase in own]
+    return replace(prompts, phrases={f"{row} {phrase}": (phrase,) for row, phrase in owners})
+
+
 def single_paraphrase_metrics(
-    model: ETPModel,
-    tokenizer,
-    prompts: LabelPrompts,
-    ecg_embeds: Tensor,
-    records: TaskRecords,
-    *,
-    num_resamples: int,
-    seed: int,
+    scores: np.ndarray, prompts: LabelPrompts, records: TaskRecords, *, num_resamples: int, seed: int
 ) -> dict[str, Any]:
     """AUROC of every phrase as the only one of its label, with the mean over phrases, then labels, and its interval.
 
     Args:
-        ecg_embeds: Of the records of `records`, one each, `(records, projection_dim)`.
+        scores: Of the labels of [`one_at_a_time`], `(records, phrases)`.
     """
     owners = [(row, phrase) for row, own in enumerate(prompts.phrases.values()) for phrase in own]
-    alone = replace(prompts, phrases={f"{row} {phrase}": (phrase,) for row, phrase in owners})
-    scores = score_labels(model, tokenizer, alone, ecg_embeds, PromptOptions()).numpy()
     label = np.array([row for row, _ in owners])
     evaluated = records.evaluated
     targets = records.targets[evaluated][:, label]
@@ -65,8 +60,14 @@ def single_paraphrase_metrics(
     auroc = ranking_metrics(scores[evaluated], targets, weights)["auroc"]
     by_label = np.stack([macro(auroc[:, label == row]) for row in range(len(records.labels))], axis=1)
     return {
-        "macro_auroc": float(macro(by_label[0])),
-        "intervals_95": {"macro_auroc": percentile_interval(macro(by_label[1:])).tolist()} if num_resamples else {},
+        **_with_intervals({"macro_auroc": macro(by_label)}, num_resamples),
+        "per_class": {
+            name: {
+                **_with_intervals({"auroc": by_label[:, row]}, num_resamples),
+                "num_positive": int(records.targets[evaluated][:, row].sum()),
+            }
+            for row, name in enumerate(records.labels)
+        },
         "per_phrase": {
             name: {phrase: float(value) for (row, phrase), value in zip(owners, auroc[0], strict=True) if row == index}
             for index, name in enumerate(records.labels)
@@ -123,10 +124,8 @@ def states(statements: Sequence[Iterable[str]], phrases: Iterable[str]) -> np.nd
 
 
 def report_negations(
-    model: ETPModel,
-    tokenizer,
+    similarity: Callable[[list[str]], np.ndarray],
     negations: Mapping[str, Sequence[Negation]],
-    ecg_embeds: Tensor,
     records: Mapping[str, tuple[np.ndarray, TaskRecords]],
     stating: Mapping[str, Mapping[str, np.ndarray]],
     patient: np.ndarray,
@@ -141,7 +140,7 @@ def report_negations(
     label: a model that reads the "no" is below 0.5. The same for `contradicted`, and the AUROC of the statement itself.
 
     Args:
-        ecg_embeds: Of all evaluated records, `(records, projection_dim)`.
+        similarity: Texts -> cosine similarity of all evaluated records to each, `(records, texts)`.
         records: Task -> which of the evaluated records carry a label of it, `(records,)`, and what is known of those.
         stating: Task -> label -> which of the evaluated records state it, boolean `(records,)`.
         patient: Patient number of each evaluated record, `(records,)`.
@@ -155,8 +154,8 @@ def report_negations(
         for entry in entries:
             name = f"{task}/{entry.label}"
             texts = [entry.stated, *entry.negated, *entry.contradicted]
-            similarity = (ecg_embeds @ embed_texts(model, tokenizer, texts).cpu().T).numpy()
-            stated, rest = similarity[:, 0], similarity[:, 1:]
+            similarities = similarity(texts)
+            stated, rest = similarities[:, 0], similarities[:, 1:]
             parts = {"negated": rest[:, : len(entry.negated)], "contradicted": rest[:, len(entry.negated) :]}
             own = weights[stating[task][entry.label]]
             num_pairs += int(stating[task][entry.label].sum())

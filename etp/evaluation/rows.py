@@ -34,9 +34,9 @@ def _rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, float, li
         yield from _values(f"fraction of labels {fraction}", records, own)
     if "single_paraphrases" in metrics:
         yield from _values("one paraphrase at a time", records, metrics["single_paraphrases"])
-        for label, phrases in metrics["single_paraphrases"]["per_phrase"].items():
-            for phrase, auroc in phrases.items():
-                yield f"{label}: {phrase}", metrics["per_class"][label]["num_positive"], "auroc", auroc, []
+    for label, phrases in metrics.get("single_paraphrases", metrics).get("per_phrase", {}).items():
+        for phrase, auroc in phrases.items():
+            yield f"{label}: {phrase}", metrics["per_class"][label]["num_positive"], "auroc", auroc, []
     for name, own in metrics.get("baselines", {}).items():
         yield from _values(name, records, own)
     for label, own in metrics.get("per_class", {}).items():

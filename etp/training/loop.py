@@ -12,12 +12,13 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
+from etp.augmentation import Augmentation
 from etp.options import OptionError
+from etp.progress import Progress
 from etp.randomness import Purpose, seed_torch
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE
 from etp.texts.negations import NegationVocabulary
 from etp.texts.statement_vocabulary import StatementVocabulary
-from etp.training.data.augmentation import Augmentation
 from etp.training.data.batches import BatchPlan
 from etp.training.data.records import Split
 from etp.training.processes.memory import release_freed_memory
@@ -122,6 +123,11 @@ class Trainer:
             paraphrase_rate=options.paraphrase_rate,
             max_paraphrases=options.max_paraphrases,
             sentence_fraction=options.sentence_fraction,
+            list_rate=options.list_rate,
+            description_rate=options.description_rate,
+            rare_term_rate=options.rare_term_rate,
+            beside_rate=options.beside_rate,
+            held_out_findings=args.data.held_out_findings or (),
             seed=options.seed,
         )
         self.batches = BatchMaker(
@@ -206,12 +212,12 @@ class Trainer:
         if self.accelerator.is_main_process:
             path = self.args.training.output_dir / METRICS_FILE
             self._metrics = MetricsFile(path, first_step=self.position.step + 1)
-        self._bar = tqdm(
+        self._bar = Progress(
+            self._epoch_name(),
             total=self.num_steps,
             initial=self.position.step,
             unit="step",
-            disable=not self.accelerator.is_main_process,
-            dynamic_ncols=True,
+            shown=self.accelerator.is_main_process,
         )
         with self._bar:
             while self.position.step < self.num_steps:
@@ -230,7 +236,7 @@ class Trainer:
         order = self.plan.order(epoch)
         views = self.train_split.views.draw(epoch)
         self.prepare_texts(self.batches.texts_of_epoch(views))
-        self._bar.set_description(f"Epoch {epoch + 1}")
+        self._bar.describe(self._epoch_name())
         self.model.train()
         self._meter.restart()
         every = self.args.training.checkpoint_every
@@ -254,6 +260,9 @@ class Trainer:
         self.save_checkpoint()
         self._save_best()
         return not self._should_stop(interruption, force=True) or self.position.step >= self.num_steps
+
+    def _epoch_name(self) -> str:
+        return f"Epoch {self.position.epoch + 1} of {self.args.training.num_epochs}"
 
     def _step(self, batch: Batch) -> None:
         options = self.args.training
@@ -396,12 +405,14 @@ class Trainer:
             "temperature": 1 / self.module.model.get_logit_scale().item(),
         }
         self._write(figures)
-        self._bar.set_postfix(
-            loss=f"{figures['loss']:.3f}",
-            pairs_s=f"{figures['pairs_per_second']:.0f}",
-            wait=f"{figures['data_wait_fraction']:.1%}",
-            lr=f"{figures['learning_rate']:.1e}",
-            temp=f"{figures['temperature']:.3f}",
+        self._bar.show_figures(
+            {
+                "loss": f"{figures['loss']:.3f}",
+                "ECGs/s": f"{figures['pairs_per_second']:.0f}",
+                "learning rate": f"{figures['learning_rate']:.1e}",
+                "temperature": f"{figures['temperature']:.3f}",
+                "waiting for data": f"{figures['data_wait_fraction']:.0%}",
+            }
         )
         self._meter.restart()
 

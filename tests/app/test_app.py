@@ -7,7 +7,6 @@ import pytest
 
 from etp import cli
 from etp.app import main as app
-from etp.options import OptionError
 from etp.search import SearchIndex
 
 
@@ -42,16 +41,12 @@ def test_a_missing_model_is_one_line_and_status_two(capsys, tmp_path, nothing_is
     assert not nothing_is_served
 
 
-@pytest.mark.parametrize(("variable", "opened"), [(None, None), ("", None), ("folder", "folder")])
-def test_without_a_model_the_variable_names_it_or_the_shipped_one_is_opened(monkeypatch, capsys, variable, opened):
-    def open_checkpoint(model, *, device):
-        raise OptionError(f"asked for {model!r}")
-
-    monkeypatch.setattr("etp.app.main.open_checkpoint", open_checkpoint)
-    if variable is not None:
-        monkeypatch.setenv("ETP_MODEL", variable)
-    assert cli.main(["app"]) == 2
-    assert f"asked for {opened!r}" in capsys.readouterr().err
+def test_without_a_name_the_model_of_the_package_is_served(checkpoint, monkeypatch, nothing_is_served):
+    named = []
+    monkeypatch.setattr(app, "open_checkpoint", lambda name, device: named.append(name) or checkpoint)
+    assert cli.main(["app"]) == 0
+    assert named == [None]
+    assert nothing_is_served
 
 
 def test_an_index_of_ecgs_alone_or_of_another_model_is_refused(checkpoint, checkpoint_dir, tmp_path, capsys):

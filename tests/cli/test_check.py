@@ -80,4 +80,4 @@ def test_an_evaluation_leaves_bad_records_out_counted_and_listed(etp, own, check
 
 def test_a_gap_below_0_is_refused(etp, own, checkpoint_dir, tmp_path):
     status, err, _ = evaluate(etp, own, checkpoint_dir, tmp_path, "zero-shot", "--max_gap_seconds", -1)
-    assert (status, "--max_gap_seconds can't be negative, got -1" in err) == (2, True)
+    assert (status, "--max_gap_seconds must be at least 0, got -1" in err) == (2, True)

@@ -45,6 +45,19 @@ def test_classify_prints_what_the_pipeline_says(etp, checkpoint_dir, ecg_folder,
         assert [entry["score"] for entry in line["scores"]] == pytest.approx([entry["score"] for entry in expected])
 
 
+def test_labels_are_read_as_they_are_meant_unless_told_otherwise(etp, checkpoint_dir, ecg_folder, classifier):
+    file, labels = ecg_folder / "00001_lr.hea", ["atrial fibrillation, AFIB, irregular rhythm", "normal ECG"]
+    expected = {}
+    for meant in (True, False):
+        asked = ("--labels", *labels, "--interpret_labels", str(meant).lower(), "--json")
+        status, out, _ = etp("classify", file, "--model", checkpoint_dir, *asked)
+        assert status == 0
+        (line,) = map(json.loads, out.splitlines())
+        expected[meant] = [entry["score"] for entry in classifier(str(file), labels, interpret_labels=meant)]
+        assert [entry["score"] for entry in line["scores"]] == pytest.approx(expected[meant])
+    assert expected[True] != pytest.approx(expected[False], abs=1e-5)
+
+
 def test_classify_shows_a_table_without_json(etp, checkpoint_dir, ecg_folder):
     file = ecg_folder / "00001_lr.hea"
     status, out, _ = etp("classify", file, "--model", checkpoint_dir, "--labels", *LABELS, "--top_k", 1)

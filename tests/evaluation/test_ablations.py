@@ -78,6 +78,26 @@ def test_kinds_stand_in_groups_and_what_is_missing_is_a_dash(write, capsys):
     assert other[3:] == ["81.0 [80.0, 82.0] (+1.0)", "-", "-", "-", "-"]
 
 
+def test_a_style_of_prompts_is_one_column_the_mean_over_its_tasks(write, capsys):
+    tasks = {"lists_form": 0.7, "lists_rhythm": 0.9, "names_form": 0.6}
+    other = {"lists_form": 0.7, "lists_rhythm": 0.8}
+    header, base, second = table(
+        capsys,
+        write("a", "base", "a", tasks, kind="open_vocabulary"),
+        write("b", "other", "b", other, kind="open_vocabulary"),
+    )
+    assert header[3:] == ["styles: lists, mean of 2 tasks", "styles: names, form"]
+    assert base[3:] == ["80.0", "60.0 [59.0, 61.0]"]
+    assert second[3:] == ["75.0 (-5.0)", "-"]
+
+
+def test_means_over_other_tasks_do_not_stand_in_one_column(write, capsys):
+    first = write("a", "base", "a", {"lists_form": 0.7, "lists_rhythm": 0.9}, kind="open_vocabulary")
+    second = write("b", "other", "b", {"lists_form": 0.7, "lists_superclass": 0.8}, kind="open_vocabulary")
+    assert cli.main(["evaluate", "ablations", first, second]) == 2
+    assert "(styles, lists, mean of 2 tasks): they differ in tasks" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("second", "message"),
     [

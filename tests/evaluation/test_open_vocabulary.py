@@ -10,13 +10,12 @@ from datasets_scripts.archives import CPSC2018, PTB_XL
 from datasets_scripts.label_sets import load_label_set
 from datasets_scripts.report_glossary import own_phrases, phrases
 from etp.archives import open_archive
-from etp.evaluation import paraphrase_metrics
 from etp.evaluation.arguments import NEGATIONS, UNSEEN
-from etp.evaluation.metrics import macro, ranking_metrics
 from etp.evaluation.paraphrase_metrics import (
     Negation,
     known_paraphrases,
     load_negations,
+    one_at_a_time,
     paraphrase_key,
     report_negations,
     single_paraphrase_metrics,
@@ -25,6 +24,7 @@ from etp.evaluation.paraphrase_metrics import (
 from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
 from etp.evaluation.task_metrics import TaskRecords
 from etp.loading import load_checkpoint
+from etp.scoring.metrics import macro, ranking_metrics
 from etp.texts.training_texts import training_texts
 
 UNSEEN_LABELS = json.loads(UNSEEN.read_text(encoding="utf-8"))
@@ -83,12 +83,15 @@ def test_a_single_wording_is_judged_as_the_only_one_of_its_label(checkpoint_dir)
     everyone = np.ones(60, dtype=bool)
     records = TaskRecords(prompt.labels, random.random((60, 5)) < 0.3, everyone, everyone, np.arange(60))
     towers = checkpoint.model, checkpoint.processor.tokenizer
-    report = single_paraphrase_metrics(*towers, prompt, embeds, records, num_resamples=20, seed=0)
+
+    def score(prompts):
+        return score_labels(*towers, prompts, embeds, PromptOptions()).double().numpy()
+
+    report = single_paraphrase_metrics(score(one_at_a_time(prompt)), prompt, records, num_resamples=20, seed=0)
 
     first = {label: own[:1] for label, own in prompt.phrases.items()}
     alone = type(prompt)(prompt.task, prompt.column, first, None, {})
-    scores = score_labels(*towers, alone, embeds, PromptOptions()).numpy()
-    expected = ranking_metrics(scores, records.targets)["auroc"][0]
+    expected = ranking_metrics(score(alone), records.targets)["auroc"][0]
     found = [next(iter(report["per_phrase"][label].values())) for label in prompt.labels]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
     mean = macro(np.array([np.mean([*own.values()]) for own in report["per_phrase"].values()]))
@@ -97,24 +100,17 @@ def test_a_single_wording_is_judged_as_the_only_one_of_its_label(checkpoint_dir)
     assert low < report["macro_auroc"] < high
 
 
-def judge_negations(monkeypatch, embed) -> dict:
+def judge_negations(embed) -> dict:
     """Metrics of a model whose texts are embedded by `embed`, for ECGs on a half circle, those above 45 degrees stating X."""
     angle = np.linspace(0, np.pi / 2, 40)
-    ecgs = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)], axis=1)).float()
+    ecgs = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     has = angle > np.pi / 4
-    monkeypatch.setattr(
-        paraphrase_metrics,
-        "embed_texts",
-        lambda model, tokenizer, texts: torch.tensor([embed(text) for text in texts]),
-    )
     everyone = np.ones(40, dtype=bool)
     records = TaskRecords(["X"], has[:, None], everyone, everyone, np.arange(40))
     negation = Negation("X", "x", ("no x", "without x"), ("y",))
     return report_negations(
-        None,
-        None,
+        lambda texts: ecgs @ np.array([embed(text) for text in texts]).T,
         {"task": [negation]},
-        ecgs,
         {"task": (everyone, records)},
         {"task": {"X": has}},
         np.arange(40),
@@ -123,24 +119,24 @@ def judge_negations(monkeypatch, embed) -> dict:
     )
 
 
-def test_a_model_that_reads_the_no_ranks_the_denial_the_other_way_round(monkeypatch):
-    report = judge_negations(monkeypatch, lambda text: [0.0, 1.0] if text == "x" else [1.0, 0.0])
+def test_a_model_that_reads_the_no_ranks_the_denial_the_other_way_round():
+    report = judge_negations(lambda text: [0.0, 1.0] if text == "x" else [1.0, 0.0])
     assert report["negated_below_stated"] == report["contradicted_below_stated"] == 1
     assert (report["macro_auroc_stated"], report["macro_auroc_negated"]) == (1, 0)
     assert report["num_pairs"] == 20
 
 
-def test_a_model_that_is_deaf_to_the_no_is_found_out(monkeypatch):
-    report = judge_negations(monkeypatch, lambda text: [1.0, 0.0] if text == "y" else [0.0, 1.0 + 0.1 * len(text)])
+def test_a_model_that_is_deaf_to_the_no_is_found_out():
+    report = judge_negations(lambda text: [1.0, 0.0] if text == "y" else [0.0, 1.0 + 0.1 * len(text)])
     assert report["negated_below_stated"] == 0
     assert report["macro_auroc_negated"] == 1
     assert (report["contradicted_below_stated"], report["macro_auroc_contradicted"]) == (1, 0)
     assert report["per_class"]["task/X"]["negated_below_stated"] == 0
 
 
-def test_of_two_denials_each_counts(monkeypatch):
+def test_of_two_denials_each_counts():
     vectors = {"x": [0.0, 1.0], "no x": [1.0, 0.0], "without x": [0.0, 2.0], "y": [0.0, 2.0]}
-    report = judge_negations(monkeypatch, vectors.__getitem__)
+    report = judge_negations(vectors.__getitem__)
     assert report["negated_below_stated"] == 0.5
     assert report["intervals_95"]["negated_below_stated"] == [0.5, 0.5]
     assert report["contradicted_below_stated"] == 0

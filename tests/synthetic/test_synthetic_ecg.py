@@ -194,3 +194,23 @@ def test_conditions_that_cannot_be_are_refused():
         )
     with pytest.raises(ValueError, match="nothing to simulate: 0 conditions"):
         simulate_ecgs([], sampling_rate=100, seed=0)
+
+
+def test_the_stated_intervals_are_those_of_the_condition():
+    ecgs = {name: simulate_ecgs([CONDITIONS[name]] * RECORDS, sampling_rate=100, seed=2) for name in CONDITIONS}
+    assert (np.abs(ecgs["normal"].pr_interval - 155) < 36).all()  # 125-185 ms were drawn for it
+    assert (ecgs["first-degree AV block"].pr_interval > 200).all()
+    assert np.isnan(ecgs["atrial fibrillation"].pr_interval).all()
+    assert (ecgs["normal"].qrs_duration < 115).all()
+    for block in ("left bundle branch block", "right bundle branch block"):
+        assert (ecgs[block].qrs_duration > 120).all()
+    assert np.corrcoef(ecgs["normal"].heart_rate, ecgs["normal"].qt_interval)[0, 1] < -0.8
+
+
+def test_signals_change_where_the_stated_intervals_say_so():
+    ecgs = simulate_ecgs([CONDITIONS["normal"]] * RECORDS, sampling_rate=RATE, seed=4)
+    beats = np.stack([mean_beat(ecg) for ecg in ecgs.signal])
+    steepness = np.sqrt((np.gradient(beats, axis=2) ** 2).sum(axis=1)) * RATE
+    window = steepness[:, round((BEFORE - 0.08) * RATE) : round((BEFORE + 0.12) * RATE)]  # neither P nor T
+    widths = [np.ptp(np.flatnonzero(row > 15)) / RATE * 1000 for row in window]
+    assert np.median(np.abs(widths - ecgs.qrs_duration)) < 8

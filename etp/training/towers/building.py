@@ -69,13 +69,13 @@ def read_ecg_model(name: str) -> ETPEcgModel:
         raise OptionError(f"--ecg_model {name} is neither an ECG tower nor an ETP checkpoint: {reason}") from error
 
 
-def make_processor(args: ModelArguments) -> ETPProcessor:
+def make_processor(args: ModelArguments, *, max_gap_seconds: float | None = None) -> ETPProcessor:
     """The feature extractor of the run's rate and length, and the text tower's own tokenizer."""
     with _text_model_named(args):
         tokenizer = AutoTokenizer.from_pretrained(text_model_path(args.text_model))
     tokenizer.model_max_length = min(tokenizer.model_max_length, args.text_max_tokens)
     extractor = ETPFeatureExtractor(
-        sampling_rate=args.sampling_rate, num_samples=args.num_samples, max_gap_seconds=args.max_gap_seconds or 0.0
+        sampling_rate=args.sampling_rate, num_samples=args.num_samples, max_gap_seconds=max_gap_seconds or 0.0
     )
     return ETPProcessor(feature_extractor=extractor, tokenizer=tokenizer)
 
