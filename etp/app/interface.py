@@ -143,14 +143,13 @@ class _Events:
 
     def _labels(self, interface: gr.Blocks, button: gr.Button) -> None:
         asked = self.asked
-        for trigger in (button.click, asked.labels.input, asked.independent.input):
+        # A change, whoever made it: Gradio tells no input of a label that was typed.
+        for trigger in (button.click, asked.labels.change, asked.independent.input):
             self._then(trigger(**self.score, trigger_mode="always_last"))
         for changed in (asked.labels.change, interface.load):
             changed(None, asked.labels, asked.lines, js=LINES_OF_LABELS, **self.light)
-        taken = asked.use_lines.click(None, asked.lines, asked.labels, js=LABELS_OF_LINES, **self.light)
-        self._then(taken.then(**self.score))
-        chosen = asked.label_set.input(_labels_of, asked.label_set, asked.labels, **self.light)
-        self._then(chosen.then(**self.score))
+        asked.use_lines.click(None, asked.lines, asked.labels, js=LABELS_OF_LINES, **self.light)
+        asked.label_set.input(_labels_of, asked.label_set, asked.labels, **self.light)
 
     def _then(self, scored: Any, *, show: bool = True) -> None:
         """After a scoring: look at it, and explain it where that is asked for."""
