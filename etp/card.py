@@ -29,6 +29,7 @@ TAGS = (
 TASKS = {
     "zero_shot": ("zero-shot-ecg-classification", "Zero-shot classification"),
     "linear_probe": ("ecg-classification", "Linear probe of frozen features"),
+    "fine_tuned": ("ecg-classification", "Fine-tuned classification"),
     "retrieval": ("ecg-text-retrieval", "Retrieval between ECGs and reports"),
     "open_vocabulary": (
         "zero-shot-ecg-classification",

@@ -43,8 +43,8 @@ def _evaluate(module: str, arguments: str, help: str) -> Command:
     )
 
 
-def _on_files(name: str, help: str) -> Command:
-    return Command(help, f"etp.commands.{name}:{name.capitalize()}Arguments", f"etp.commands.{name}:run")
+def _on_files(name: str, help: str, extra: str | None = None) -> Command:
+    return Command(help, f"etp.commands.{name}:{name.capitalize()}Arguments", f"etp.commands.{name}:run", extra)
 
 
 COMMANDS: dict[str, dict[str, Command]] = {
@@ -64,8 +64,16 @@ COMMANDS: dict[str, dict[str, Command]] = {
             "etp.training.text_adaptation:adapt",
             "train",
         ),
+        "finetune": Command(
+            "fine-tune a classifier on the ECG tower: all of it, its head, or small adapters",
+            "etp.finetuning.arguments:GROUPS",
+            "etp.finetuning.main:main",
+            "finetune",
+            data_errors=False,
+        ),
         "evaluate zero-shot": _evaluate("zero_shot", "ZERO_SHOT", "classify ECGs by phrases alone, and evaluate it"),
         "evaluate linear": _evaluate("linear", "LINEAR", "evaluate a linear classifier on the frozen ECG tower"),
+        "evaluate fine-tuned": _evaluate("fine_tuned", "FINE_TUNED", "evaluate a classifier that `etp finetune` made"),
         "evaluate retrieval": _evaluate("retrieval", "RETRIEVAL", "find reports by ECGs and ECGs by reports"),
         "evaluate open-vocabulary": _evaluate(
             "open_vocabulary", "OPEN_VOCABULARY", "evaluate by paraphrases that no training text has, and by negations"
@@ -76,7 +84,9 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "evaluate ablations": _evaluate("ablations", "TABLES", "write a table of runs that differ in one thing"),
     },
     "use a model": {
-        "classify": _on_files("classify", "score ECG files against labels that are given as text"),
+        "classify": _on_files(
+            "classify", "score ECG files against labels given as text, or those of a fine-tuned model"
+        ),
         "embed": _on_files("embed", "embed ECG files as unit vectors, in an .npz file or as JSON lines"),
         "index": _on_files("index", "make a search index of ECG files, of texts, or of a data set with its reports"),
         "search": _on_files("search", "find the texts or ECGs of an index that are nearest to an ECG or a text"),
@@ -87,6 +97,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
             "app",
             data_errors=False,
         ),
+        "measure": _on_files("measure", "measure heart rate, intervals and axis of ECG files", "measure"),
         "plot": _on_files("plot", "draw an ECG file on paper, as PNG, SVG or PDF"),
         "check": _on_files("check", "say which records of a data set can be used, and why others can't"),
         "info": _on_files("info", "say what a model, a search index or an ECG file is"),

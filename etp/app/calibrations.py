@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set
-from etp.evaluation.calibration import PlattScaling
 from etp.evaluation.results import load_results, results_beside
 from etp.loading import Checkpoint
+from etp.scoring.calibration import PlattScaling
 from modeling_etp.zero_shot_etp import check_labels
 
 from .sources import AppError
@@ -82,6 +82,7 @@ def _scores_as_the_page_does(results: Mapping[str, Any]) -> bool:
         return False
     options, conditions = results["options"], results["conditions"]
     as_usual = options["prompts"] is None and options["contrast"] == "none" and not options["describe_patient"]
+    as_usual = as_usual and options.get("interpret_labels", True)
     return as_usual and conditions["leads"] is None and conditions["seconds"] is None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from etp.archives import skipped_records
 from etp.devices import choose_device, use_bf16
-from etp.loading import Checkpoint, load_checkpoint
+from etp.loading import Checkpoint, ClassifierCheckpoint, load_checkpoint, load_classifier
 from etp.options import OptionError
 from etp.output_lock import file_lock
 from etp.pretrained import DEFAULT_MODEL
@@ -25,12 +25,14 @@ from .prompts import LabelPrompts, PromptOptions, score_labels
 from .results import ResultsFile, check_writable
 from .splits import EvaluationRecords, content_sha256, open_splits
 
+FINE_TUNED = "fine_tuned"
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """Model, records and results file of a run."""
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | ClassifierCheckpoint
     splits: DatasetDict
     records: EvaluationRecords
     results: ResultsFile
@@ -98,19 +100,21 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
     """Open everything a run needs, cheapest checks first, so that bad input is said before anything is computed.
 
     Args:
-        kind: "zero_shot", "linear_probe" or "retrieval".
+        kind: "zero_shot", "linear_probe", "retrieval" or "fine_tuned", whose model is a classifier.
         options: What else decides the metrics; JSON values.
     """
     conditions = Conditions(tuple(data.leads) if data.leads else None, data.seconds, data.windows)
     device = choose_device(run.device)
     bf16 = use_bf16(run.precision, device=device)
-    checkpoint = load_checkpoint(run.model, device=device)
-    extractor = checkpoint.processor.feature_extractor
+    checkpoint: Checkpoint | ClassifierCheckpoint
+    checkpoint = (load_classifier if kind == FINE_TUNED else load_checkpoint)(run.model, device=device)
+    extractor = checkpoint.feature_extractor
     if data.max_gap_seconds is not None:
         extractor.max_gap_seconds = data.max_gap_seconds
     splits = open_splits(
         data.dataset, data.data_dir, config=data.dataset_config, cache_dir=data.cache_dir, on_error=data.on_error
     )
+    conditions = conditions.as_needed(splits, extractor)
     skipped = skipped_records(splits) if data.on_error == "skip" else []
     if data.on_error == "skip":
         splits, refused = without_unusable(splits, extractor, conditions)

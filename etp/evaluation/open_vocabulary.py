@@ -17,10 +17,11 @@ from etp.evaluation.baselines import constant_baselines
 from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
-from etp.evaluation.prompts import LabelPrompts, PromptOptions, label_columns, load_prompts
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, load_prompts
 from etp.evaluation.splits import training_split
 from etp.evaluation.styles import FILES, load_styles, style_metrics
 from etp.file_hashes import file_sha256
+from etp.scoring.labels import label_columns
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
 from modeling_etp.zero_shot_etp import embed_texts
@@ -47,7 +48,8 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
         negations = load_negations({prompt.task: prompt.labels for prompt in unseen}, args.negations)
         files = {"unseen": args.unseen, "negations": args.negations, **{style: FILES[style] for style in styles}}
         sha256 = {name: file_sha256(file) for name, file in files.items()}
-        evaluation = open_evaluation("open_vocabulary", data, run, {"tasks": tasks, "files_sha256": sha256})
+        decisive = {"tasks": tasks, "files_sha256": sha256, "interpret_labels": args.interpret_labels}
+        evaluation = open_evaluation("open_vocabulary", data, run, decisive)
         usual = [
             prompt.complete(evaluation.records.labels_of(prompt.column))
             for prompt in load_prompts(data.dataset, tasks)
@@ -68,9 +70,9 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
     for name in tqdm(left, desc="Evaluating paraphrases", unit="task"):
         kind, prompt, (labelled, records) = named[name]
-        score = partial(
-            evaluation.scores, sources=[ecgs.keep(labelled), untrained.keep(labelled)], options=PromptOptions()
-        )
+        sources = [ecgs.keep(labelled), untrained.keep(labelled)]
+        options = PromptOptions(interpret_labels=args.interpret_labels)
+        score = partial(evaluation.scores, sources=sources, options=options)
         resampling = {"num_resamples": run.num_resamples, "seed": run.seed}
         if kind in styles:
             report = style_metrics(score, prompt, records, texts, **resampling)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from etp.scoring.metrics import macro, ranking_metrics
+
 from .arguments import NEGATIONS
 from .intervals import bootstrap_weights, percentile_interval
-from .metrics import macro, ranking_metrics
 from .prompts import LabelPrompts
 from .task_metrics import TaskRecords
 

@@ -9,21 +9,17 @@ from etp.common_options import (
     OVERWRITE_HELP,
     PRECISION_HELP,
     SEED_HELP,
+    AugmentationArguments,
     BadRecordArguments,
     DatasetArguments,
     Precision,
 )
-from etp.options import OptionError, option
+from etp.options import option, require
 from etp.texts.held_out import check_patterns
 
 TEXT_VIEWS = ("report", "statement", "subset")
 RATES = ("list_rate", "description_rate", "rare_term_rate", "beside_rate")
 OBJECTIVES = ("batch", "vocabulary", "negation", "absence")
-
-
-def require(condition: bool, message: str) -> None:
-    if not condition:
-        raise OptionError(message)
 
 
 @dataclass(kw_only=True)
@@ -107,39 +103,6 @@ class ModelArguments:
             self.unfreeze_text_from is not None or rates == (2e-5, 0.8),
             "--text_learning_rate and --text_layer_decay are of a text tower that is trained: add --unfreeze_text_from, "
             "or leave them out.",
-        )
-
-
-@dataclass(kw_only=True)
-class AugmentationArguments:
-    """What may happen to a training ECG; every default leaves it as it is."""
-
-    initial_crop: float = option(
-        "Fraction of each ECG that the first epoch sees, cut out at random; it grows evenly to all of it in the last.",
-        1.0,
-    )
-    max_shift: float = option("Largest shift in time, as a fraction of the length; what is uncovered is zero.", 0.0)
-    amplitude_range: float = option("Largest change of amplitude: 0.2 scales by 0.8 to 1.2.", 0.0)
-    wander_mv: float = option("Largest amplitude of baseline wander (0.05-0.5 Hz) in mV.", 0.0)
-    noise_mv: float = option("Largest standard deviation of white noise in mV.", 0.0)
-    lead_dropout: float = option("Chance that a lead is silenced; at least one lead stays.", 0.0)
-    limb_only: float = option("Chance that all chest leads are silenced, as in a wearable recording.", 0.0)
-    single_lead: float = option("Chance that all leads but one limb lead are silenced, as in a watch.", 0.0)
-    time_mask: float = option("Longest stretch that is silenced in all leads, as a fraction of the length.", 0.0)
-    augment_fraction: float = option("Fraction of the records that is augmented.", 1.0)
-
-    def __post_init__(self):
-        require(0.1 <= self.initial_crop <= 1, f"--initial_crop must be in [0.1, 1], got {self.initial_crop}.")
-        for name in ("max_shift", "amplitude_range", "lead_dropout", "time_mask"):
-            require(0 <= getattr(self, name) < 1, f"--{name} must be in [0, 1), got {getattr(self, name)}.")
-        for name in ("wander_mv", "noise_mv"):
-            require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
-        for name in ("limb_only", "single_lead", "augment_fraction"):
-            require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
-        changes = [name for name in asdict(self) if name not in ("augment_fraction", "initial_crop")]
-        require(
-            self.augment_fraction == 1 or any(getattr(self, name) for name in changes),
-            f"--augment_fraction {self.augment_fraction} without an augmentation: add one of --{', --'.join(changes)}.",
         )
 
 

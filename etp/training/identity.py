@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 # What decides the numbers of a run, given its options and data.
 SOURCES = (
     "modeling_etp", "datasets_scripts", "etp/training", "etp/texts",
-    "etp/archives.py", "etp/arrow_batches.py", "etp/randomness.py", "etp/retrieval.py",
+    "etp/archives.py", "etp/arrow_batches.py", "etp/augmentation.py", "etp/prepared_signals.py", "etp/randomness.py",
+    "etp/retrieval.py",
 )  # fmt: skip
 COMPARED_PACKAGES = ("torch", "transformers", "datasets", "accelerate", "numpy")
 

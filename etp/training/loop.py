@@ -12,12 +12,12 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
+from etp.augmentation import Augmentation
 from etp.options import OptionError
 from etp.randomness import Purpose, seed_torch
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE
 from etp.texts.negations import NegationVocabulary
 from etp.texts.statement_vocabulary import StatementVocabulary
-from etp.training.data.augmentation import Augmentation
 from etp.training.data.batches import BatchPlan
 from etp.training.data.records import Split
 from etp.training.processes.memory import release_freed_memory

@@ -9,10 +9,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from etp.augmentation import Augmentation
 from etp.texts.negations import NegationVocabulary
 from etp.texts.statement_vocabulary import StatementVocabulary
 from etp.texts.views import TextKey
-from etp.training.data.augmentation import Augmentation
 from etp.training.data.batches import share
 from etp.training.data.records import Split
 from etp.training.processes.batch_norm import running_statistics_kept

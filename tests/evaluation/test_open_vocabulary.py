@@ -11,7 +11,6 @@ from datasets_scripts.label_sets import load_label_set
 from datasets_scripts.report_glossary import own_phrases, phrases
 from etp.archives import open_archive
 from etp.evaluation.arguments import NEGATIONS, UNSEEN
-from etp.evaluation.metrics import macro, ranking_metrics
 from etp.evaluation.paraphrase_metrics import (
     Negation,
     known_paraphrases,
@@ -25,6 +24,7 @@ from etp.evaluation.paraphrase_metrics import (
 from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
 from etp.evaluation.task_metrics import TaskRecords
 from etp.loading import load_checkpoint
+from etp.scoring.metrics import macro, ranking_metrics
 from etp.texts.training_texts import training_texts
 
 UNSEEN_LABELS = json.loads(UNSEEN.read_text(encoding="utf-8"))
