@@ -15,6 +15,7 @@ from .handlers import FIRST_MESSAGE, PICTURE_KINDS, Handlers
 from .limits import UploadLimits
 from .scorer import EcgScorer
 from .sources import MAX_UPLOAD_BYTES
+from .tuned_scorer import TunedScorer
 
 MEMORY_SECONDS = 1800  # how long the content of an upload is kept for a visit
 QUEUE_SIZE = 64  # events that wait; more are turned away
@@ -42,7 +43,7 @@ LINES_OF_LABELS = """(labels) => {
 LABELS_OF_LINES = '(lines) => (lines || "").split("\\n").map((line) => line.trim()).filter(Boolean)'
 
 
-def build_interface(scorer: EcgScorer) -> gr.Blocks:
+def build_interface(scorer: EcgScorer | TunedScorer) -> gr.Blocks:
     """The page around a model, not launched yet; see `launch_options`."""
     handlers = Handlers(scorer)
     first = next(iter(examples()))
@@ -65,12 +66,14 @@ def build_interface(scorer: EcgScorer) -> gr.Blocks:
                 attribution = gr.HTML(elem_id="attribution")
                 saved = gr.HTML(elem_id="picture-file")
             with gr.Column(elem_id="ask"):
-                asked = label_fields()
+                with gr.Column(visible=scorer.own_labels is None):
+                    asked = label_fields()
                 stated = stated_fields()
                 button = gr.Button("Score", variant="primary", elem_id="score")
             with gr.Column(elem_id="more"):
+                measured = gr.HTML(elem_id="measured")
                 nearest = gr.HTML(elem_id="nearest")
-        results = [message, scores, paper, attribution, nearest, picture.explained, picture.tools]
+        results = [message, scores, paper, attribution, measured, nearest, picture.explained, picture.tools]
         events = _Events(handlers, [source, *stated], asked, picture, results)
         events.connect(interface, first, samples=samples, files=files, button=button, saved=saved)
     return interface.queue(max_size=QUEUE_SIZE, api_open=False)
