@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from etp.explain import attribution_layer
+from etp.explain import Attribution, attribution_layer
 from etp.plots import plot_ecg
 from modeling_etp.ecg_files_etp import EcgRecording
 
@@ -129,14 +129,18 @@ class Handlers:
         except Exception as error:
             return page.message(sentence(error), is_error=True)
 
-    def picture_file(self, kind: str, *fields: Any) -> str:
+    def picture_file(self, kind: str, shown: bool, label: str | None, *fields: Any) -> str:
         """The ECG with its scores as a link that holds the file, or a sentence.
 
         Args:
             kind: One of `PICTURE_KINDS`.
+            shown, label: Whether what the model looked at is a layer of it, and for which label.
         """
+        label = label if shown else None
         try:
-            return self._of_example(("picture", kind), fields, lambda: self._picture_file(kind, Request(*fields)))
+            return self._of_example(
+                ("picture", kind, label or ""), fields, lambda: self._picture_file(kind, Request(*fields), label)
+            )
         except Exception as error:
             return page.message(sentence(error), is_error=True)
 
@@ -150,7 +154,7 @@ class Handlers:
         report, owner = request.source.about if isinstance(request.source, ExampleEcg) else ("", "")
         paper = page.picture(
             _draw(name, recording, measurements=measurements),
-            description=f"ECG on paper of 25 mm/s and 10 mm/mV: {about}.",
+            description=f"ECG on paper of 25 mm/s: {about}.",
         )
         return Results(
             message=page.message(f"{name}: {about}.") + page.about(report, owner) + page.notes_list(notes),
@@ -168,19 +172,23 @@ class Handlers:
 
     def _explain(self, request: Request, label: str) -> str:
         (name, recording), labels = request.read(), self._labels(request)
+        attribution = self._attribution(request, recording, labels, label)
+        figure = _draw(name, recording, attribution, measurements=measured(recording))
+        competing = self.scorer.compete(recording, labels, independent=request.independent)
+        return page.attribution_picture(figure, attribution, against_others=competing)
+
+    def _attribution(self, request: Request, recording: EcgRecording, labels: Labels, label: str) -> Attribution:
         if label not in labels:
             raise AppError(f"The labels have changed and {label!r} is none of them. Press “Score” first.")
-        attribution = self.scorer.explain(recording, labels, label, independent=request.independent)
-        figure = _draw(name, recording, highlight=attribution_layer(attribution, onto=recording))
-        by_itself = request.independent or len(labels) == 1 or self.scorer.own_labels is not None
-        return page.attribution_picture(figure, attribution, against_others=not by_itself)
+        return self.scorer.explain(recording, labels, label, independent=request.independent)
 
-    def _picture_file(self, kind: str, request: Request) -> str:
+    def _picture_file(self, kind: str, request: Request, label: str | None) -> str:
         if kind not in PICTURE_KINDS:
             raise AppError(f"There is no picture of the kind {kind!r}, there are {', '.join(PICTURE_KINDS)}.")
         (name, recording), labels = request.read(), self._labels(request)
         scores = self.scorer.score(recording, labels, independent=request.independent)
-        figure = _draw(name, recording, scores=scores.by_label, measurements=measured(recording))
+        attribution = self._attribution(request, recording, labels, label) if label else None
+        figure = _draw(name, recording, attribution, scores=scores.by_label, measurements=measured(recording))
         file = io.BytesIO()
         figure.savefig(file, format=kind, dpi=page.PRINTED_DOTS_PER_INCH)
         return downloads.link(file.getvalue(), name=downloads.file_stem(name), kind=kind, text="Save the picture")
@@ -196,8 +204,11 @@ class Handlers:
         return self._remembered.get((*what, repr(fields)), compute)
 
 
-def _draw(name: str, recording: EcgRecording, **more: Any) -> "Figure":
-    return plot_ecg(recording.signal, recording.sampling_rate, recording.lead_names, title=name, **more)
+def _draw(name: str, recording: EcgRecording, attribution: Attribution | None = None, **more: Any) -> "Figure":
+    layer = None if attribution is None else attribution_layer(attribution, onto=recording)
+    return plot_ecg(
+        recording.signal, recording.sampling_rate, recording.lead_names, title=name, highlight=layer, **more
+    )
 
 
 def _failed(error: Exception) -> Results:

@@ -125,7 +125,7 @@ class _Events:
         self.picture.explained.input(**self.explain)
         for kind in PICTURE_KINDS:
             self.picture.downloads[kind].click(
-                partial(self.handlers.picture_file, kind), self.fields, saved, **self.model
+                partial(self.handlers.picture_file, kind), self.explain["inputs"], saved, **self.model
             ).then(None, js=SAVE_PICTURE, **self.light)
 
     def _sources(self, interface: gr.Blocks, first: str, samples: gr.HTML, files: gr.File) -> None:

@@ -107,6 +107,10 @@ class EcgScorer:
         by_label = {entry["label"]: entry["score"] for entry in entries}
         return Scores(by_label, "independent" if independent else "shares", uncalibrated=uncalibrated)
 
+    def compete(self, recording: EcgRecording, labels: Labels, *, independent: bool = False) -> bool:
+        """Whether the scores of these labels depend on each other."""
+        return not independent and len(labels) > 1 and self._calibration_of(recording, labels)[0] is None
+
     def notes(self, recording: EcgRecording) -> list[str]:
         """As of `reader_notes`."""
         return reader_notes(self.classifier, recording)
@@ -114,12 +118,13 @@ class EcgScorer:
     def explain(
         self, recording: EcgRecording, labels: Labels, label: str, *, independent: bool = False
     ) -> Attribution:
-        """What in the first window of the ECG speaks for a label, by itself or against the other labels.
+        """What in the first window of the ECG speaks for a label; against the others where they `compete`.
 
         Raises:
             ValueError: If the label is not among `labels`, or the recording can't be used.
         """
-        candidates = {label: labels[label]} if independent and label in labels else labels
+        competing = self.compete(recording, labels, independent=independent)
+        candidates = labels if competing or label not in labels else {label: labels[label]}
         return explain_label(
             self.checkpoint.model,
             self.checkpoint.processor,

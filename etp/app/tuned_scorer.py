@@ -44,6 +44,10 @@ class TunedScorer:
         by_label = {entry["label"]: entry["score"] for entry in self.classifier(recording)}
         return Scores(by_label, "tuned_raw" if self.checkpoint.model.config.calibration is None else "tuned")
 
+    def compete(self, recording: EcgRecording, labels: Labels, *, independent: bool = False) -> bool:
+        """Whether the scores of its labels depend on each other, whatever is asked for."""
+        return self.checkpoint.model.config.problem_type == "single_label_classification" and len(self.own_labels) > 1
+
     def notes(self, recording: EcgRecording) -> list[str]:
         """As of `reader_notes`."""
         return reader_notes(self.classifier, recording)

@@ -29,6 +29,7 @@ def classifier(tmp_path):
         config = ETPEcgConfig(
             hidden_sizes=(8, 8),
             depths=(1, 1),
+            kernel_sizes=(3, 3),
             id2label=dict(enumerate(LABELS)),
             label2id={label: number for number, label in enumerate(LABELS)},
             **{"problem_type": "multi_label_classification", **config},
@@ -62,9 +63,12 @@ def test_a_calibration_of_its_own_makes_probabilities(classifier):
 
 
 def test_its_labels_are_explained(classifier):
-    for problem_type in ("multi_label_classification", "single_label_classification"):
+    for problem_type, compared in (
+        ("multi_label_classification", "by itself"),
+        ("single_label_classification", "against the other labels"),
+    ):
         html = handlers_of(classifier(problem_type=problem_type)).explain(True, "own finding", *FIELDS)
-        assert "Integrated gradients of “own finding”" in html
+        assert f"Integrated gradients of “own finding” {compared}" in html
         assert "<img" in html
 
 
