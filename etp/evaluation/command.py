@@ -1,5 +1,6 @@
 """What the evaluation commands share: opening model and data, and embedding records."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -16,6 +17,7 @@ from etp.loading import Checkpoint, ClassifierCheckpoint, load_checkpoint, load_
 from etp.options import OptionError
 from etp.output_lock import file_lock
 from etp.pretrained import DEFAULT_MODEL
+from etp.progress import log_beside_bars
 from etp.run_files import training_seconds
 
 from .arguments import DataArguments, RunArguments, refusing_bad_input
@@ -32,7 +34,7 @@ FINE_TUNED = "fine_tuned"
 class Evaluation:
     """Model, records and results file of a run."""
 
-    checkpoint: Checkpoint | ClassifierCheckpoint
+    checkpoint: Any  # a Checkpoint, of kind "fine_tuned" a ClassifierCheckpoint
     splits: DatasetDict
     records: EvaluationRecords
     results: ResultsFile
@@ -90,6 +92,7 @@ def alone_in_its_output(main: Callable[..., None]) -> Callable[..., None]:
     def locked(data: DataArguments, run: RunArguments, args: Any) -> None:
         with refusing_bad_input():
             check_writable(run.output)
+        log_beside_bars(logging.WARNING)
         with file_lock(run.output):
             main(data, run, args)
 

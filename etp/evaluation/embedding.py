@@ -12,10 +12,10 @@ from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from etp.arrow_batches import read_signals, signal_lengths
 from etp.atomic_files import NotWrittenError, whole_file, writing
+from etp.progress import Progress
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, to_millivolts
 from modeling_etp.ecg_windows_etp import WINDOW_OVERLAP, WINDOWS_AT_A_TIME, window_bounds
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
@@ -129,9 +129,11 @@ def embed_ecgs(
         ValueError: If a record can't be used; names it.
     """
     device = next(model.parameters()).device
-    features, embeds, record = [], [], []
+    features: list[Tensor] = []
+    embeds: list[Tensor] = []
+    record: list[Tensor] = []
     with (
-        tqdm(total=len(dataset), desc=description, unit="ECG") as bar,
+        Progress(description, total=len(dataset), unit="ECG") as bar,
         torch.inference_mode(),
         evaluation_mode(model),
     ):
@@ -322,7 +324,7 @@ class _Signals:
             for at in np.flatnonzero(self.rates == rate):
                 for window in _windows(to_millivolts(self.signals[at]), rate, extractor, conditions):
                     windows.append(window)
-                    owners.append(at)
+                    owners.append(int(at))
                     if len(windows) == most:
                         yield self._extract(windows, owners, rate, extractor)
                         windows, owners = [], []

@@ -45,7 +45,6 @@ class DataArguments(DatasetArguments, BadRecordArguments):
     )
 
     def __post_init__(self):
-        super().__post_init__()
         require(0 < self.label_fraction <= 1, f"--label_fraction is above 0 and at most 1, got {self.label_fraction}.")
 
 
@@ -53,8 +52,10 @@ class DataArguments(DatasetArguments, BadRecordArguments):
 class ModelArguments:
     """What is fine-tuned, and which of its weights."""
 
-    model: str = option(
-        "Checkpoint folder or its name on the Hub: of `etp train`, an ECG tower, or a classifier, whose head is replaced.",
+    model: str | None = option(
+        "Checkpoint folder or its name on the Hub: of `etp train`, an ECG tower, or a classifier, whose head is replaced; "
+        "the model that comes with the package if omitted.",
+        None,
         common=True,
     )
     train: Literal["full", "head", "lora"] = option(
@@ -106,7 +107,9 @@ class TrainingArguments:
     seed: int = option(SEED_HELP, 0, common=True)
     report_to: list[str] = option("Trackers that `Trainer` reports to, e.g. tensorboard trackio wandb.", [])
     output_dir: Path = option("Receives the classifier, and its checkpoints meanwhile.", common=True, short="-o")
-    resume: bool = option("Go on from the newest checkpoint of --output_dir.", False, common=True)
+    resume: bool = option(
+        "Go on from the newest checkpoint of --output_dir; a finished run is left as it is.", False, common=True
+    )
     overwrite: bool = option(OVERWRITE_HELP, False, common=True)
 
     def __post_init__(self):
