@@ -34,7 +34,7 @@ class PictureFields:
 
 def file_field() -> gr.File:
     """Lay it out, with what happens to a file."""
-    files = gr.File(label="Your ECG: a file, or .hea with .dat", file_count="multiple", height=96, elem_id="files")
+    files = gr.File(label="Your own ECG", file_count="multiple", height=96, elem_id="files")
     gr.HTML(page.PRIVACY)
     return files
 
