@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs robustness load sbom audit clean
+.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs docs-version robustness load sbom audit release-check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,10 +29,12 @@ demo: $(READY) ## The main job in a few minutes: train, evaluate, classify; DATA
 test: $(READY) ## Unit tests: no network, no GPU, no data
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: the tower, then projections on it
+reproduce: $(READY) ## Train the shipped model again from DATA=path/to/ptb-xl: ECG tower, text tower, projections
 	@test -n "$(DATA)" || { echo "DATA is missing: make reproduce DATA=folder/of/ptb-xl"; exit 2; }
 	$(BIN)/etp train etp-base --num_processes 1 --data_dir $(DATA) --output_dir runs/etp-base --resume auto
-	$(BIN)/etp train etp-base-align --num_processes 1 --data_dir $(DATA) --ecg_model runs/etp-base --output_dir runs/etp-base-align --resume auto
+	test -f runs/etp-base-text/model.safetensors || $(BIN)/etp adapt-text --output_dir runs/etp-base-text
+	$(BIN)/etp train etp-base-align --num_processes 1 --data_dir $(DATA) --ecg_model runs/etp-base --text_model runs/etp-base-text \
+		--output_dir runs/etp-base-align --resume auto
 
 test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt-get install chromium) or CHROMIUM=path
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app
@@ -62,6 +64,10 @@ sbom: $(READY) ## What is installed, as CycloneDX: build/sbom.cdx.json
 audit: $(READY) ## Known vulnerabilities of what is installed; needs a network, and fails without one
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[audit]'
 	$(BIN)/pip-audit --strict --skip-editable
+
+release-check: $(READY) ## Build wheel and sdist, check them, and use the wheel in a new environment; publishes nothing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[release]'
+	PYTHON=$(BIN)/python CONSTRAINTS="$(CONSTRAINTS)" .ci/release-check
 
 SECONDS ?= 600
 
@@ -105,6 +111,11 @@ bench: $(READY) ## Benchmarks, one JSON line each; DATA=path/to/ptb-xl adds thos
 
 docs: $(READY) ## The documentation with its API reference as pages in build/site; a broken link or reference fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-version: $(READY) ## Put the pages of VERSION beside those of earlier versions, on the local branch gh-pages; nothing is pushed
+	@test -n "$(VERSION)" || { echo "VERSION is missing: make docs-version VERSION=1.0"; exit 2; }
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mike deploy --update-aliases $(VERSION) latest
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mike set-default latest
 
 clean: ## Remove what the targets made, but not .venv
 	rm -rf build dist runs mutants .coverage *.egg-info .pytest_cache .ruff_cache .mypy_cache

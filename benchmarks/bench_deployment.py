@@ -21,7 +21,7 @@ import torch
 
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
-from etp.evaluation.metrics import ranking_metrics
+from etp.scoring.metrics import ranking_metrics
 from etp.evaluation.prompts import load_prompts
 from etp.evaluation.splits import label_targets
 from etp.export import TextEmbedder, export_checkpoint, open_program, towers_of

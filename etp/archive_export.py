@@ -1,15 +1,11 @@
-"""python -m etp.archive_export ptb_xl --data_dir ptb-xl --output ptb-xl-parquet [--push_to_hub user/ptb-xl]"""
+"""Archives as Parquet files with their dataset card, which `load_dataset` opens."""
 
-import argparse
-import sys
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, HfApi
 
 import datasets_scripts
-from datasets_scripts.archives import ARCHIVES
-from etp.archives import open_archive
 
 from .atomic_files import whole_file, whole_folder
 
@@ -92,30 +88,3 @@ def _write_split(split: Dataset, folder: Path, name: str) -> None:
     for index in range(num_shards):
         shard = split.shard(num_shards, index, contiguous=True)
         shard.to_parquet(folder / f"{name}-{index:05d}-of-{num_shards:05d}.parquet")
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Export an archive as the command line says."""
-    parser = argparse.ArgumentParser(description="Export an ECG archive as Parquet with its dataset card.")
-    parser.add_argument("name", choices=tuple(ARCHIVES))
-    parser.add_argument("--data_dir", help="the unpacked archive; without it, it is fetched from its publisher")
-    parser.add_argument("--config", help="config of the builder, e.g. 500hz")
-    parser.add_argument("--num_proc", type=int, help="processes that prepare it")
-    parser.add_argument("--output", help="folder to write Parquet files and the card to")
-    parser.add_argument("--push_to_hub", metavar="REPO", help="dataset repository to push to, e.g. user/ptb-xl")
-    arguments = parser.parse_args(argv)
-    if not (arguments.output or arguments.push_to_hub):
-        parser.error("give --output, --push_to_hub or both")
-    try:
-        splits = open_archive(arguments.name, arguments.data_dir, config=arguments.config, num_proc=arguments.num_proc)
-        config = arguments.config or next(iter(splits.values())).info.config_name
-        if arguments.output:
-            print(f"written: {export_parquet(splits, arguments.output, name=arguments.name, config=config)}")
-        if arguments.push_to_hub:
-            print(f"pushed: {push_archive(splits, arguments.push_to_hub, name=arguments.name, config=config)}")
-    except (ValueError, OSError) as error:
-        sys.exit(f"etp.archive_export: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,23 +10,29 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from datasets_scripts.archives import ARCHIVES, title_of
 from etp.loading import Checkpoint
-from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, RUN_FILE, VERSIONS_FILE, training_seconds
+from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, RUN_FILE, TEXT_MODEL_RUN, VERSIONS_FILE, training_seconds
 from etp.strict_yaml import read_json
 from etp.text_towers import TOWERS
 
 CARD_FILE = "README.md"
 DEFAULT_LICENSE = "apache-2.0"
+_DIGITS = 5  # of figures and their intervals
 PAPER = "2309.07145"
-# What the Hub knows: there is no task for signals against texts, the nearest is that for texts against labels.
-PIPELINE_TAG = "zero-shot-classification"
-TAGS = ("etp", "ecg", "electrocardiography", "medical", "contrastive-learning", "zero-shot", f"arxiv:{PAPER}")
-# Kind of result -> the Hub's task and its title.
+TEMPLATE = Path(__file__).with_name("card_template.md")
+# The Hub has no task for ECGs: any of its tasks for texts shows a text box and code that can't work with this model.
+PIPELINE_TAG = "other"
+TAGS = (
+    "etp", "ecg", "electrocardiography", "medical", "contrastive-learning", "zero-shot-ecg-classification",
+    f"arxiv:{PAPER}",
+)  # fmt: skip
+# Kind of result -> its task, which is none of the Hub's, and the title of that.
 TASKS = {
-    "zero_shot": ("zero-shot-classification", "Zero-shot classification"),
-    "linear_probe": ("feature-extraction", "Linear probe of frozen features"),
-    "retrieval": ("sentence-similarity", "Retrieval between ECGs and reports"),
+    "zero_shot": ("zero-shot-ecg-classification", "Zero-shot classification"),
+    "linear_probe": ("ecg-classification", "Linear probe of frozen features"),
+    "fine_tuned": ("ecg-classification", "Fine-tuned classification"),
+    "retrieval": ("ecg-text-retrieval", "Retrieval between ECGs and reports"),
     "open_vocabulary": (
-        "zero-shot-classification",
+        "zero-shot-ecg-classification",
         "Zero-shot classification in paraphrases that training never showed",
     ),
 }
@@ -63,6 +69,7 @@ def make_card(
     run = training_facts(checkpoint.folder)
     datasets = dict.fromkeys([*([run["dataset"]] if run else []), *(result["dataset"] for result in results)])
     emissions = {"emissions": co2_grams, "source": "measured by the authors", "training_type": "pre-training"}
+    shown = list(eval_results([result for result in results if is_test(result, run)]))
     data = ModelCardData(
         language="en",
         license=license,
@@ -72,8 +79,9 @@ def make_card(
         datasets=list(datasets) or None,
         base_model=base_model(run),
         model_name=repo_id.rpartition("/")[2],
-        eval_results=list(eval_results(results)) or None,
-        metrics=sorted({result.metric_type for result in eval_results(results)}) or None,
+        eval_results=shown or None,
+        metrics=sorted({result.metric_type for result in shown}) or None,
+        inference=False,
         co2_eq_emissions=None if co2_grams is None else emissions,
     )
     body = _body(checkpoint, results, run, repo_id=repo_id, license=license, co2_grams=co2_grams)
@@ -97,7 +105,8 @@ def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) 
 def training_facts(folder: Path) -> dict[str, Any] | None:
     """The options of the run that a folder of `train.py` holds, with `hours` and `machine`; None if it holds none.
 
-    `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one; `data` says on
+    `ecg_model_run` are the options of the run that trained its ECG tower, where that was another one, `text_model_run`
+    of the one that adapted its text tower; `data` says on
     which records each stretch of steps was made, where the run left that beside its model.
     """
     if not (folder / CONFIG_FILE).is_file():
@@ -105,6 +114,8 @@ def training_facts(folder: Path) -> dict[str, Any] | None:
     facts = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     tower_run = folder / ECG_MODEL_RUN / CONFIG_FILE
     facts["ecg_model_run"] = yaml.safe_load(tower_run.read_text(encoding="utf-8")) if tower_run.is_file() else None
+    text_run = folder / TEXT_MODEL_RUN / CONFIG_FILE
+    facts["text_model_run"] = yaml.safe_load(text_run.read_text(encoding="utf-8")) if text_run.is_file() else None
     for of_run, made_of in ((facts, folder / RUN_FILE), (facts["ecg_model_run"], tower_run.with_name(RUN_FILE))):
         if of_run is not None:
             of_run["data"] = read_json(made_of)["data"] if made_of.is_file() else []
@@ -118,21 +129,26 @@ def training_facts(folder: Path) -> dict[str, Any] | None:
 
 def base_model(run: Mapping[str, Any] | None) -> str | None:
     """The text tower's name on the Hub; None where it is unknown, or was a folder."""
-    name = run["text_model"] if run else ""
+    name = (run.get("text_model_run") or run)["text_model"] if run else ""
     name = TOWERS[name].repo if name in TOWERS else name
     return name if name.count("/") == 1 and not Path(name).exists() else None
 
 
+def is_test(result: Mapping[str, Any], run: Mapping[str, Any] | None) -> bool:
+    """Whether a result is of records that nothing was chosen on: a test split, or all of a data set of others."""
+    elsewhere = run is not None and run["dataset"] != result["dataset"]
+    return result["split"] == "test" or (result["split"] == "all" and elsewhere)
+
+
 def eval_results(results: Sequence[Mapping[str, Any]]) -> Iterator[EvalResult]:
-    """What the Hub shows beside the card: macro figures of the test, never those with a threshold chosen on it."""
+    """Macro figures as the Hub reads them, never those with a threshold chosen on the same records."""
     for result in results:
         task_type, task_name = TASKS[result["kind"]]
         for task, report in result["tasks"].items():
             for name, (metric, title) in METRICS.items():
                 if report.get(name) is None:
                     continue
-                low, high = report["intervals_95"].get(name) or (None, None)
-                interval = "" if low is None or high is None else f" (95% interval {low:.3f} to {high:.3f})"
+                interval = interval_note(report[name], report["intervals_95"].get(name))
                 leads = result["conditions"]["leads"]
                 yield EvalResult(
                     task_type=task_type,
@@ -143,8 +159,17 @@ def eval_results(results: Sequence[Mapping[str, Any]]) -> Iterator[EvalResult]:
                     dataset_split=result["split"],
                     metric_type=metric,
                     metric_name=title + interval,
-                    metric_value=round(report[name], 5),
+                    metric_value=round(report[name], _DIGITS),
                 )
+
+
+def interval_note(value: float, interval: Sequence[float | None] | None) -> str:
+    """An interval in words, in the digits of its value, and a word where the value is outside of it."""
+    low, high = interval or (None, None)
+    if low is None or high is None:
+        return ""
+    ends = f"95% interval {low:.{_DIGITS}f} to {high:.{_DIGITS}f}"
+    return f" ({ends})" if low <= value <= high else f" ({ends}, which does not hold the value: biased by resampling)"
 
 
 def _body(
@@ -159,7 +184,7 @@ def _body(
     extractor = checkpoint.processor.feature_extractor
     config: Any = checkpoint.model.config
     seconds = extractor.num_samples / extractor.sampling_rate
-    return TEMPLATE.format(
+    return TEMPLATE.read_text(encoding="utf-8").format(
         name=repo_id.rpartition("/")[2],
         repo_id=repo_id,
         paper=PAPER,
@@ -184,6 +209,8 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
         return "How this model was trained is not recorded beside it."
     tower = base_model(run) or "an encoder of the authors"
     frozen = "frozen" if run["unfreeze_text_from"] is None else f"trained from layer {run['unfreeze_text_from']} on"
+    if adapted := run.get("text_model_run"):
+        frozen = f"adapted to ECG terms from layer {adapted['unfreeze_text_from']} on before, then {frozen}"
     source = {
         "statements": f"{_texts_of(run['dataset'])}; no label was seen",
         "label_derived": "**phrases made of the labels**: zero-shot figures of these labels are a ceiling, not a result",
@@ -268,65 +295,3 @@ def _cost_text(run: Mapping[str, Any] | None, co2_grams: float | None) -> str:
         "Emissions were not measured." if co2_grams is None else f"Emissions: {co2_grams:g} g of CO2, as measured."
     )
     return f"{time}{where}. {carbon}"
-
-
-TEMPLATE = """# {name}
-
-Scores 12-lead ECGs against sentences: a 1-D ResNet of ECGs and a text encoder that were aligned on ECGs and their
-reports ([ETP](https://arxiv.org/abs/{paper})), so that a new finding needs a phrase, not labels.
-
-**Research software. Not a medical device; no score is a diagnosis.**
-
-## Use
-
-```python
-from transformers import pipeline
-
-classifier = pipeline("zero-shot-ecg-classification", model="{repo_id}", trust_remote_code=True)
-classifier("record.hea", ["normal ECG", "atrial fibrillation", "left bundle branch block"])
-```
-
-`trust_remote_code=True` runs the code beside the weights; it needs nothing but `transformers`, `torch` and `scipy`. With
-the package installed, `import modeling_etp` takes its place. An ECG is a file (WFDB; with further packages EDF, DICOM,
-SCP-ECG, HL7 aECG), an array in mV with `sampling_rate=`, or many of these.
-
-| | |
-|---|---|
-| Input | {leads}; {seconds} s at {rate} Hz; other rates, lengths and orders of leads are adapted |
-| Parameters | {parameters}, of which the ECG tower {ecg_parameters} |
-| Text tower | {text_tower} |
-| Shared space | {dim} dimensions |
-| Weights | safetensors only, sha256 `{weights}` |
-
-## Intended use
-
-Research on ECGs: zero-shot classification and retrieval, features for small labelled data sets, a start for fine-tuning.
-Not for diagnosis, triage, monitoring, or any decision about a person; not for insurers or employers.
-
-## Limits
-
-- Scores rank; they are not probabilities of disease unless you calibrate them on records of your own.
-- A phrase that training reports never used, a negation or a number ("QTc 480 ms") may be scored at random.
-- Trained on adults' standard 12-lead ECGs of few hospitals and devices: expect less on children, paced rhythms, other
-  populations, other devices, missing or exchanged electrodes. Check on your own records first.
-- Reports carry the habits and errors of those who wrote them, and a model learns these too.
-
-## Training data
-
-{training}
-
-{data_license}
-
-## Results
-
-{results}
-
-## Time and carbon
-
-{cost}
-
-## Licence and citation
-
-Weights: {license}. Liu et al., "ETP: Learning transferable ECG representations via ECG-text pre-training",
-[arXiv:{paper}](https://arxiv.org/abs/{paper}).
-"""

@@ -58,8 +58,22 @@ COMMANDS: dict[str, dict[str, Command]] = {
             data_errors=False,
             passes_on=True,
         ),
+        "adapt-text": Command(
+            "adapt a text tower to the language of ECGs, before `train` aligns ECGs with it",
+            "etp.training.adaptation_arguments:AdaptationArguments",
+            "etp.training.text_adaptation:adapt",
+            "train",
+        ),
+        "finetune": Command(
+            "fine-tune a classifier on the ECG tower: all of it, its head, or small adapters",
+            "etp.finetuning.arguments:GROUPS",
+            "etp.finetuning.main:main",
+            "finetune",
+            data_errors=False,
+        ),
         "evaluate zero-shot": _evaluate("zero_shot", "ZERO_SHOT", "classify ECGs by phrases alone, and evaluate it"),
         "evaluate linear": _evaluate("linear", "LINEAR", "evaluate a linear classifier on the frozen ECG tower"),
+        "evaluate fine-tuned": _evaluate("fine_tuned", "FINE_TUNED", "evaluate a classifier that `etp finetune` made"),
         "evaluate retrieval": _evaluate("retrieval", "RETRIEVAL", "find reports by ECGs and ECGs by reports"),
         "evaluate open-vocabulary": _evaluate(
             "open_vocabulary", "OPEN_VOCABULARY", "evaluate by paraphrases that no training text has, and by negations"
@@ -70,7 +84,9 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "evaluate ablations": _evaluate("ablations", "TABLES", "write a table of runs that differ in one thing"),
     },
     "use a model": {
-        "classify": _on_files("classify", "score ECG files against labels that are given as text"),
+        "classify": _on_files(
+            "classify", "score ECG files against labels given as text, or those of a fine-tuned model"
+        ),
         "embed": _on_files("embed", "embed ECG files as unit vectors, in an .npz file or as JSON lines"),
         "index": _on_files("index", "make a search index of ECG files, of texts, or of a data set with its reports"),
         "search": _on_files("search", "find the texts or ECGs of an index that are nearest to an ECG or a text"),
@@ -90,6 +106,12 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "card": _on_files("card", "write the model card of a checkpoint, to edit it before it is pushed"),
         "push": _on_files("push", "push a model with its processor, pipeline and card to the Hub"),
         "export": _on_files("export", "export both towers to ONNX or torch.export, checked against the model"),
+        "export-archive": Command(
+            "write a data set as Parquet files with its card, or push it to the Hub",
+            "etp.commands.export_archive:ExportArchiveArguments",
+            "etp.commands.export_archive:run",
+            "data",
+        ),
     },
 }
 ALL_COMMANDS = {name: command for group in COMMANDS.values() for name, command in group.items()}

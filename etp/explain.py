@@ -72,6 +72,7 @@ def explain_label(
     lead_names: Sequence[str] | None = None,
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     templates: str | Sequence[str] = ("{}",),
+    interpret_labels: bool = True,
     steps: int = 128,
 ) -> Attribution:
     """Attribute a label's zero-shot score to the samples of one ECG.
@@ -86,13 +87,16 @@ def explain_label(
         candidate_labels: Labels, or label -> phrases. With more than one, the log odds of the label against the others
             are explained: what sets it apart. `None`: the logit of the label alone.
         templates: Texts with `{}` in the place of a phrase.
+        interpret_labels: Whether lists, descriptions and negations are taken apart.
         steps: Points of the integration.
 
     Raises:
         ValueError: If the label is not among the candidates, or the ECG is not a single one the model can take.
     """
     candidates = [label] if candidate_labels is None else candidate_labels
-    score = label_score(model, processor.tokenizer, label, candidates, templates=templates)
+    score = label_score(
+        model, processor.tokenizer, label, candidates, templates=templates, interpret_labels=interpret_labels
+    )
     extractor = processor.feature_extractor
     input_values = extractor(ecg, sampling_rate=sampling_rate, lead_names=lead_names, return_tensors="pt").input_values
     if len(input_values) != 1:
@@ -119,6 +123,7 @@ def label_score(
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]],
     *,
     templates: str | Sequence[str] = ("{}",),
+    interpret_labels: bool = True,
 ) -> Score:
     """The score that `explain_label` explains: the label's logit, or its log odds against the other candidates.
 
@@ -128,7 +133,9 @@ def label_score(
     candidates = check_labels(candidate_labels)
     if label not in candidates:
         raise ValueError(f"label {label!r} is not among the candidates {', '.join(candidates)}. Add it to them.")
-    label_embeddings = embed_labels(model, tokenizer, candidates, templates=templates)
+    label_embeddings = embed_labels(
+        model, tokenizer, candidates, templates=templates, interpret_labels=interpret_labels
+    )
     position = list(candidates).index(label)
     others = [index for index in range(len(candidates)) if index != position]
     with evaluation_mode(model):

@@ -95,7 +95,7 @@ def push_model(
 
 
 def push_folder(folder: str | Path, repo_id: str, *, repo_type: RepoType, private: bool = True) -> str:
-    """Push a folder as it is: Parquet files that `etp.archive_export` wrote, or the metric as a Space.
+    """Push a folder as it is: Parquet files that `etp export-archive` wrote, or the metric as a Space.
 
     Args:
         folder: With a README.md whose metadata the Hub reads; that of a Space names its `sdk`.

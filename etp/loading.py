@@ -14,8 +14,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from etp.atomic_files import NotWrittenError
 from etp.file_hashes import file_sha256
 from etp.pretrained import DEFAULT_MODEL, list_models, model_folder
-from modeling_etp.configuration_etp import ETPConfig
-from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
 WEIGHT_FILES = "model*.safetensors"  # one, or the parts of one; a run of train.py may leave others beside them
@@ -29,16 +30,14 @@ class CheckpointError(ValueError):
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A model in evaluation mode, its processor, and what identifies them.
+class Files:
+    """A checkpoint's folder, and what identifies it.
 
     Attributes:
         files: File name -> sha256 of the weights, the configuration, and the files of the processor.
     """
 
     folder: Path
-    model: ETPModel
-    processor: ETPProcessor
     files: dict[str, str]
 
     @property
@@ -53,6 +52,63 @@ class Checkpoint:
         return hash_of_hashes(self.files)
 
 
+@dataclass(frozen=True)
+class Checkpoint(Files):
+    """A model in evaluation mode, and its processor."""
+
+    model: ETPModel
+    processor: ETPProcessor
+
+    @property
+    def feature_extractor(self) -> ETPFeatureExtractor:
+        """Of the processor."""
+        return self.processor.feature_extractor
+
+
+@dataclass(frozen=True)
+class ClassifierCheckpoint(Files):
+    """A fine-tuned classifier in evaluation mode, and its feature extractor."""
+
+    model: ETPForEcgClassification
+    feature_extractor: ETPFeatureExtractor
+
+
+def is_classifier(folder: Path) -> bool:
+    """Whether a folder holds a fine-tuned classifier, by its configuration."""
+    if not (folder / "config.json").is_file():
+        return False
+    with damage_named(folder):
+        config = ETPEcgConfig.get_config_dict(folder)[0]
+    return ETPForEcgClassification.__name__ in (config.get("architectures") or ())
+
+
+def load_classifier(model: str | Path | None, *, device: torch.device | str = "cpu") -> ClassifierCheckpoint:
+    """Open the folder of a fine-tuned classifier, or the name of one on the Hub.
+
+    Raises:
+        CheckpointError: If it is missing, no such classifier, damaged, or lacks weights or the feature extractor.
+    """
+    folder = checkpoint_folder(model)
+    _check_files(folder, "`etp finetune` writes them all", tokenizer=False)
+    if not is_classifier(folder):
+        raise CheckpointError(
+            f"{folder} holds no fine-tuned classifier. Make one of it: `etp finetune --model {folder} …`; a model of two "
+            "towers classifies by labels that are given as text."
+        )
+    with damage_named(folder):
+        loaded: Any = ETPForEcgClassification.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        feature_extractor = ETPFeatureExtractor.from_pretrained(folder)
+    network, report = loaded
+    _check_weights(folder, network, report)
+    return ClassifierCheckpoint(folder, _hash_files(folder), network.eval().to(device), feature_extractor)
+
+
+def load_model(model: str | Path | None, *, device: torch.device | str = "cpu") -> Checkpoint | ClassifierCheckpoint:
+    """Open a model of two towers or a fine-tuned classifier, whichever it is; errors as of both."""
+    folder = checkpoint_folder(model)
+    return (load_classifier if is_classifier(folder) else load_checkpoint)(folder, device=device)
+
+
 def load_checkpoint(model: str | Path | None = None, *, device: torch.device | str = "cpu") -> Checkpoint:
     """Open a checkpoint.
 
@@ -63,42 +119,56 @@ def load_checkpoint(model: str | Path | None = None, *, device: torch.device | s
     Raises:
         CheckpointError: If it is missing, no ETP model, damaged, or lacks weights, feature extractor or tokenizer.
     """
-    folder = _folder(model)
-    for names, what in (
-        (["config.json"], "the model's configuration"),
-        ([WEIGHT_FILES], "the weights"),
-        (PROCESSOR_FILES, "the feature extractor"),
-        (["tokenizer_config.json", "tokenizer.json"], "the tokenizer"),
-    ):
-        if not any(next(folder.glob(name), None) for name in names):
-            raise CheckpointError(
-                f"{folder} lacks {' or '.join(names)}, {what}. A checkpoint holds the model and its processor: save "
-                "both with `model.save_pretrained(folder)` and `processor.save_pretrained(folder)`."
-            )
-    with _damage_named(folder):
+    folder = checkpoint_folder(model)
+    if is_classifier(folder):
+        raise CheckpointError(
+            f"{folder} holds a fine-tuned classifier, which has labels of its own and no text tower: `etp classify` "
+            "without --labels and `etp evaluate fine-tuned` take it."
+        )
+    _check_files(
+        folder,
+        "A checkpoint holds the model and its processor: save both with `model.save_pretrained(folder)` and "
+        "`processor.save_pretrained(folder)`",
+    )
+    with damage_named(folder):
         model_type = ETPConfig.get_config_dict(folder)[0].get("model_type")
     if model_type != ETPConfig.model_type:
         raise CheckpointError(
             f"{folder} holds a model of type {model_type!r}, expected {ETPConfig.model_type!r}. An ECG tower "
             "alone becomes a full checkpoint by `ETPModel.from_ecg_text_pretrained(ecg, text)`."
         )
-    with _damage_named(folder):
+    with damage_named(folder):
         loaded, report = _load_model(folder)
         processor = ETPProcessor.from_pretrained(folder)
+    _check_weights(folder, loaded, report)
+    return Checkpoint(folder, _hash_files(folder), loaded.eval().to(device), processor)
+
+
+def _check_files(folder: Path, cure: str, *, tokenizer: bool = True) -> None:
+    for names, what in (
+        (["config.json"], "the model's configuration"),
+        ([WEIGHT_FILES], "the weights"),
+        (PROCESSOR_FILES, "the feature extractor"),
+        (["tokenizer_config.json", "tokenizer.json"] if tokenizer else ["config.json"], "the tokenizer"),
+    ):
+        if not any(next(folder.glob(name), None) for name in names):
+            raise CheckpointError(f"{folder} lacks {' or '.join(names)}, {what}. {cure}.")
+
+
+def _check_weights(folder: Path, model: torch.nn.Module, report: dict[str, Any]) -> None:
     if missing := sorted(report["missing_keys"]):
         raise CheckpointError(
             f"{folder} lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])} … Save it again."
         )
-    not_finite = [name for name, weight in loaded.state_dict().items() if not weight.isfinite().all()]
+    not_finite = [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]
     if not_finite:
         raise CheckpointError(
             f"{folder} holds NaN or infinite weights in {', '.join(not_finite[:3])}. Take an earlier checkpoint."
         )
-    return Checkpoint(folder, loaded.eval().to(device), processor, _hash_files(folder))
 
 
 @contextmanager
-def _damage_named(folder: Path) -> Iterator[None]:
+def damage_named(folder: Path) -> Iterator[None]:
     """Say of any error that it is the checkpoint's: transformers, safetensors and tokenizers have none in common."""
     try:
         yield
@@ -123,7 +193,12 @@ def hash_of_hashes(files: dict[str, str]) -> str:
     ).hexdigest()
 
 
-def _folder(model: str | Path | None) -> Path:
+def checkpoint_folder(model: str | Path | None) -> Path:
+    """The folder of a checkpoint, of one that comes with the package, or of one on the Hub.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
     if model is not None and Path(model).is_dir():
         return Path(model)
     try:

@@ -21,6 +21,11 @@ class OptionError(ValueError):
     """An option that is unknown, malformed or contradicts another; the message names it and the cure. Exit status 2."""
 
 
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionError(message)
+
+
 def option(
     help: str,
     default: Any = ...,

@@ -19,6 +19,8 @@ class Purpose(IntEnum):
     WEIGHTS = 5
     PARAPHRASES = 6
     NEGATIONS = 7
+    TERM_VIEWS = 8
+    BESIDE = 9
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

@@ -10,6 +10,7 @@ VERSIONS_FILE = "versions.json"
 BEST_WEIGHTS = "best.safetensors"  # what the run trains, where it was best on the validation split
 RUN_FILE = "training_run.json"  # which run made the model, on which data
 ECG_MODEL_RUN = "ecg_model_run"  # files of the run that trained the tower of --ecg_model
+TEXT_MODEL_RUN = "text_model_run"  # files of the run that adapted the tower of --text_model
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -26,9 +27,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def training_seconds(folder: Path) -> float | None:
     """Time of the run whose files lie in a folder, its parts added up where it was resumed; None where none is logged.
 
-    Of a model on the tower of another run, both runs are its training.
+    Of a model on the towers of other runs, all of them are its training.
     """
-    paths = [path for path in (folder / ECG_MODEL_RUN / METRICS_FILE, folder / METRICS_FILE) if path.is_file()]
+    runs = (folder / ECG_MODEL_RUN, folder / TEXT_MODEL_RUN, folder)
+    paths = [path for run in runs if (path := run / METRICS_FILE).is_file()]
     seconds = [line["seconds"] for path in paths for line in read_metrics(path) if "seconds" in line]
     if not seconds:
         return None

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from modeling_etp.modeling_etp import ETPModel
+from modeling_etp.classification_pipeline_etp import CLASSIFICATION_TASK, EcgClassificationPipeline
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
+from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
 from modeling_etp.pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 from modeling_etp.processing_etp import ETPProcessor
 
@@ -27,6 +29,21 @@ def save_whole(
     pipeline.save_pretrained(folder, **({} if state_dict is None else {"state_dict": state_dict}))
     for module in training:
         module.training = True
+    _readable(folder)
+
+
+def save_classifier(
+    model: ETPForEcgClassification, feature_extractor: ETPFeatureExtractor, folder: str | Path
+) -> None:
+    """Save a fine-tuned classifier as a whole folder, as [`save_whole`] does a model of two towers."""
+    pipeline = EcgClassificationPipeline(
+        model=model, feature_extractor=feature_extractor, task=CLASSIFICATION_TASK, device=model.device
+    )
+    pipeline.save_pretrained(folder)
+    _readable(folder)
+
+
+def _readable(folder: str | Path) -> None:
     for weights in Path(folder).glob("*.safetensors"):
         weights.chmod(0o666 & ~_umask())
 

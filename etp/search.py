@@ -1,5 +1,6 @@
 """A search index: the embeddings of ECGs and of texts, tied to the model that made them."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,16 +12,27 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from .atomic_files import whole_folder
+from .file_hashes import file_sha256
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from etp.loading import Checkpoint
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 EMBEDS_FILE, ENTRIES_FILE = "embeds.safetensors", "index.json"
 ROWS_AT_A_TIME = 65_536  # bounds the matrix of scores
 UNIT_TOLERANCE = 0.01  # float32 normalisation is good to 1e-6; what is further off was not made by a model of ours
+_ENTRIES = {
+    "format_version",
+    "embeds_sha256",
+    "entries_sha256",
+    "checkpoint_sha256",
+    "ecgs",
+    "texts",
+    "text_of_ecg",
+}
+_CURE = "Delete it and make it again with `etp index`."
 
 
 class SearchIndexError(ValueError):
@@ -104,7 +116,6 @@ class SearchIndex:
             NotWrittenError: If it can't be written.
         """
         entries = {
-            "format_version": FORMAT_VERSION,
             "checkpoint_sha256": self.checkpoint_sha256,
             "ecgs": list(self.ecgs),
             "texts": list(self.texts),
@@ -112,7 +123,9 @@ class SearchIndex:
         }
         with whole_folder(folder) as unfinished:
             save_file({"ecgs": self.ecg_embeds, "texts": self.text_embeds}, unfinished / EMBEDS_FILE)
-            (unfinished / ENTRIES_FILE).write_text(json.dumps(entries), encoding="utf-8")
+            hashes = {"embeds_sha256": file_sha256(unfinished / EMBEDS_FILE), "entries_sha256": _sha256(entries)}
+            content = {"format_version": FORMAT_VERSION, **hashes, **entries}
+            (unfinished / ENTRIES_FILE).write_text(json.dumps(content), encoding="utf-8")
         return Path(folder)
 
     @classmethod
@@ -132,15 +145,19 @@ class SearchIndex:
         try:
             entries = json.loads((folder / ENTRIES_FILE).read_text(encoding="utf-8"))
             embeds = load_file(folder / EMBEDS_FILE)
+            embeds_sha256 = file_sha256(folder / EMBEDS_FILE)
         except (SafetensorError, ValueError, OSError, RecursionError, KeyError, TypeError) as error:
-            raise SearchIndexError(f"{folder} can't be read as a search index ({error}). Make it again.") from error
-        names = {"format_version", "checkpoint_sha256", "ecgs", "texts", "text_of_ecg"}
-        known = isinstance(entries, dict) and entries.keys() == names and embeds.keys() == {"ecgs", "texts"}
+            raise SearchIndexError(f"{folder} can't be read as a search index ({error}). {_CURE}") from error
+        known = isinstance(entries, dict) and entries.keys() == _ENTRIES and embeds.keys() == {"ecgs", "texts"}
         if not known or entries.pop("format_version") != FORMAT_VERSION:
-            raise SearchIndexError(f"{folder} is not a search index of format {FORMAT_VERSION}. Make it again.")
+            raise SearchIndexError(f"{folder} is not a search index of format {FORMAT_VERSION}. {_CURE}")
+        for name, found in ((EMBEDS_FILE, embeds_sha256), (ENTRIES_FILE, None)):
+            stated = entries.pop("embeds_sha256" if found else "entries_sha256")
+            if stated != (found or _sha256(entries)):
+                raise SearchIndexError(f"{folder} is damaged: {name} is not what was written. {_CURE}")
         made_with = entries["checkpoint_sha256"]
         if not isinstance(made_with, str):
-            raise SearchIndexError(f"{folder} is damaged: it names its model {made_with!r}. Make it again.")
+            raise SearchIndexError(f"{folder} is damaged: it names its model {made_with!r}. {_CURE}")
         if checkpoint_sha256 not in (None, made_with):
             raise SearchIndexError(
                 f"{folder} was made with the model {made_with[:12]}, it is to be searched with {checkpoint_sha256[:12]}: "
@@ -149,7 +166,7 @@ class SearchIndex:
         try:
             return cls(**entries, ecg_embeds=embeds["ecgs"], text_embeds=embeds["texts"])
         except SearchIndexError as error:
-            raise SearchIndexError(f"{folder} is damaged: {error} Make it again with `etp index`.") from error
+            raise SearchIndexError(f"{folder} is damaged: {error} {_CURE}") from error
 
 
 def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: int = 64) -> SearchIndex:
@@ -178,6 +195,11 @@ def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: i
     if rows:
         texts["text_embeds"] = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, list(rows)).cpu().numpy()
     return SearchIndex(checkpoint.sha256, list(dataset["record_id"][:]), embedded.embeds.numpy(), **texts)
+
+
+def _sha256(entries: dict[str, Any]) -> str:
+    """Of what the entries say, however the file is laid out: against damage, not against malice."""
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
 def _check_names(what: str, names: Any) -> None:

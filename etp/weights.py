@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
+from etp.evaluation.results import RESULTS_FOLDER
 from etp.saving import save_whole
 from etp.text_towers import TOWERS, text_model_path
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
@@ -20,14 +21,21 @@ from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
 from .atomic_files import NotWrittenError, files_added
-from .file_hashes import file_sha256
+from .file_hashes import file_sha256, tensors_sha256
 from .options import OptionError
 
 WEIGHTS = "model.safetensors"
 TEXT_TOWER = "text_tower.json"
 CONFIGS = ("config.json", "processor_config.json")
-# How it was trained, where `train.py` left that beside the model: the model card tells it.
-TRAINING = ("training_config.yaml", "metrics.jsonl", "versions.json", "ecg_model_run")
+# How it was trained and what was found of it, where that was left beside the model: model card and app tell it.
+CARRIED = (
+    "training_config.yaml",
+    "metrics.jsonl",
+    "versions.json",
+    "ecg_model_run",
+    "text_model_run",
+    RESULTS_FOLDER,
+)
 
 
 class WeightsError(ValueError):
@@ -35,38 +43,42 @@ class WeightsError(ValueError):
 
 
 def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -> Path:
-    """Keep what was trained with a frozen text tower: the ECG tower and the projections, in bfloat16.
+    """Keep what was trained: the ECG tower, the projections and adapted layers of the text tower, in bfloat16.
 
     Args:
         checkpoint: Folder of a full checkpoint.
         destination: Folder that receives the weights, the configurations and the name and SHA-256 of the text tower.
-        text_model: The text tower it was trained with, as `train.py --text_model` takes it.
+        text_model: The public text tower, as `train.py --text_model` takes it; what `etp adapt-text` started from.
 
     Raises:
-        WeightsError: The text tower in the checkpoint is not the public one, so it could not be joined again.
+        WeightsError: The text tower in the checkpoint differs from the public one in more than bfloat16 holds, so it could
+            not be joined again.
     """
     weights = load_file(checkpoint / WEIGHTS)
     public = AutoModel.from_pretrained(text_model_path(text_model), dtype="float32").state_dict()
     tower = {name.removeprefix("text_model."): w for name, w in weights.items() if name.startswith("text_model.")}
-    differing = [name for name, tensor in tower.items() if name not in public or not torch.equal(public[name], tensor)]
-    if differing:
-        raise WeightsError(
-            f"{checkpoint}: its text tower was trained ({differing[0]} differs from {text_model}), so it must be shipped "
-            "whole. Detach only checkpoints of frozen text towers."
-        )
+    adapted = {name for name, tensor in tower.items() if name not in public or not torch.equal(public[name], tensor)}
+    for name in sorted(adapted):
+        if name not in public or not torch.equal(tower[name], tower[name].bfloat16().to(tower[name].dtype)):
+            raise WeightsError(
+                f"{checkpoint}: its text tower was trained ({name} differs from {text_model}, and not by bfloat16 numbers), "
+                "so it must be shipped whole. Detach only checkpoints of text towers that were frozen or that "
+                "`etp adapt-text` made."
+            )
     trained = {
         name: tensor.bfloat16() if tensor.is_floating_point() else tensor
         for name, tensor in weights.items()
-        if not name.startswith("text_model.")
+        if not name.startswith("text_model.") or name.removeprefix("text_model.") in adapted
     }
     named = {
         "text_model": text_model,
         "sha256": file_sha256(Path(text_model_path(text_model)) / WEIGHTS),
         "max_tokens": AutoTokenizer.from_pretrained(checkpoint).model_max_length,
+        **({"adapted_sha256": tensors_sha256(tower)} if adapted else {}),
     }
     with files_added(destination, last="SHA256SUMS") as folder:
         save_file(trained, folder / WEIGHTS, metadata={"format": "pt"})
-        _copy(checkpoint, folder, *CONFIGS, *TRAINING)
+        _copy(checkpoint, folder, *CONFIGS, *CARRIED)
         (folder / TEXT_TOWER).write_text(json.dumps(named, indent=1) + "\n")
         (folder / "SHA256SUMS").write_text(f"{file_sha256(folder / WEIGHTS)}  {WEIGHTS}\n")
     return destination
@@ -106,17 +118,39 @@ def join(detached: Path, destination: Path, *, text_model: str | None = None) ->
             "Install the version named in constraints.txt, or give the right folder as --text_model."
         )
     model = ETPModel.from_ecg_text_pretrained(detached, text_folder)
+    _put_in_adapted_layers(model, detached, tower)
     tokenizer = AutoTokenizer.from_pretrained(text_folder)
     tokenizer.model_max_length = tower["max_tokens"]
     processor = ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer)
     with files_added(destination, last="model*.safetensors") as folder:
         save_whole(model, processor, folder)
-        _copy(detached, folder, *TRAINING)
+        _copy(detached, folder, *CARRIED)
     return destination
 
 
+def _put_in_adapted_layers(model: ETPModel, detached: Path, tower: Mapping[str, Any]) -> None:
+    """Give the text tower the layers that were adapted, and check that it is the tower that was trained with.
+
+    Raises:
+        WeightsError: It is not.
+    """
+    layers = {name: tensor for name, tensor in load_file(detached / WEIGHTS).items() if name.startswith("text_model.")}
+    if not layers and "adapted_sha256" not in tower:
+        return
+    state = model.text_model.state_dict()
+    layers = {name.removeprefix("text_model."): tensor for name, tensor in layers.items()}
+    fitting = all(name in state and state[name].shape == tensor.shape for name, tensor in layers.items())
+    if fitting:
+        model.text_model.load_state_dict({**state, **layers})
+    if not fitting or tensors_sha256(model.text_model.state_dict()) != tower.get("adapted_sha256"):
+        raise WeightsError(
+            f"{detached}: with the layers in {WEIGHTS} the text tower {tower['text_model']} is not the adapted one that "
+            f"{TEXT_TOWER} names. Check the folder out again."
+        )
+
+
 def _read_text_tower(path: Path) -> dict[str, Any]:
-    """Name, SHA-256 and number of tokens of a text tower."""
+    """Name, SHA-256 and number of tokens of a public text tower, and the SHA-256 of what it was adapted to, if it was."""
     try:
         tower = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -126,9 +160,10 @@ def _read_text_tower(path: Path) -> dict[str, Any]:
         raise WeightsError(
             f"{path} is damaged: expected {', '.join(kinds)}, got {str(tower)[:80]!r}. Check it out again."
         )
-    if not (re.fullmatch(r"[0-9a-f]{64}", tower["sha256"]) and tower["max_tokens"] > 0):
+    hashes = (tower["sha256"], tower.get("adapted_sha256", tower["sha256"]))
+    if not (all(re.fullmatch(r"[0-9a-f]{64}", str(found)) for found in hashes) and tower["max_tokens"] > 0):
         raise WeightsError(
-            f"{path} is damaged: sha256 {tower['sha256'][:80]!r}, max_tokens {tower['max_tokens']}. Check it out again."
+            f"{path} is damaged: sha256 {', '.join(str(found)[:80] for found in hashes)!r}, max_tokens {tower['max_tokens']}. Check it out again."
         )
     return tower
 

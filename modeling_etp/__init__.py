@@ -16,6 +16,7 @@ _SUBMODULES = {
     "ETPModel": "modeling_etp",
     "ETPOutput": "modeling_etp",
     "ETPProcessor": "processing_etp",
+    "EcgClassificationPipeline": "classification_pipeline_etp",
     "EcgFileError": "ecg_files_etp",
     "EcgRecording": "ecg_files_etp",
     "STANDARD_LEADS": "ecg_files_etp",

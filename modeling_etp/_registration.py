@@ -79,16 +79,19 @@ class _DefaultModel(dict):
         return offered[0].load()(), "main"
 
 
-def _register_pipeline() -> None:
-    from transformers import AutoModel
+def _register_pipelines() -> None:
+    from transformers import AutoModel, AutoModelForAudioClassification
     from transformers.pipelines import PIPELINE_REGISTRY
 
+    from .classification_pipeline_etp import CLASSIFICATION_TASK, EcgClassificationPipeline
     from .pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 
-    PIPELINE_REGISTRY.supported_tasks.pop(TASK, None)  # registering twice would warn
-    PIPELINE_REGISTRY.register_pipeline(
-        TASK, ZeroShotEcgClassificationPipeline, pt_model=AutoModel, default=_DefaultModel(), type="multimodal"
-    )
+    for task, pipeline_class, auto_class, more in (
+        (TASK, ZeroShotEcgClassificationPipeline, AutoModel, {"default": _DefaultModel()}),
+        (CLASSIFICATION_TASK, EcgClassificationPipeline, AutoModelForAudioClassification, {}),
+    ):
+        PIPELINE_REGISTRY.supported_tasks.pop(task, None)  # registering twice would warn
+        PIPELINE_REGISTRY.register_pipeline(task, pipeline_class, pt_model=auto_class, type="multimodal", **more)
 
 
 # Either module of a line being imported, transformers' or ours, is reason to register: the one so that transformers
@@ -98,7 +101,7 @@ _REGISTRATIONS: dict[Callable[[], None], tuple[str, str]] = {
     _register_models: ("transformers.models.auto.modeling_auto", "modeling_etp"),
     _register_feature_extractor: ("transformers.models.auto.feature_extraction_auto", "feature_extraction_etp"),
     _register_processor: ("transformers.models.auto.processing_auto", "processing_etp"),
-    _register_pipeline: ("transformers.pipelines", "pipeline_etp"),
+    _register_pipelines: ("transformers.pipelines", "pipeline_base_etp"),
 }
 
 

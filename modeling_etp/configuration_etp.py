@@ -11,6 +11,13 @@ from transformers.configuration_utils import SubConfigSpec
 MAX_LAYERS = 1000
 
 
+def _drop_custom_pipelines(config: PreTrainedConfig, kwargs: dict) -> None:
+    # With this key in config.json, `pipeline(task, model=folder)` insists on `trust_remote_code` although the package is
+    # imported and the task registered; only code loaded from the folder itself needs it.
+    if not type(config).__module__.startswith("transformers_modules"):
+        kwargs.pop("custom_pipelines", None)
+
+
 @strict
 class ETPEcgConfig(PreTrainedConfig):
     """Configuration of [`ETPEcgModel`], a 1-D ResNet over a 12-lead ECG; the defaults are ResNet18 (arXiv:2309.07145).
@@ -30,6 +37,11 @@ class ETPEcgConfig(PreTrainedConfig):
         pooling: How frames become one vector: "mean", "max", "mean_max" (both, side by side) or "attention".
         num_attention_heads: Heads of the attention pooling; used with `pooling="attention"` only.
         classifier_dropout: Dropout probability before the linear head of [`ETPForEcgClassification`].
+        label_tasks: Of each label of a head the task it belongs to; labels of one task lie side by side.
+        calibration: "scale" and "bias" of each label, fitted on validation records: the probability is the sigmoid (one
+            label per ECG: the softmax) of scale * logit + bias; `None` takes the logits as they are.
+        thresholds: Probability from which a label is called present, of each label, chosen on validation records;
+            `None` of a label that no validation record had.
 
     Example:
         >>> ETPEcgConfig(hidden_sizes=(8, 16), depths=(1, 1), kernel_sizes=(3, 3)).hidden_size
@@ -53,6 +65,13 @@ class ETPEcgConfig(PreTrainedConfig):
     pooling: Literal["mean", "max", "mean_max", "attention"] = "mean"
     num_attention_heads: int = 8
     classifier_dropout: float | int = 0.0
+    label_tasks: list[str] | None = None
+    calibration: dict[str, list[float]] | None = None
+    thresholds: list[float | None] | None = None
+
+    def __post_init__(self, **kwargs):
+        _drop_custom_pipelines(self, kwargs)
+        super().__post_init__(**kwargs)
 
     @property
     def hidden_size(self) -> int:
@@ -90,6 +109,32 @@ class ETPEcgConfig(PreTrainedConfig):
         ]:
             if kernel_size < 1 or kernel_size % 2 == 0:
                 raise ValueError(f"`{name}` must be odd and positive, got {kernel_size}.")
+
+    def validate_calibration(self):
+        if self.calibration is None:
+            return
+        if set(self.calibration) != {"scale", "bias"}:
+            raise ValueError(f'`calibration` holds "scale" and "bias", got {", ".join(map(repr, self.calibration))}.')
+        for name, values in self.calibration.items():
+            if len(values) != self.num_labels or not all(map(math.isfinite, values)):
+                raise ValueError(
+                    f"`calibration` needs a finite {name} for each of the {self.num_labels} labels, got {values}. Set it "
+                    "to None to take the logits as they are."
+                )
+        if self.problem_type == "regression":
+            raise ValueError("`calibration` is of probabilities, and a regression has none. Set it to None.")
+
+    def validate_thresholds(self):
+        if self.thresholds is not None and len(self.thresholds) != self.num_labels:
+            raise ValueError(
+                f"`thresholds` needs a number for each of the {self.num_labels} labels, got {len(self.thresholds)}."
+            )
+
+    def validate_label_tasks(self):
+        if self.label_tasks is not None and len(self.label_tasks) != self.num_labels:
+            raise ValueError(
+                f"`label_tasks` needs a task for each of the {self.num_labels} labels, got {len(self.label_tasks)}."
+            )
 
     def validate_sizes(self):
         for name in ("num_leads", "stem_stride", "num_attention_heads"):
@@ -148,10 +193,7 @@ class ETPConfig(PreTrainedConfig):
     logit_bias_init_value: float | int = -10.0
 
     def __post_init__(self, **kwargs):
-        # With this key in config.json, `pipeline(task, model=folder)` insists on `trust_remote_code` although the
-        # package is imported and the task registered; only code loaded from the folder itself needs it.
-        if not type(self).__module__.startswith("transformers_modules"):
-            kwargs.pop("custom_pipelines", None)
+        _drop_custom_pipelines(self, kwargs)
         # The base class resets the attention of every sub-config. One taken from a living model (`model.config`) would
         # lose it under that model's feet and change its outputs.
         attention = {

@@ -10,9 +10,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_etp import ETPEcgConfig
 
-# Two views of the same memory are used here: `frames`, shape (batch, frames, channels), is what the network hands out;
-# `image`, shape (batch, channels, 1, frames) in channels_last order, is what a 2-D convolution takes. Converting costs
-# nothing, and a CPU runs the bfloat16 convolution of an image five times faster than `nn.Conv1d`.
+# Three views of the same memory are used here: `frames`, shape (batch, frames, channels), is what the network hands out;
+# `signals`, shape (batch, channels, frames), is what a 1-D convolution takes; `image`, shape (batch, channels, 1, frames)
+# in channels_last order, is what a 2-D convolution takes. Converting costs nothing, and a CPU runs the bfloat16
+# convolution of an image five times faster than `nn.Conv1d`.
 
 
 def frames_to_image(frames: Tensor) -> Tensor:
@@ -48,13 +49,33 @@ def check_input_values(input_values: Tensor, num_leads: int, *, training: bool) 
 
 
 class ETPEcgConv(nn.Conv1d):
-    """An `nn.Conv1d` in its parameters, with "same" padding and no bias, that runs on images."""
+    """An `nn.Conv1d` in all it takes and gives, so that adapters such as LoRA fit it, that runs as an image.
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
-        super().__init__(in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
+    Signals `(batch, channels, frames)` whose channels lie together in memory stay so.
+    """
 
-    def forward(self, image: Tensor) -> Tensor:
-        return F.conv2d(image, self.weight.unsqueeze(2), stride=(1, *self.stride), padding=(0, *self.padding))
+    @classmethod
+    def same(cls, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> "ETPEcgConv":
+        """A convolution with "same" padding and no bias."""
+        return cls(in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # the name that nn.Conv1d gives it
+        if input.ndim != 3 or isinstance(self.padding, str) or self.padding_mode != "zeros":
+            return super().forward(input)
+        return F.conv2d(
+            input.unsqueeze(2),
+            self.weight.unsqueeze(2),
+            self.bias,
+            stride=(1, *self.stride),
+            padding=(0, *self.padding),
+            dilation=(1, *self.dilation),
+            groups=self.groups,
+        ).squeeze(2)
+
+
+def convolve(conv: nn.Module, image: Tensor) -> Tensor:
+    """Run a 1-D convolution, or what has taken its place, on an image."""
+    return conv(image.squeeze(2)).unsqueeze(2)
 
 
 class ETPEcgChannelNorm(nn.LayerNorm):
@@ -83,14 +104,22 @@ class ETPEcgStem(nn.Module):
     def __init__(self, config: ETPEcgConfig):
         super().__init__()
         channels = config.stem_hidden_size or config.hidden_sizes[0]
-        self.conv = ETPEcgConv(config.num_leads, channels, config.stem_kernel_size, config.stem_stride)
+        self.conv = ETPEcgConv.same(config.num_leads, channels, config.stem_kernel_size, config.stem_stride)
         self.norm = make_norm(config.norm, channels)
         self.activation = make_activation(config.hidden_act)
         self.pool = nn.MaxPool2d((1, 3), stride=(1, 2), padding=(0, 1)) if config.stem_pool else nn.Identity()
 
     def forward(self, input_values: Tensor) -> Tensor:
         image = input_values.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        return image_to_frames(self.pool(self.activation(self.norm(self.conv(image)))))
+        return image_to_frames(self.pool(self.activation(self.norm(convolve(self.conv, image)))))
+
+
+class ETPEcgShortcut(nn.Sequential):
+    """A convolution of width 1 and a norm, on images."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        conv, norm = self
+        return norm(convolve(conv, image))
 
 
 class ETPEcgBlock(GradientCheckpointingLayer):
@@ -98,16 +127,16 @@ class ETPEcgBlock(GradientCheckpointingLayer):
 
     def __init__(self, config: ETPEcgConfig, in_channels: int, out_channels: int, *, kernel_size: int, stride: int):
         super().__init__()
-        self.conv1 = ETPEcgConv(in_channels, out_channels, kernel_size, stride)
+        self.conv1 = ETPEcgConv.same(in_channels, out_channels, kernel_size, stride)
         self.norm1 = make_norm(config.norm, out_channels)
-        self.conv2 = ETPEcgConv(out_channels, out_channels, kernel_size)
+        self.conv2 = ETPEcgConv.same(out_channels, out_channels, kernel_size)
         self.norm2 = make_norm(config.norm, out_channels)
         self.activation = make_activation(config.hidden_act)
         self.dropout = nn.Dropout(config.dropout)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
-            self.shortcut = nn.Sequential(
-                ETPEcgConv(in_channels, out_channels, 1, stride), make_norm(config.norm, out_channels)
+            self.shortcut = ETPEcgShortcut(
+                ETPEcgConv.same(in_channels, out_channels, 1, stride), make_norm(config.norm, out_channels)
             )
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -118,8 +147,8 @@ class ETPEcgBlock(GradientCheckpointingLayer):
 
     def _forward(self, frames: Tensor) -> Tensor:
         image = frames_to_image(frames)
-        residual = self.dropout(self.activation(self.norm1(self.conv1(image))))
-        residual = self.norm2(self.conv2(residual))
+        residual = self.dropout(self.activation(self.norm1(convolve(self.conv1, image))))
+        residual = self.norm2(convolve(self.conv2, residual))
         return image_to_frames(self.activation(residual.add_(self.shortcut(image))))
 
 

@@ -1,6 +1,7 @@
 """The ECG tower, the two-tower ETP model that aligns it with a text encoder, and a classifier on the tower."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,7 @@ from .text_tower_etp import make_text_model, pool_tokens
 from .two_towers_etp import join_towers
 from .weight_files_etp import check_weight_files
 
+UNKNOWN = -100  # a label that nobody gave, as torch's cross-entropy has it
 # Weights of a full ETP checkpoint that are none of the ECG tower's.
 BESIDES_THE_TOWER = [r"^text_model\.", r"^(ecg|text)_projection\.", r"^logit_(scale|bias)$"]
 
@@ -91,7 +93,13 @@ class ETPPreTrainedModel(PreTrainedModel):
             )
         if pretrained_model_name_or_path is not None and Path(pretrained_model_name_or_path).is_dir():
             check_weight_files(Path(pretrained_model_name_or_path, kwargs.get("subfolder", "")))
-        return super().from_pretrained(pretrained_model_name_or_path, *args, use_safetensors=True, **kwargs)
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, use_safetensors=True, **kwargs)
+        cls._say_what_is_left_out(loaded[0] if isinstance(loaded, tuple) else loaded, pretrained_model_name_or_path)
+        return loaded
+
+    @classmethod
+    def _say_what_is_left_out(cls, model: "ETPPreTrainedModel", source) -> None:
+        """Nothing; a class that can load a part of another one's checkpoint says so."""
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -128,6 +136,15 @@ class ETPEcgModel(ETPPreTrainedModel):
         pooling = ETPEcgAttentionPooling if config.pooling == "attention" else ETPEcgPooling
         self.pooling = pooling(config)
         self.post_init()
+
+    @classmethod
+    def _say_what_is_left_out(cls, model: ETPPreTrainedModel, source) -> None:
+        if "ETPForEcgClassification" in (model.config.architectures or ()):
+            warnings.warn(
+                f"{source} is a fine-tuned classifier, and its head is left out: {cls.__name__} is the ECG tower alone. "
+                "Load `ETPForEcgClassification`, or `AutoModelForAudioClassification`, to keep the head.",
+                stacklevel=4,
+            )
 
     def get_input_embeddings(self) -> nn.Module:
         return self.stem.conv
@@ -427,6 +444,8 @@ class ETPForEcgClassification(ETPPreTrainedModel):
     base_model_prefix = "ecg_model"
     input_modalities = "audio"
     _keys_to_ignore_on_load_unexpected = BESIDES_THE_TOWER
+    # Its loss is a mean over the batch: `Trainer` is to divide it by the steps of gradient accumulation.
+    accepts_loss_kwargs = False
 
     def __init__(self, config: ETPEcgConfig):
         super().__init__(config)
@@ -438,6 +457,15 @@ class ETPForEcgClassification(ETPPreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.ecg_model.get_input_embeddings()
 
+    def train(self, mode: bool = True) -> "ETPForEcgClassification":
+        """As of any module, but a batch norm whose weights are frozen keeps its statistics too."""
+        super().train(mode)
+        for module in self.modules():
+            is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+            if is_norm and not any(parameter.requires_grad for parameter in module.parameters()):
+                module.eval()
+        return self
+
     @can_return_tuple
     def forward(
         self, input_values: Tensor, labels: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
@@ -447,15 +475,39 @@ class ETPForEcgClassification(ETPPreTrainedModel):
         Args:
             input_values: Shape `(batch, leads, samples)`, mV as the feature extractor gives it.
             labels: Class indices `(batch,)`; or for several labels per ECG 0/1 as floats `(batch, num_labels)`; or the
-                numbers of a regression. Where `config.problem_type` is unset it is taken from their type.
+                numbers of a regression. Where `config.problem_type` is unset it is taken from their type. What is -100
+                of the first two is not known, and no part of the loss.
 
         Returns:
             `logits` of shape `(batch, num_labels)` and, with `labels`, the `loss` in nats.
         """
         ecg_output = self.ecg_model(input_values, **{**kwargs, "return_dict": True})
         logits = self.classifier(self.dropout(ecg_output.pooler_output))
-        loss = None if labels is None else ForSequenceClassificationLoss(labels, logits, self.config)
+        loss = None if labels is None else self.label_loss(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=ecg_output.hidden_states)
+
+    def label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits `(batch, num_labels)` in nats, labels as [`~ETPForEcgClassification.forward`] takes them."""
+        if self.config.problem_type == "multi_label_classification" and labels.is_floating_point():
+            known = labels != UNKNOWN
+            losses = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+            return losses[known].sum() / known.sum().clamp(min=1)
+        return ForSequenceClassificationLoss(labels, logits, self.config)
+
+    def label_probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities of the labels, calibrated where `config.calibration` is set; of a regression its numbers.
+
+        Args:
+            logits: `(…, num_labels)`.
+        """
+        config = self.config
+        if config.problem_type == "regression":
+            return logits
+        if config.calibration is not None:
+            scale, bias = (logits.new_tensor(config.calibration[name]) for name in ("scale", "bias"))
+            logits = logits * scale + bias
+        several = config.problem_type == "multi_label_classification" or config.num_labels == 1
+        return torch.sigmoid(logits) if several else torch.softmax(logits, dim=-1)
 
 
 __all__ = ["ETPEcgModel", "ETPForEcgClassification", "ETPModel", "ETPOutput", "ETPPreTrainedModel"]

@@ -2,21 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
-from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
-from transformers import AutoModel, Pipeline
-from transformers.pipelines.pt_utils import PipelineDataset, PipelineIterator
+from transformers import AutoModel
 
-from .ecg_inputs_etp import NumberedEcgs, as_inputs, batched, is_one_ecg, open_ecg, open_numbered
-from .ecg_windows_etp import WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, windows_of
+from .ecg_inputs_etp import as_inputs, batched, is_one_ecg, open_numbered
+from .ecg_windows_etp import WINDOW_OVERLAP, pool_windows, windows_of
 from .label_cache_etp import LabelCache
+from .pipeline_base_etp import EcgPipeline, in_parts, scores_of, sort_arguments
 from .processing_etp import ETPProcessor
 from .zero_shot_etp import (
     NEUTRAL_PHRASES,
@@ -32,13 +29,12 @@ if TYPE_CHECKING:
     from .modeling_etp import ETPModel
 
 TASK = "zero-shot-ecg-classification"
-
-WINDOW_OVERLAP = 0.5
+_FORWARD = ("candidate_labels", "hypothesis_template", "multi_label", "phrase_pooling", "interpret_labels")
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 
 
-class ZeroShotEcgClassificationPipeline(Pipeline):
+class ZeroShotEcgClassificationPipeline(EcgPipeline):
     """Score ECGs against labels that are given as text.
 
     A recording of another length than the model's is cut into windows that overlap, a shorter one is padded; sampling
@@ -128,83 +124,20 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
                 '`candidate_labels` is missing. Pass a list such as ["atrial fibrillation", "sinus rhythm"], or a '
                 "mapping label -> phrases."
             )
-        ecgs = as_inputs(ecg)
-        if isinstance(ecgs, list) and not ecgs:
-            return []
-        return super().__call__(ecgs, **kwargs)
+        return super().__call__(ecg, **kwargs)
 
     def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
-        names = {
-            "preprocess": (
-                "sampling_rate",
-                "lead_names",
-                "units",
-                "allow_private_addresses",
-                "verify_checksum",
-                "max_gap_seconds",
-                "window_overlap",
-            ),
-            "forward": (
-                "candidate_labels",
-                "hypothesis_template",
-                "multi_label",
-                "phrase_pooling",
-                "window_pooling",
-                "return_windows",
-                "return_notes",
-                "interpret_labels",
-            ),
-            "postprocess": ("top_k", "threshold"),
-        }
-        unknown = sorted(set(kwargs).difference(*names.values(), _HUB_ARGUMENTS))
-        if unknown:
-            raise ValueError(
-                f"unknown argument(s) {', '.join(unknown)}; there are {', '.join(chain(*names.values()))}, batch_size "
-                "and num_workers."
-            )
-        preprocess, forward, postprocess = (
-            {name: kwargs[name] for name in group if name in kwargs} for group in names.values()
-        )
-        _check_numbers(**{**preprocess, **forward, **postprocess})
+        preprocess, forward, postprocess = sort_arguments(kwargs, forward=_FORWARD)
+        if (pooling := forward.get("phrase_pooling", "mean")) not in PHRASE_POOLINGS:
+            raise ValueError(f"`phrase_pooling` must be one of {', '.join(PHRASE_POOLINGS)}, got {pooling!r}.")
+        if postprocess.get("threshold") == "own":
+            raise ValueError("`threshold` is a score between 0 and 1: labels given as text have none of their own.")
         if "candidate_labels" in forward:
             forward["candidate_labels"] = check_labels(forward["candidate_labels"])
             postprocess["labels"] = tuple(forward["candidate_labels"])
         if "hypothesis_template" in forward:
             forward["hypothesis_template"] = check_templates(forward["hypothesis_template"])
         return preprocess, forward, postprocess
-
-    def get_iterator(
-        self, inputs, num_workers: int, batch_size: int, preprocess_params, forward_params, postprocess_params
-    ):
-        # The base class prepares records one by one and pads them to a common shape. Here they are only opened one by
-        # one and prepared as a batch, which costs a tenth, and each may have any number of windows.
-        source = dict(preprocess_params)
-        collate = partial(
-            windows_of,
-            feature_extractor=self.feature_extractor,
-            overlap=source.pop("window_overlap", WINDOW_OVERLAP),
-            max_gap_seconds=source.pop("max_gap_seconds", None),
-        )
-        opened: PipelineDataset | PipelineIterator
-        if hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"):
-            opened = PipelineDataset(NumberedEcgs(inputs), open_numbered, source)
-        else:
-            num_workers = min(num_workers, 1)  # two workers would each open all
-            opened = PipelineIterator(enumerate(inputs), open_numbered, source)
-        batches = DataLoader(opened, num_workers=num_workers, batch_size=batch_size, collate_fn=collate)
-        outputs = PipelineIterator(batches, self.forward, forward_params, loader_batch_size=batch_size)
-        return PipelineIterator(outputs, self.postprocess, postprocess_params)
-
-    def preprocess(
-        self, ecg: Any, *, window_overlap: float = WINDOW_OVERLAP, max_gap_seconds: float | None = None, **source
-    ) -> dict[str, Any]:
-        """One ECG as `input_values` of its windows."""
-        return windows_of(
-            [open_ecg(ecg, **source)],
-            self.feature_extractor,
-            overlap=window_overlap,
-            max_gap_seconds=max_gap_seconds,
-        )
 
     def _forward(
         self,
@@ -214,10 +147,8 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         hypothesis_template: Sequence[str] = ("{}",),
         multi_label: bool = False,
         phrase_pooling: str = "logsumexp",
-        window_pooling: str = "mean",
-        return_windows: bool = False,
-        return_notes: bool = False,
         interpret_labels: bool = True,
+        **pooling,
     ) -> dict[str, Any]:
         """Scores of shape `(ecgs, labels)`, and those of the windows where wanted."""
         with evaluation_mode(self.model):
@@ -228,18 +159,11 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
             # Of one label the softmax would be 1 whatever the ECG.
             multi_label = multi_label or len(candidate_labels) == 1
             logits = self._logits(embeds, label_embeds, multi_label, phrase_pooling)
-        counts = [len(own) for own in model_inputs["seconds"]]
         probabilities = torch.sigmoid if multi_label else partial(torch.softmax, dim=-1)
-        outputs: dict[str, Any] = {"scores": probabilities(pool_windows(logits, counts, window_pooling))}
-        if return_windows:
-            outputs["windows"] = list(zip(model_inputs["seconds"], probabilities(logits).split(counts), strict=True))
-        if return_notes:
-            outputs["notes"] = [tuple(own) for own in model_inputs["notes"]]
-        return outputs
+        return scores_of(logits, probabilities, model_inputs, **pooling)
 
     def _embed_windows(self, input_values: Tensor) -> Tensor:
-        parts = [self.model.get_ecg_features(part).pooler_output for part in input_values.split(WINDOWS_AT_A_TIME)]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        return in_parts(lambda part: self.model.get_ecg_features(part).pooler_output, input_values)
 
     def _logits(self, embeds: Tensor, label_embeds: LabelEmbeddings, multi_label: bool, pooling: str) -> Tensor:
         """Shape `(windows, labels)`; for labels that are judged one by one, 0 is as likely as not."""
@@ -252,35 +176,6 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         # InfoNCE ranks and its logits have no zero. What may be said of any ECG takes its place.
         neutral = self._label_cache.get(self.model, self.tokenizer, {"neutral": NEUTRAL_PHRASES}, ("{}",))
         return logits - label_logits(embeds, neutral, scale, pooling=pooling)
-
-    def postprocess(
-        self,
-        model_outputs: dict[str, Any],
-        *,
-        labels: Sequence[str],
-        top_k: int | None = None,
-        threshold: float | None = None,
-    ) -> list[dict[str, Any]]:
-        """Scores of one ECG as `{"score", "label"}`, highest first."""
-        scores = model_outputs["scores"][0].tolist()
-        order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top_k]
-        if threshold is not None:
-            order = [index for index in order if scores[index] >= threshold]
-        entries = [{"score": scores[index], "label": labels[index]} for index in order]
-        if "windows" in model_outputs:
-            windows = model_outputs["windows"]
-            seconds, window_scores = windows[0] if isinstance(windows, list) else windows
-            columns = window_scores.T.tolist()
-            for index, entry in zip(order, entries, strict=True):
-                entry["windows"] = [
-                    {"start": start, "end": end, "score": score}
-                    for (start, end), score in zip(seconds, columns[index], strict=True)
-                ]
-        if "notes" in model_outputs:
-            notes = model_outputs["notes"]
-            for entry in entries:
-                entry["notes"] = list(notes[0] if isinstance(notes, list) else notes)
-        return entries
 
     def embed_ecgs(
         self,
@@ -338,35 +233,6 @@ class ZeroShotEcgClassificationPipeline(Pipeline):
         # It was set for the file only; on the living configuration it would be saved with the model from now on.
         self.model.config.__dict__.pop("custom_pipelines", None)
         self.processor.save_pretrained(save_directory)
-
-
-# What `transformers.pipeline` hands on to the class beside the user's own arguments.
-_HUB_ARGUMENTS = ("torch_dtype", "dtype", "local_files_only")
-
-
-def _check_numbers(
-    *,
-    window_overlap: float = WINDOW_OVERLAP,
-    window_pooling: str = "mean",
-    phrase_pooling: str = "logsumexp",
-    top_k: int | None = None,
-    threshold: float | None = None,
-    **_,
-) -> None:
-    if not (_is_number(window_overlap) and 0 <= window_overlap < 1):
-        raise ValueError(f"`window_overlap` is a share of the window in [0, 1), got {window_overlap!r}. Use e.g. 0.5.")
-    if window_pooling not in WINDOW_POOLINGS:
-        raise ValueError(f"`window_pooling` must be one of {', '.join(WINDOW_POOLINGS)}, got {window_pooling!r}.")
-    if phrase_pooling not in PHRASE_POOLINGS:
-        raise ValueError(f"`phrase_pooling` must be one of {', '.join(PHRASE_POOLINGS)}, got {phrase_pooling!r}.")
-    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
-        raise ValueError(f"`top_k` must be a whole number of at least 1, or None for all labels, got {top_k!r}.")
-    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
-        raise ValueError(f"`threshold` is a score between 0 and 1, got {threshold!r}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 __all__ = ["NEUTRAL_PHRASES", "TASK", "ZeroShotEcgClassificationPipeline"]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -190,19 +191,67 @@ def test_notebooks_run_and_are_kept_without_output(notebook, folder, monkeypatch
     assert "left bundle branch block" in scores
 
 
-@pytest.mark.real_data
-def test_the_first_answer_in_the_readme_is_that_of_the_shipped_weights(data_root):
-    """The scores below README's first call, to what it prints: they change with the weights."""
-    shipped = ROOT / "build" / "etp-ptb-xl"
-    if not shipped.is_dir():
-        pytest.skip("needs the joined weights: make weights")
+@pytest.mark.slow
+def test_the_first_answers_in_the_readme_are_those_of_the_shipped_weights(tmp_path):
+    """The scores below README's first command and first call, to what they print: they change with the weights."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8"
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    (command,) = re.findall(r"^etp (classify sample:.*)$", text, re.MULTILINE)
+    assert run("-m", "etp.cli", *shlex.split(command)).strip() in text
     (code,) = (example.code for example in examples_of(ROOT / "README.md") if "candidate_labels" in example.code)
     call, _, answer = code.partition("# [")
-    call = call.replace('"build/etp-ptb-xl"', repr(str(shipped))).replace("data/ptb-xl", str(data_root / "ptb-xl"))
     script = call.replace("\nclassifier(", "\nanswer = classifier(") + "\nimport json\nprint(json.dumps(answer))\n"
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = {entry["label"]: entry["score"] for entry in json.loads(done.stdout.splitlines()[-1])}
+    found = {entry["label"]: entry["score"] for entry in json.loads(run("-c", script).splitlines()[-1])}
     printed = re.findall(r"'score': ([\d.]+), 'label': '([^']+)'", answer)
     assert {label: float(score) for score, label in printed} == pytest.approx(found, abs=2e-3)
+
+
+def _pages(nav: object) -> set[str]:
+    """The pages that a navigation leads to."""
+    if isinstance(nav, str):
+        return {nav}
+    entries = nav.values() if isinstance(nav, dict) else nav
+    return set().union(*map(_pages, entries))
+
+
+@pytest.fixture
+def site(monkeypatch):
+    """The configuration of the pages, as it is read under some environment."""
+    config = pytest.importorskip("mkdocs.config")
+
+    def site(**environment: str):
+        for name in ("SITE_URL", "REPOSITORY_URL"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return config.load_config(str(ROOT / "mkdocs.yml"))
+
+    return site
+
+
+def test_every_page_is_in_the_navigation(site):
+    docs = ROOT / "docs"
+    written = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    assert _pages(site().nav) == written
+
+
+def test_the_pages_name_the_repository_that_the_environment_names_and_none_of_their_own(site):
+    assert not site().repo_url
+    assert "http" not in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    config = site(REPOSITORY_URL="https://example.org/user/etp", SITE_URL="https://example.org/etp/")
+    assert (config.repo_url, config.site_url) == ("https://example.org/user/etp", "https://example.org/etp/")
+
+
+def test_the_pages_can_be_searched_read_in_the_dark_and_kept_in_versions(site):
+    config = site()
+    assert "search" in config.plugins or "material/search" in config.plugins
+    assert {palette.get("scheme") for palette in config.theme["palette"]} == {None, "default", "slate"}
+    assert config.extra["version"]["provider"] == "mike"

@@ -2,21 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set
-from etp.evaluation.calibration import PlattScaling
 from etp.evaluation.results import load_results, results_beside
 from etp.loading import Checkpoint
+from etp.scoring.calibration import PlattScaling
 from modeling_etp.zero_shot_etp import check_labels
 
 from .sources import AppError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TaskCalibration:
     """What one evaluation fitted for the labels of a task.
 
@@ -36,14 +37,18 @@ class TaskCalibration:
     templates: tuple[str, ...]
     pooling: str
 
-    def covers(self, labels: Mapping[str, Sequence[str]]) -> bool:
-        """Whether every one of these labels was calibrated, in these very words."""
-        return all(label in self.platt and self.phrases[label] == phrases for label, phrases in labels.items())
+    def not_covered(self, labels: Mapping[str, Sequence[str]]) -> list[str]:
+        """Labels that were not calibrated in the very phrases that state them here, whatever they are called."""
+        return [label for label, phrases in labels.items() if tuple(phrases) not in self._platt_of_phrases]
 
-    def probabilities(self, logits: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    def probabilities(self, logits: np.ndarray, labels: Mapping[str, Sequence[str]]) -> np.ndarray:
         """Calibrated, shape of `logits`: `(ecgs, labels)`."""
-        scale, bias = np.array([self.platt[label] for label in labels]).T
+        scale, bias = np.array([self._platt_of_phrases[tuple(phrases)] for phrases in labels.values()]).T
         return PlattScaling(scale, bias)(logits)
+
+    @cached_property
+    def _platt_of_phrases(self) -> dict[tuple[str, ...], tuple[float, float]]:
+        return {tuple(self.phrases[label]): fitted for label, fitted in self.platt.items()}
 
 
 def find_calibrations(checkpoint: Checkpoint, files: Iterable[Path] | None = None) -> list[TaskCalibration]:
@@ -77,6 +82,7 @@ def _scores_as_the_page_does(results: Mapping[str, Any]) -> bool:
         return False
     options, conditions = results["options"], results["conditions"]
     as_usual = options["prompts"] is None and options["contrast"] == "none" and not options["describe_patient"]
+    as_usual = as_usual and options.get("interpret_labels", True)
     return as_usual and conditions["leads"] is None and conditions["seconds"] is None
 
 

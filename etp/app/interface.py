@@ -1,200 +1,166 @@
-"""The Gradio page: its parts, and what happens when they are used."""
+"""The Gradio page: where its parts lie, and which events they send."""
 
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from datasets_scripts.label_sets import LABEL_TASKS
-from datasets_scripts.synthetic_ecg import CONDITIONS
-from etp.plots import plot_ecg
-from modeling_etp.ecg_files_etp import EcgRecording
-
 from . import page
-from .labels import DEFAULT_LABELS, MAX_CHARACTERS, label_set_text, parse_labels
+from .examples import examples
+from .fields import LabelFields, PictureFields, file_field, label_choices, label_fields, picture_fields, stated_fields
+from .gallery import NONE_PRESSED, ON_CLICK, gallery
+from .handlers import FIRST_MESSAGE, PICTURE_KINDS, Handlers
 from .limits import UploadLimits
 from .scorer import EcgScorer
-from .sources import (
-    FIELDS,
-    FIELDS_HEADING,
-    MAX_UPLOAD_BYTES,
-    AppError,
-    ExampleEcg,
-    RefusedUpload,
-    SharedUploads,
-    Source,
-    read_source,
-    take_upload,
-)
+from .sources import MAX_UPLOAD_BYTES
 
 MEMORY_SECONDS = 1800  # how long the content of an upload is kept for a visit
 QUEUE_SIZE = 64  # events that wait; more are turned away
-FIRST_MESSAGE = "Choose a file or a synthetic example."
-UNEXPECTED = (
-    "Something went wrong on the server with this ECG; nothing of it was kept. Try another file or other labels."
-)
-UNITS = ("mV", "uV", "V")
 
-# On a narrow screen the results are below the fields.
+# On a narrow screen the results are above the fields.
 SHOW_MESSAGE = """() => {
     const message = document.getElementById("message"), top = message.getBoundingClientRect().top;
     if (top < 0 || top > 0.8 * window.innerHeight) message.scrollIntoView();
 }"""
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the page's fields say, in their order on the page."""
-
-    source: Source | None
-    sampling_rate: float | None
-    lead_names: str | None
-    units: str | None
-    labels: str | None
-    independent: bool
-
-    def read(self) -> tuple[str, EcgRecording]:
-        """Name and content of the ECG that was chosen.
-
-        Raises:
-            AppError: If none was, or it can't be read.
-        """
-        if self.source is None:
-            raise AppError(FIRST_MESSAGE)
-        leads = (self.lead_names or "").replace(",", " ").split()
-        stated = {"sampling_rate": self.sampling_rate, "lead_names": leads, "units": self.units}
-        return self.source.name, read_source(self.source, **{name: value for name, value in stated.items() if value})
-
-
-class Handlers:
-    """What happens on the page's events; none of them raises.
-
-    The results of a scoring are, in this order: message, paper, scores, nearest reports (HTML), the labels of which one
-    may be explained, and whether that part of the page is shown.
-
-    Args:
-        scorer: The model behind the page.
-    """
-
-    def __init__(self, scorer: EcgScorer):
-        self.scorer = scorer
-        self._shared = SharedUploads()
-
-    def upload(self, paths: Sequence[str] | None) -> tuple[Source, None, None]:
-        """Take files over, for `score`. Returns the source, an empty file field and an empty example."""
-        try:
-            return take_upload(paths or (), self._shared), None, None
-        except AppError as error:
-            return RefusedUpload(str(error)), None, None
-
-    def take_example(self, condition: str | None, *fields: Any) -> tuple:
-        """Score a synthetic example. Returns the source and the results."""
-        source = ExampleEcg(condition) if condition else None
-        return source, *self.score(source, *fields)
-
-    def score(self, *fields: Any) -> tuple:
-        """Score the ECG that was chosen. Returns the results."""
-        request = Request(*fields)
-        try:
-            (name, recording), labels = request.read(), parse_labels(request.labels or "")
-            scores = self.scorer.score(recording, labels, independent=request.independent)
-            seconds = recording.signal.shape[1] / recording.sampling_rate
-            about = f"{len(recording.lead_names)} leads, {seconds:.1f} s at {recording.sampling_rate:g} Hz"
-            paper = page.picture(
-                plot_ecg(recording.signal, recording.sampling_rate, recording.lead_names, title=name),
-                heading="ECG",
-                description=f"ECG on paper of 25 mm/s and 10 mm/mV: {about}.",
-            )
-            nearest = page.nearest_table(self.scorer.nearest_reports(recording))
-            explainable = gr.Dropdown(list(scores.by_label), value=next(iter(scores.by_label)))
-            about = page.message(f"{name}: {about}.") + page.notes_list(self.scorer.notes(recording))
-            return about, paper, page.score_table(scores), nearest, explainable, gr.Column(visible=True)
-        except Exception as error:
-            return _failed(error)
-
-    def explain(self, label: str | None, *fields: Any) -> str:
-        """What the model looked at for a label, as HTML; nothing where nothing was scored."""
-        request = Request(*fields)
-        if not label or request.source is None:
-            return ""
-        try:
-            (_, recording), labels = request.read(), parse_labels(request.labels or "")
-            if label not in labels:
-                raise AppError(f"The labels have changed and {label!r} is none of them. Press “Score” first.")
-            attribution = self.scorer.explain(recording, labels, label, independent=request.independent)
-            return page.attribution_picture(attribution, against_others=len(labels) > 1 and not request.independent)
-        except Exception as error:
-            return page.message(_sentence(error), is_error=True)
+SAVE_PICTURE = """() => new Promise((done) => setTimeout(() => {
+    const link = document.querySelector("#picture-file a");
+    if (link) link.click();
+    done();
+}, 200))"""
+# Gradio calls the buttons that take labels away "Remove 0", "Remove 1", …; so they are named for who can't see them.
+LINES_OF_LABELS = """(labels) => {
+    setTimeout(() => {
+        for (const button of document.querySelectorAll("#labels .token-remove")) {
+            button.title = "Remove " + (button.parentElement.innerText.trim() || "all labels");
+            button.setAttribute("aria-label", button.title);
+        }
+    }, 300);
+    return (labels || []).join("\\n");
+}"""
+LABELS_OF_LINES = '(lines) => (lines || "").split("\\n").map((line) => line.trim()).filter(Boolean)'
 
 
 def build_interface(scorer: EcgScorer) -> gr.Blocks:
     """The page around a model, not launched yet; see `launch_options`."""
     handlers = Handlers(scorer)
+    first = next(iter(examples()))
     # Without `delete_cache`: Gradio would delete what visitors name, and stop for good at a folder. See `UploadLimits`.
-    with gr.Blocks(title=page.TITLE, analytics_enabled=False) as interface:
+    with gr.Blocks(title=page.TITLE, analytics_enabled=False, fill_width=True) as interface:
         gr.HTML(page.INTRODUCTION)
         source = gr.State(None, time_to_live=MEMORY_SECONDS)
-        with gr.Row():
-            with gr.Column(scale=2, min_width=300):
-                files, example, *stated = _ecg_fields()
-                label_set, labels, independent = _label_fields()
-                button = gr.Button("Score", variant="primary", elem_id="score")
-            with gr.Column(scale=3, min_width=300):
+        with gr.Row(elem_id="choose"):
+            with gr.Column(scale=4, min_width=280):
+                samples = gr.HTML(gallery(examples(), pressed=first), js_on_load=ON_CLICK, elem_id="gallery")
+            with gr.Column(scale=1, min_width=280):
+                files = file_field()
+        with gr.Row(elem_id="main"):  # laid out by style.css: on a phone one below the other in this order
+            with gr.Column(elem_id="result"):
                 message = gr.HTML(page.message(FIRST_MESSAGE), elem_id="message")
                 scores = gr.HTML(elem_id="scores")
+            with gr.Column(elem_id="picture"):
+                picture = picture_fields()
+                paper = gr.HTML(elem_id="paper")
+                attribution = gr.HTML(elem_id="attribution")
+                saved = gr.HTML(elem_id="picture-file")
+            with gr.Column(elem_id="ask"):
+                asked = label_fields()
+                stated = stated_fields()
+                button = gr.Button("Score", variant="primary", elem_id="score")
+            with gr.Column(elem_id="more"):
                 nearest = gr.HTML(elem_id="nearest")
-        paper = gr.HTML(elem_id="paper")
-        with gr.Column(visible=False) as explanation:
-            explained = gr.Dropdown([], label="Explain the label", elem_id="explained")
-            attribution = gr.HTML(elem_id="attribution")
+        results = [message, scores, paper, attribution, nearest, picture.explained, picture.tools]
+        events = _Events(handlers, [source, *stated], asked, picture, results)
+        events.connect(interface, first, samples=samples, files=files, button=button, saved=saved)
+    return interface.queue(max_size=QUEUE_SIZE, api_open=False)
 
-        fields = [source, *stated, labels, independent]
-        results = [message, paper, scores, nearest, explained, explanation]
+
+class _Events:
+    """What happens when the parts of a page are used; the last of `results` are told in `Results`."""
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        ecg: list,
+        asked: LabelFields,
+        picture: PictureFields,
+        results: list,
+    ):
+        self.handlers, self.asked, self.picture = handlers, asked, picture
+        self.results, (self.message, _, _, self.attribution, *_) = results, results
+        self.source, *_ = self.fields = [*ecg, asked.labels, asked.independent]
         # One event at a time uses the model, however many visitors there are.
-        event: dict[str, Any] = {
+        self.model: dict[str, Any] = {
             "api_visibility": "private",
             "concurrency_id": "model",
             "concurrency_limit": 1,
             "show_progress": "minimal",
         }
-        show: dict[str, Any] = {"fn": None, "js": SHOW_MESSAGE}
-        explain: dict[str, Any] = {
+        self.light: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        self.explain: dict[str, Any] = {
             "fn": handlers.explain,
-            "inputs": [explained, *fields],
-            "outputs": attribution,
-            **event,
+            "inputs": [picture.attribution, picture.explained, *self.fields],
+            "outputs": self.attribution,
+            **self.model,
         }
-        score: dict[str, Any] = {
+        self.score: dict[str, Any] = {
             "fn": handlers.score,
-            "inputs": fields,
+            "inputs": self.fields,
             "outputs": results,
-            "show_progress_on": message,
-            **event,
+            "show_progress_on": self.message,
+            **self.model,
         }
+
+    def connect(
+        self, interface: gr.Blocks, first: str, *, samples: gr.HTML, files: gr.File, button: gr.Button, saved: gr.HTML
+    ) -> None:
+        """Let the parts send their events; `first` is the example on an empty page."""
+        self._sources(interface, first, samples, files)
+        self._labels(interface, button)
+        self.picture.attribution.input(**self.explain)
+        self.picture.explained.input(**self.explain)
+        for kind in PICTURE_KINDS:
+            self.picture.downloads[kind].click(
+                partial(self.handlers.picture_file, kind), self.fields, saved, **self.model
+            ).then(None, js=SAVE_PICTURE, **self.light)
+
+    def _sources(self, interface: gr.Blocks, first: str, samples: gr.HTML, files: gr.File) -> None:
+        example: dict[str, Any] = {"outputs": [self.source, *self.results], **self.model}
+        example["show_progress_on"] = self.message
+        fields = self.fields[1:]
+
+        def chosen(event: gr.EventData, *fields: Any) -> tuple:
+            return self.handlers.take_example(getattr(event, "example", None), *fields)
+
+        self._then(samples.select(chosen, fields, **example))
+        self._then(interface.load(partial(self.handlers.take_example, first), fields, **example), show=False)
         # Files leave the disk at once, however many visitors wait for the model.
-        take = {**event, "concurrency_id": "uploads", "concurrency_limit": 4}
-        files.upload(handlers.upload, files, [source, files, example], show_progress_on=message, **take).then(
-            **score
-        ).then(**show).then(**explain)
-        example.input(
-            handlers.take_example, [example, *fields[1:]], [source, *results], show_progress_on=message, **event
-        ).then(**show).then(**explain)
-        for trigger in (button.click, labels.submit):
-            trigger(**score).then(**show).then(**explain)
-        explained.input(**explain)
-        label_set.input(
-            lambda task: label_set_text(task) if task else "\n".join(DEFAULT_LABELS),
-            label_set,
-            labels,
-            api_visibility="private",
-            show_progress="hidden",
-        )
-    return interface.queue(max_size=QUEUE_SIZE, api_open=False)
+        take = {**self.model, "concurrency_id": "uploads", "concurrency_limit": 4, "show_progress_on": self.message}
+        taken = files.upload(self.handlers.upload, files, [self.source, files], **take)
+        self._then(taken.then(**self.score))
+        files.upload(None, js=NONE_PRESSED, **self.light)
+
+    def _labels(self, interface: gr.Blocks, button: gr.Button) -> None:
+        asked = self.asked
+        for trigger in (button.click, asked.labels.input, asked.independent.input):
+            self._then(trigger(**self.score, trigger_mode="always_last"))
+        for changed in (asked.labels.change, interface.load):
+            changed(None, asked.labels, asked.lines, js=LINES_OF_LABELS, **self.light)
+        taken = asked.use_lines.click(None, asked.lines, asked.labels, js=LABELS_OF_LINES, **self.light)
+        self._then(taken.then(**self.score))
+        chosen = asked.label_set.input(_labels_of, asked.label_set, asked.labels, **self.light)
+        self._then(chosen.then(**self.score))
+
+    def _then(self, scored: Any, *, show: bool = True) -> None:
+        """After a scoring: look at it, and explain it where that is asked for."""
+        if show:
+            scored = scored.then(None, js=SHOW_MESSAGE, **self.light)
+        scored.then(**self.explain)
+
+
+def _labels_of(task: str | None) -> gr.Dropdown:
+    return gr.Dropdown(**label_choices(task))
 
 
 def launch_options() -> dict[str, Any]:
@@ -217,63 +183,3 @@ def _theme() -> gr.themes.Base:
     dark_enough = {"body_text_color_subdued": "*neutral_600", "block_info_text_color": "*neutral_600"}
     light_enough = {f"{name}_dark": "*neutral_300" for name in dark_enough}
     return theme.set(**dark_enough, **light_enough)
-
-
-def _ecg_fields() -> tuple:
-    files = gr.File(
-        label="ECG file, or .hea with .dat",
-        file_count="multiple",
-        height=150,
-        elem_id="files",
-    )
-    gr.HTML(page.PRIVACY)
-    example = gr.Dropdown(list(CONDITIONS), value=None, label="Or a synthetic example", elem_id="example")
-    with gr.Accordion(f"{FIELDS_HEADING} (NumPy, CSV, some MATLAB files)", open=False):
-        rate = gr.Number(label=f"{FIELDS['sampling_rate']}, Hz", value=None, minimum=0, elem_id="rate")
-        leads = gr.Textbox(
-            label=f"{FIELDS['lead_names']}, in the order of the file", placeholder="I II III aVR …", max_length=400
-        )
-        units = gr.Dropdown(
-            [("as the file says, or mV", ""), *((unit, unit) for unit in UNITS)], value="", label=FIELDS["units"]
-        )
-    return files, example, rate, leads, units
-
-
-def _label_fields() -> tuple:
-    label_set = gr.Dropdown(
-        [("some common findings", ""), *((task, task) for task in LABEL_TASKS)],
-        value="",
-        label="Fill in a label set",
-        elem_id="label-set",
-    )
-    labels = gr.Textbox(
-        value="\n".join(DEFAULT_LABELS),
-        label="Labels, one per line",
-        info="A label may have several phrases that state it: AF = atrial fibrillation; irregular rhythm without P waves",
-        lines=12,
-        max_lines=12,
-        max_length=MAX_CHARACTERS,
-        elem_id="labels",
-    )
-    independent = gr.Checkbox(label="Judge each label by itself, not against the others", elem_id="independent")
-    return label_set, labels, independent
-
-
-def _failed(error: Exception) -> tuple:
-    """The results of a scoring that failed: the reason, and nothing left of the one before."""
-    return (
-        page.message(_sentence(error), is_error=True),
-        "",
-        "",
-        "",
-        gr.Dropdown([], value=None),
-        gr.Column(visible=False),
-    )
-
-
-def _sentence(error: Exception) -> str:
-    """What a visitor is told; what nobody foresaw goes to the server's log."""
-    if isinstance(error, (ValueError, OSError)):
-        return str(error)
-    _log.error("unexpected error on the page", exc_info=error)
-    return UNEXPECTED

@@ -1,32 +1,38 @@
-"""Labels in a text box: one per line, with the phrases that state it after an equals sign where there are any."""
+"""Labels as text: one per line, with the phrases that state it after an equals sign where there are any."""
 
 from collections.abc import Mapping, Sequence
 
-from datasets_scripts.label_sets import load_label_set
+from datasets_scripts.archives import title_of
+from datasets_scripts.label_sets import LABEL_TASKS, load_label_set
 from modeling_etp.zero_shot_etp import check_labels
 
 from .sources import AppError
 
 MAX_LABELS, MAX_PHRASES, MAX_CHARACTERS = 100, 500, 40_000
 
-DEFAULT_LABELS = (
-    "normal ECG",
-    "sinus bradycardia",
-    "sinus tachycardia",
-    "atrial fibrillation",
-    "premature ventricular contractions",
-    "first-degree AV block",
-    "left bundle branch block",
-    "right bundle branch block",
-    "left ventricular hypertrophy",
-    "anterior myocardial infarction",
-    "inferior myocardial infarction",
-    "ST depression",
-)
+# What an empty page asks, in words that people use -> the class of the label set whose phrases state it.
+COMMON_FINDINGS = {
+    "normal ECG": "NORM",
+    "atrial fibrillation": "AFIB",
+    "atrial flutter": "AFLT",
+    "paced rhythm": "PACE",
+    "premature ventricular contractions": "PVC",
+    "first-degree AV block": "1AVB",
+    "left bundle branch block": "CLBBB",
+    "right bundle branch block": "CRBBB",
+    "left ventricular hypertrophy": "LVH",
+    "anteroseptal myocardial infarction": "ASMI",
+    "inferior myocardial infarction": "IMI",
+    "ST depression": "STD_",
+}
+COMMON_TASK = "all"  # of the label set that has all of them
 
 
-def parse_labels(text: str) -> dict[str, tuple[str, ...]]:
+def parse_labels(text: str | Sequence[str] | None) -> dict[str, tuple[str, ...]]:
     """Label -> phrases that state it; a label without phrases is its own.
+
+    Args:
+        text: Lines, joined or one by one, each a label or “label = phrase; phrase”.
 
     Raises:
         AppError: If there is no label, one is repeated, or there are too many; names the line.
@@ -35,6 +41,10 @@ def parse_labels(text: str) -> dict[str, tuple[str, ...]]:
         >>> parse_labels("normal ECG\\nAF = atrial fibrillation; no P waves")
         {'normal ECG': ('normal ECG',), 'AF': ('atrial fibrillation', 'no P waves')}
     """
+    if not isinstance(text, str):
+        if not all(isinstance(line, str) for line in text or ()):
+            raise AppError("Something else than text came as labels. Load the page again.")
+        text = "\n".join(text or ())
     if len(text) > MAX_CHARACTERS:
         raise AppError(f"{len(text):,} characters of labels came, this page takes up to {MAX_CHARACTERS:,}.")
     labels: dict[str, list[str]] = {}
@@ -57,21 +67,37 @@ def parse_labels(text: str) -> dict[str, tuple[str, ...]]:
         raise AppError(str(error)) from error
 
 
-def format_labels(labels: Mapping[str, Sequence[str]]) -> str:
-    """The text that [`parse_labels`] reads as these labels."""
-    return "\n".join(
-        label if list(phrases) == [label] else f"{label} = {'; '.join(phrases)}" for label, phrases in labels.items()
-    )
+def label_lines(labels: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Label -> the line that [`parse_labels`] reads as this label and its phrases."""
+    return {
+        label: label if list(phrases) == [label] else f"{label} = {'; '.join(phrases)}"
+        for label, phrases in labels.items()
+    }
 
 
-def label_set_text(task: str) -> str:
-    """A task's label set as text."""
-    return format_labels(load_label_set(task))
+def label_set(task: str | None) -> dict[str, list[str]]:
+    """Label -> phrases of a task; without one, of the common findings.
+
+    Raises:
+        ValueError: If there is no such task.
+    """
+    if task:
+        return load_label_set(task)
+    phrases = load_label_set(COMMON_TASK)
+    return {label: phrases[code] for label, code in COMMON_FINDINGS.items()}
+
+
+def label_set_titles() -> dict[str, str]:
+    """Task -> what the page calls its label set; "" are the common findings."""
+    return {"": f"Common findings ({len(COMMON_FINDINGS)})"} | {
+        task: f"{title_of(archive)}: {task} ({len(load_label_set(task))})"
+        for task, (archive, _) in LABEL_TASKS.items()
+    }
 
 
 def _check_counts(labels: Mapping[str, Sequence[str]]) -> None:
     if not labels:
-        raise AppError("There is no label. Write one per line, e.g. “atrial fibrillation”.")
+        raise AppError("There is no label. Write one, e.g. “atrial fibrillation”.")
     num_phrases = sum(map(len, labels.values()))
     if len(labels) > MAX_LABELS or num_phrases > MAX_PHRASES:
         raise AppError(

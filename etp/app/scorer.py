@@ -31,11 +31,13 @@ class Scores:
         kind: "calibrated": a probability, calibrated on validation records. "shares": labels compete and the scores
             add up to 1. "independent": each label by itself, relative to what may be said of any ECG.
         calibration: Behind a calibrated score.
+        uncalibrated: Why there is no probability although the model has calibrations; else empty.
     """
 
     by_label: dict[str, float]
     kind: Literal["calibrated", "shares", "independent"]
     calibration: TaskCalibration | None = None
+    uncalibrated: str = ""
 
 
 class EcgScorer:
@@ -69,13 +71,13 @@ class EcgScorer:
         Raises:
             ValueError: If the recording can't be used.
         """
-        calibration = next((found for found in self.calibrations if found.covers(labels)), None)
-        if calibration is not None and self._fills_one_window(recording):
+        calibration, uncalibrated = self._calibration_of(recording, labels)
+        if calibration is not None:
             return self._calibrated(recording, labels, calibration)
         independent = independent or len(labels) == 1  # one label has nothing to compete with
         entries = self.classifier(recording, labels, multi_label=independent)
         by_label = {entry["label"]: entry["score"] for entry in entries}
-        return Scores(by_label, "independent" if independent else "shares")
+        return Scores(by_label, "independent" if independent else "shares", uncalibrated=uncalibrated)
 
     def notes(self, recording: EcgRecording) -> list[str]:
         """What was left out, assumed or filled in of a recording, by its reader and by the feature extractor.
@@ -124,12 +126,26 @@ class EcgScorer:
             abs(recording.signal.shape[1] / recording.sampling_rate - self.window_seconds) < 0.05 * self.window_seconds
         )
 
+    def _calibration_of(self, recording: EcgRecording, labels: Labels) -> tuple[TaskCalibration | None, str]:
+        """What calibrates these labels on this recording, or else why nothing does."""
+        if not self.calibrations:
+            return None, ""
+        if not self._fills_one_window(recording):
+            return None, f"the calibration is of recordings of {self.window_seconds:g} s"
+        missing = {calibration: calibration.not_covered(labels) for calibration in self.calibrations}
+        nearest = min(missing, key=lambda calibration: len(missing[calibration]))
+        if not missing[nearest]:
+            return nearest, ""
+        named = ", ".join(f"“{label}”" for label in missing[nearest][:3])
+        more = ", …" if len(missing[nearest]) > 3 else ""
+        return None, f"no calibration is known of {named}{more} as worded here"
+
     def _calibrated(self, recording: EcgRecording, labels: Labels, calibration: TaskCalibration) -> Scores:
         model, tokenizer = self.checkpoint.model, self.checkpoint.processor.tokenizer
         embeds = torch.from_numpy(self.classifier.embed_ecgs(recording)).to(model.device)
         label_embeds = self._calibrated_labels.get(model, tokenizer, labels, calibration.templates)
         with torch.no_grad(), evaluation_mode(model):
             logits = label_logits(embeds, label_embeds, model.get_logit_scale(), pooling=calibration.pooling)
-        probabilities = calibration.probabilities(logits.cpu().numpy(), list(labels))[0]
+        probabilities = calibration.probabilities(logits.cpu().numpy(), labels)[0]
         ranked = sorted(zip(labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])
         return Scores(dict(ranked), "calibrated", calibration)

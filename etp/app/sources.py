@@ -1,4 +1,4 @@
-"""Where the page's ECG comes from: uploaded files, which leave the disk as soon as they are read, or a synthetic example."""
+"""Where the page's ECG comes from: uploaded files, which leave the disk as soon as they are read, or one of the samples."""
 
 import re
 import threading
@@ -10,16 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from datasets_scripts.synthetic_ecg import CONDITIONS, simulate_ecgs
 from modeling_etp.ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
 
+from .examples import Example, examples
 from .upload_folder import UploadFolder
 
 MAX_FILES = 8
 MAX_UPLOAD_BYTES = 10_000_000  # 14 minutes of 12 leads at 500 Hz in 16 bits
 MAX_MINUTES = 30
 SHARED_SECONDS, SHARED_BYTES = 120, 64_000_000  # how long, and how much of, what two visitors may share is kept
-EXAMPLE_RATE, EXAMPLE_SEED = 500, 1
 LOST = "The upload was lost on its way. Choose the file again."
 
 # What the readers call their arguments -> what the page calls its fields, and where they are.
@@ -79,20 +78,32 @@ class UploadedEcg:
 
 @dataclass(frozen=True)
 class ExampleEcg:
-    """A synthetic ECG that shows one of `CONDITIONS`, always the same."""
+    """An ECG of the gallery, see `examples`, by its key there."""
 
-    condition: str
+    key: str
 
     @property
     def name(self) -> str:
-        return f"synthetic example “{self.condition}”"
+        return self._example.title
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """What a cardiologist wrote about it, and whose it is."""
+        return self._example.report, self._example.source
 
     def read(self, **stated: Any) -> EcgRecording:
-        """Simulate it; what files may not state doesn't concern it."""
-        if self.condition not in CONDITIONS:
-            raise AppError(f"There is no example {self.condition!r}, there are {', '.join(CONDITIONS)}.")
-        ecgs = simulate_ecgs([CONDITIONS[self.condition]], sampling_rate=EXAMPLE_RATE, seed=EXAMPLE_SEED)
-        return EcgRecording(ecgs.signal[0], EXAMPLE_RATE, ecgs.lead_names)
+        """The recording; what files may not state doesn't concern it.
+
+        Raises:
+            AppError: If there is no such example.
+        """
+        return self._example.read()
+
+    @property
+    def _example(self) -> Example:
+        if self.key not in examples():
+            raise AppError(f"There is no example {self.key!r}, there are {', '.join(examples())}.")
+        return examples()[self.key]
 
 
 @dataclass(frozen=True)
@@ -200,7 +211,7 @@ def read_source(source: Source, **stated: Any) -> EcgRecording:
 
 def _contents(files: Sequence[Path], shared: SharedUploads, uploads: UploadFolder) -> dict[str, bytes]:
     if not files:
-        raise AppError("No file came. Choose one, or a synthetic example.")
+        raise AppError("No file came. Choose one, or one of the samples.")
     if len(files) > MAX_FILES:
         raise AppError(f"{len(files)} files came, expected at most {MAX_FILES}. Choose the files of one ECG.")
     names = [file.name for file in files]

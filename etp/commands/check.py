@@ -39,7 +39,7 @@ def run(args: CheckArguments) -> int:
 
 def refused_records(dataset: "Dataset", args: CheckArguments) -> list[tuple[str, str]]:
     """Records that the feature extractor refuses, and why; the prepared signals are those that training reads."""
-    from etp.training.data.prepared import prepare_signals
+    from etp.prepared_signals import prepare_signals
     from etp.training.data.records import signals_folder
     from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 

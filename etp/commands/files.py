@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from etp.common_options import BatchArguments, ReadingArguments
 from etp.options import OptionError, option
 from etp.outputs import check_output
+from etp.samples import is_sample, located, match_samples
 
 if TYPE_CHECKING:
     from modeling_etp.ecg_files_etp import EcgRecording
 
-FILES_HELP = "ECG files, folders of them, globs, or http(s) URLs."
+FILES_HELP = "ECG files, folders of them, globs, http(s) URLs, or sample:NAME for an ECG that comes with the package."
 WFDB_SIGNALS = {".dat", ".mat"}  # belong to the header of their name, if there is one
 
 
@@ -35,7 +36,7 @@ def read_recording(path: str, args: ReadingArguments) -> "EcgRecording":
     from modeling_etp.ecg_files_etp import EcgRecording
     from modeling_etp.ecg_inputs_etp import open_ecg
 
-    opened = open_ecg(path, **stated_facts(args))
+    opened = open_ecg(located(path), **stated_facts(args))
     if opened.lead_names is None:
         raise ValueError(f"{opened.name}: it doesn't name its leads. Name them with --lead_names.")
     return EcgRecording(opened.signal, opened.sampling_rate, opened.lead_names, notes=opened.notes)
@@ -59,13 +60,15 @@ def find_ecgs(arguments: Sequence[str]) -> list[str]:
     """Every ECG that the arguments name, once, in their order; of a WFDB record its header only.
 
     Raises:
-        OptionError: If a folder or a glob holds none.
+        OptionError: If a folder or a glob holds none, or there is no such sample.
     """
     from modeling_etp.ecg_files_etp import ECG_SUFFIXES
 
     found: dict[str, None] = {}
     for argument in arguments:
-        if Path(argument).is_dir():
+        if is_sample(argument):
+            matches = _samples(argument)
+        elif Path(argument).is_dir():
             inside = [path for path in sorted(Path(argument).rglob("*")) if path.suffix.lower() in ECG_SUFFIXES]
             matches = _records(inside)
             if not matches:
@@ -174,6 +177,13 @@ def stated_facts(args: ReadingArguments) -> dict[str, Any]:
     """What the command line says of files, as `read_ecg` takes it."""
     names = ("sampling_rate", "lead_names", "units", "verify_checksum")
     return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def _samples(argument: str) -> list[str]:
+    try:
+        return match_samples(argument)
+    except ValueError as error:
+        raise OptionError(f"{argument}: {error}") from error
 
 
 def _records(paths: Sequence[Path]) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etp.common_options import DatasetArguments, ModelArguments, Split
+from etp.common_options import DATA_DIR_HELP, DatasetArguments, ModelArguments, Split
 from etp.options import OptionError, option
 
 from .files import FILES_HELP, EcgRun, FilesArguments, find_ecgs, write
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class IndexArguments(DatasetArguments, ModelArguments, FilesArguments):
     """What is indexed: files and texts, or the data set of --data_dir."""
 
+    data_dir: Path | None = option(DATA_DIR_HELP, None, common=True)
     output: Path = option("Folder that is made.", short="-o")
     files: list[str] = option(FILES_HELP, [], positional=True, metavar="FILE")
     texts: Path | None = option("Text file, a text a line.", None)

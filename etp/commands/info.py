@@ -7,6 +7,7 @@ from typing import Any
 from etp.common_options import JSON_HELP, ReadingArguments
 from etp.options import option
 from etp.pretrained import list_models
+from etp.samples import located
 
 from .files import json_line, printable, stated_facts, write
 from .models import open_checkpoint
@@ -17,7 +18,9 @@ class InfoArguments(ReadingArguments):
     """Of what."""
 
     what: str = option(
-        "Folder or name of a model, index, ECG file or URL.", positional=True, metavar="MODEL|INDEX|FILE"
+        "Folder or name of a model, index, ECG file or URL, or sample:NAME.",
+        positional=True,
+        metavar="MODEL|INDEX|FILE",
     )
     json: bool = option(JSON_HELP, False)
 
@@ -76,7 +79,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
     from etp.measurements import measure_if_installed
     from modeling_etp.ecg_inputs_etp import read_path_or_url
 
-    recording = read_path_or_url(path, **stated_facts(args))
+    recording = read_path_or_url(located(path), **stated_facts(args))
     signal = recording.signal
     finite = signal[np.isfinite(signal)]
     return {

@@ -19,7 +19,7 @@ FORMATS = (".png", ".svg", ".pdf")
 class PlotArguments(LabelArguments, ReadingArguments):
     """What is drawn; the scores of a model beside it where labels are given."""
 
-    file: str = option("ECG file or http(s) URL.", positional=True)
+    file: str = option("ECG file, http(s) URL, or sample:NAME.", positional=True)
     output: Path = option(".png, .svg or .pdf file.", short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
     layout: Literal["3x4+1", "3x4+3", "12x1"] = option(

@@ -13,7 +13,7 @@ from etp.atomic_files import whole_file
 from etp.outputs import check_output
 
 from .arguments import STYLES, TablesArguments, refusing_bad_input
-from .markdown import EMPTY, markdown
+from .markdown import EMPTY, markdown, percent
 from .results import check_writable, load_results
 
 # known, unseen: paraphrases; styles: mean over tasks, each prompt by itself
@@ -138,12 +138,11 @@ def _cell(row: Row, first: Row, column: Column) -> str:
     value, reference = row.mean(column), first.mean(column)
     if value is None:
         return EMPTY
-    cell = f"{100 * value:.1f}"
     runs = [*row.metrics[column].values()]
     if len(runs) > 1:
-        cell += f" ± {100 * statistics.stdev(runs):.1f}"
-    elif column in row.intervals:
-        cell += " [{:.1f}, {:.1f}]".format(*(100 * end for end in row.intervals[column]))
+        cell = f"{percent(value)} ± {100 * statistics.stdev(runs):.1f}"
+    else:
+        cell = percent(value, row.intervals.get(column))
     if row is not first and reference is not None:
         cell += f" ({100 * (value - reference):+.1f})"
     return cell

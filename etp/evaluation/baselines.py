@@ -7,9 +7,8 @@ import numpy as np
 import torch
 
 from datasets_scripts.archives import find_archive
+from etp.scoring.metrics import SENSITIVITY, SPECIFICITY, macro
 from modeling_etp.modeling_etp import ETPModel
-
-from .metrics import SENSITIVITY, SPECIFICITY, macro
 
 
 def constant_baselines(targets: np.ndarray) -> dict[str, dict[str, float]]:

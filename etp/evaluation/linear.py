@@ -12,11 +12,11 @@ from tqdm.auto import tqdm
 
 from etp.evaluation.arguments import DataArguments, LinearArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import open_evaluation
-from etp.evaluation.probe import choose_probe, stratified_fraction
-from etp.evaluation.prompts import label_columns
-from etp.evaluation.splits import label_targets, training_split
+from etp.evaluation.command import alone_in_its_output, open_evaluation
+from etp.evaluation.probe import choose_probe
+from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table, label_fraction_table
+from etp.scoring.labels import label_columns, label_targets, stratified_fraction
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
@@ -53,6 +53,7 @@ class ProbeTask:
         return probe(self.features), strength
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: LinearArguments):
     with refusing_bad_input():
         columns = label_columns(data.dataset, args.tasks)

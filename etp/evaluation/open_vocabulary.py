@@ -4,7 +4,7 @@ Evaluate a model by paraphrases that occur in no training text, beside the known
 others write them, and by prompts that negate or contradict.
 """
 
-from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,24 @@ from tqdm.auto import tqdm
 from datasets_scripts.report_glossary import own_phrases
 from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
-from etp.evaluation.prompts import LabelPrompts, label_columns, load_prompts
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, load_prompts
 from etp.evaluation.splits import training_split
 from etp.evaluation.styles import FILES, load_styles, style_metrics
 from etp.file_hashes import file_sha256
+from etp.scoring.labels import label_columns
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
 from modeling_etp.zero_shot_etp import embed_texts
 
 from .paraphrase_metrics import (
     Negation,
+    Score,
     known_paraphrases,
     load_negations,
+    one_at_a_time,
     report_negations,
     single_paraphrase_metrics,
     states,
@@ -36,6 +39,7 @@ from .paraphrase_metrics import (
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
     with refusing_bad_input():
         tasks = list(label_columns(data.dataset, args.tasks))
@@ -44,7 +48,8 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
         negations = load_negations({prompt.task: prompt.labels for prompt in unseen}, args.negations)
         files = {"unseen": args.unseen, "negations": args.negations, **{style: FILES[style] for style in styles}}
         sha256 = {name: file_sha256(file) for name, file in files.items()}
-        evaluation = open_evaluation("open_vocabulary", data, run, {"tasks": tasks, "files_sha256": sha256})
+        decisive = {"tasks": tasks, "files_sha256": sha256, "interpret_labels": args.interpret_labels}
+        evaluation = open_evaluation("open_vocabulary", data, run, decisive)
         usual = [
             prompt.complete(evaluation.records.labels_of(prompt.column))
             for prompt in load_prompts(data.dataset, tasks)
@@ -65,12 +70,14 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
     for name in tqdm(left, desc="Evaluating paraphrases", unit="task"):
         kind, prompt, (labelled, records) = named[name]
-        scorers = [evaluation.scorer(source.keep(labelled)) for source in (ecgs, untrained)]
+        sources = [ecgs.keep(labelled), untrained.keep(labelled)]
+        options = PromptOptions(interpret_labels=args.interpret_labels)
+        score = partial(evaluation.scores, sources=sources, options=options)
         resampling = {"num_resamples": run.num_resamples, "seed": run.seed}
         if kind in styles:
-            report = style_metrics(scorers, prompt, records, texts, **resampling)
+            report = style_metrics(score, prompt, records, texts, **resampling)
         else:
-            report = paraphrase_metrics(scorers, prompt, records, **resampling)
+            report = paraphrase_metrics(score, prompt, records, **resampling)
         results.add(name, report)
     if negate:
         records_of = {prompt.task: named[f"unseen_{prompt.task}"][2] for prompt in unseen}
@@ -128,7 +135,7 @@ def refuse_known(unseen: list[LabelPrompts], texts: set[str], file: Path) -> Non
 
 
 def paraphrase_metrics(
-    scorers: Sequence[Callable[[LabelPrompts], np.ndarray]],
+    score: Score,
     prompt: LabelPrompts,
     records: TaskRecords,
     *,
@@ -138,12 +145,12 @@ def paraphrase_metrics(
     """All metrics of one task under one set of paraphrases: pooled as in zero-shot classification, and one at a time.
 
     Args:
-        scorers: Labels -> scores `(records, labels)`, of the model and of its untrained twin.
+        score: Labels -> scores `(records, labels)`, of the model and of its untrained twin.
     """
-    scores, baseline = (score(prompt) for score in scorers)
+    scores, baseline = score(prompt)
     report = report_scores(scores, records, num_resamples=num_resamples, seed=seed)
     report["single_paraphrases"] = single_paraphrase_metrics(
-        scorers[0], prompt, records, num_resamples=num_resamples, seed=seed
+        score(one_at_a_time(prompt))[0], prompt, records, num_resamples=num_resamples, seed=seed
     )
     report["baselines"] = {
         **constant_baselines(records.targets[records.evaluated]),

@@ -46,8 +46,8 @@ def _untrained(reports: Reports) -> Reports:
 
 def _with_mean(reports: Reports) -> list[str]:
     """A cell for each task and the mean of all; no mean where a task is missing."""
-    values = [report and report["macro_auroc"] for report in reports]
-    mean = EMPTY if None in values else percent(sum(values) / len(values))
+    values = [report["macro_auroc"] for report in reports if report and report["macro_auroc"] is not None]
+    mean = percent(sum(values) / len(values)) if len(values) == len(reports) else EMPTY
     return [*(cell(report, "macro_auroc") for report in reports), mean]
 
 

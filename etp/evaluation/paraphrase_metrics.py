@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from etp.scoring.metrics import macro, ranking_metrics
+
 from .arguments import NEGATIONS
 from .intervals import bootstrap_weights, percentile_interval
-from .metrics import macro, ranking_metrics
 from .prompts import LabelPrompts
 from .task_metrics import TaskRecords
 
+Score = Callable[[LabelPrompts], Sequence[np.ndarray]]  # labels -> scores (records, labels), model and untrained twin
 _ARTICLES = {"a", "an", "the"}
 
 
@@ -36,21 +38,21 @@ def known_paraphrases(prompts: Iterable[LabelPrompts], texts: Iterable[str]) -> 
     return [phrase for phrase in dict.fromkeys(phrases) if paraphrase_key(phrase) in keys]
 
 
+def one_at_a_time(prompts: LabelPrompts) -> LabelPrompts:
+    """Every phrase as a label of its own, in the order of the labels."""
+    owners = [(row, phrase) for row, own in enumerate(prompts.phrases.values()) for phrase in own]
+    return replace(prompts, phrases={f"{row} {phrase}": (phrase,) for row, phrase in owners})
+
+
 def single_paraphrase_metrics(
-    score: Callable[[LabelPrompts], np.ndarray],
-    prompts: LabelPrompts,
-    records: TaskRecords,
-    *,
-    num_resamples: int,
-    seed: int,
+    scores: np.ndarray, prompts: LabelPrompts, records: TaskRecords, *, num_resamples: int, seed: int
 ) -> dict[str, Any]:
     """AUROC of every phrase as the only one of its label, with the mean over phrases, then labels, and its interval.
 
     Args:
-        score: Labels with their phrases -> scores of the records of `records`, `(records, labels)`.
+        scores: Of the labels of [`one_at_a_time`], `(records, phrases)`.
     """
     owners = [(row, phrase) for row, own in enumerate(prompts.phrases.values()) for phrase in own]
-    scores = score(replace(prompts, phrases={f"{row} {phrase}": (phrase,) for row, phrase in owners}))
     label = np.array([row for row, _ in owners])
     evaluated = records.evaluated
     targets = records.targets[evaluated][:, label]

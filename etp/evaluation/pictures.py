@@ -6,7 +6,7 @@ from typing import Any
 
 from etp.atomic_files import whole_file
 
-TITLES = {"zero_shot": "zero-shot", "linear_probe": "linear probe"}
+TITLES = {"zero_shot": "zero-shot", "linear_probe": "linear probe", "fine_tuned": "fine-tuned"}
 COLORS = (
     "#0072B2",
     "#D55E00",
@@ -21,21 +21,23 @@ FEWEST_IN_BIN = 20  # a frequency among fewer predictions says nothing
 
 
 def draw_results(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw all zero-shot and linear-probe runs into one file.
+    """Draw all zero-shot, linear-probe and fine-tuned runs into one file.
 
     Args:
         results: Contents of results files.
         path: `.png`, `.svg` or `.pdf`.
 
     Raises:
-        ValueError: If none of the runs is a zero-shot evaluation or a linear probe, or matplotlib can't write that kind of file.
+        ValueError: If none of the runs is of these kinds, or matplotlib can't write that kind of file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     runs = [result for result in results if result["kind"] in TITLES]
     if not runs:
-        raise ValueError("--picture shows zero-shot and linear-probe results, and none of the files holds such.")
+        raise ValueError(
+            "--picture shows zero-shot, linear-probe and fine-tuned results, and none of the files holds such."
+        )
     tasks = list(dict.fromkeys((run["dataset"], task) for run in runs for task in run["tasks"]))
     figure = Figure(figsize=(PAGE_INCHES, 8.5), layout="constrained")
     FigureCanvasAgg(figure)

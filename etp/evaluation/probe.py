@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .metrics import macro, ranking_metrics
+from etp.scoring.metrics import macro, ranking_metrics
 
 # As scikit-learn's C: the weight of the data term summed over records, against half the squared norm of the weights.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -88,34 +88,3 @@ def choose_probe(
         raise ValueError("No label has both positives and negatives among the validation records: C can't be chosen.")
     _, probe, strength = max(fitted, key=lambda candidate: candidate[0])
     return probe, strength
-
-
-def stratified_fraction(targets: np.ndarray, fraction: float, *, seed: int) -> np.ndarray:
-    """Draw a fraction of the records so that every label keeps its fraction of positives, and at least one.
-
-    Labels are served from the rarest to the commonest, as in iterative stratification (Sechidis et al. 2011); the rest
-    is drawn from the records that are left.
-
-    Args:
-        targets: Boolean, `(records, labels)`.
-        fraction: Above 0 and up to 1.
-
-    Returns:
-        Sorted rows. More than the fraction only where single positives of rare labels need it.
-    """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"A fraction of labels is above 0 and at most 1, got {fraction}.")
-    if fraction == 1:
-        return np.arange(len(targets))
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(targets))
-    chosen = np.zeros(len(targets), dtype=bool)
-    counts = targets.sum(axis=0)
-    for label in np.argsort(counts, kind="stable"):
-        positives = order[targets[order, label]]
-        wanted = max(1, round(fraction * len(positives))) if len(positives) else 0
-        missing = wanted - int(chosen[positives].sum())
-        chosen[positives[~chosen[positives]][: max(0, missing)]] = True
-    missing = round(fraction * len(targets)) - int(chosen.sum())
-    chosen[order[~chosen[order]][: max(0, missing)]] = True
-    return np.flatnonzero(chosen)

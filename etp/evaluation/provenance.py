@@ -15,7 +15,7 @@ from typing import Any
 
 from etp import source_code
 
-SOURCE_FOLDERS = ("modeling_etp", "datasets_scripts", "etp/evaluation")  # what can change a figure
+SOURCE_FOLDERS = ("modeling_etp", "datasets_scripts", "etp/evaluation", "etp/scoring")  # what can change a figure
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "scipy", "scikit-learn")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def check_writable(path: Path) -> None:
         raise IsADirectoryError(f"--output {path} is a folder; name a file in it, e.g. {path / 'results.json'}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.with_name(path.name + ".unfinished")
+        probe = path.with_name(f"{path.name}.{uuid.uuid4().hex}.unfinished")  # nobody else's
         probe.touch()
         probe.unlink()
     except OSError as error:

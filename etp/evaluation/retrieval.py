@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from etp.evaluation.arguments import DataArguments, RetrievalArguments, RunArguments, refusing_bad_input
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.tables import retrieval_table
 from modeling_etp.zero_shot_etp import embed_texts
@@ -19,6 +19,7 @@ from modeling_etp.zero_shot_etp import embed_texts
 from .retrieval_metrics import report_retrieval
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: RetrievalArguments):
     with refusing_bad_input():
         evaluation = open_evaluation("retrieval", data, run, {})

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from datasets_scripts.archives import find_archive
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
+from etp.scoring.labels import label_names, label_targets
 
 from .intervals import patient_numbers
 from .task_metrics import TaskRecords
@@ -108,50 +109,6 @@ def training_split(splits: DatasetDict) -> Dataset:
             f"No record is in the split train, only in {', '.join(splits)}, and this evaluation reads those."
         )
     return splits["train"]
-
-
-def label_names(dataset: Dataset, column: str) -> list[str]:
-    """Names of the labels of a column, in its order.
-
-    Raises:
-        ValueError: If the data set has no such column of labels.
-    """
-    feature = getattr(dataset.features.get(column), "feature", None)
-    if not isinstance(feature, ClassLabel):
-        raise ValueError(
-            f"The data set has no label column {column!r}; it has {', '.join(dataset.column_names)}. Give its table one, "
-            "or evaluate by reports: `etp evaluate retrieval`."
-        )
-    return list(feature.names)
-
-
-def label_targets(dataset: Dataset, column: str, labels: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which record has which label.
-
-    Labels are found by their exact names, never by position in another table or as part of a longer name.
-
-    Args:
-        dataset: With the list-of-labels column `column`.
-        labels: The labels wanted, in the order wanted.
-
-    Returns:
-        Boolean targets `(records, labels)`, and which records have any label of the column at all `(records,)`: a
-        record without one says nothing about the task, and is left out of it.
-
-    Raises:
-        ValueError: If a label is not one of the column's.
-    """
-    names = label_names(dataset, column)
-    if unknown := [label for label in labels if label not in names]:
-        raise ValueError(
-            f"Column {column!r} has no label {', '.join(unknown)}; its labels are {', '.join(names)}. Records are judged by "
-            "the labels they have, so call labels as the data set does; the phrases beside them are yours to choose."
-        )
-    rows = dataset[column][:]
-    hot = np.zeros((len(rows), len(names)), dtype=bool)
-    for row, present in enumerate(rows):
-        hot[row, present] = True
-    return hot[:, [names.index(label) for label in labels]], hot.sum(axis=1) > 0
 
 
 def content_sha256(dataset: Dataset, *, rows_per_read: int = 1024) -> str:

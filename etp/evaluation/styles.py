@@ -1,14 +1,12 @@
 """Open vocabulary by style of prompt: lists, descriptions, questions, names and negations, each text scored by itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from etp.prompts_file import read_prompts
 
 from .arguments import PHRASES, STYLES
-from .paraphrase_metrics import known_paraphrases, single_paraphrase_metrics
+from .paraphrase_metrics import Score, known_paraphrases, one_at_a_time, single_paraphrase_metrics
 from .prompts import LabelPrompts, load_prompts
 from .task_metrics import TaskRecords
 
@@ -41,7 +39,7 @@ def load_styles(dataset: str, tasks: Sequence[str], styles: Sequence[str] | None
 
 
 def style_metrics(
-    scorers: Sequence[Callable[[LabelPrompts], np.ndarray]],
+    score: Score,
     prompts: LabelPrompts,
     records: TaskRecords,
     training_texts: set[str],
@@ -54,15 +52,13 @@ def style_metrics(
     Names that others gave, "Atrial fibrillation", may be a report's own: they are counted, not refused.
 
     Args:
-        scorers: Labels -> scores `(records, labels)`, of the model and of its untrained twin.
+        score: Labels -> scores `(records, labels)`, of the model and of its untrained twin.
         training_texts: What a training on reports could have shown.
     """
-    report, untrained = (
-        single_paraphrase_metrics(score, prompts, records, num_resamples=resamples, seed=seed)
-        for score, resamples in zip(scorers, (num_resamples, 0), strict=True)
-    )
+    scores, baseline = score(one_at_a_time(prompts))
+    untrained = single_paraphrase_metrics(baseline, prompts, records, num_resamples=0, seed=seed)
     return {
-        **report,
+        **single_paraphrase_metrics(scores, prompts, records, num_resamples=num_resamples, seed=seed),
         "num_records": int(records.evaluated.sum()),
         "num_texts": len({text for own in prompts.phrases.values() for text in own}),
         "num_known_texts": len(known_paraphrases([prompts], training_texts)),

@@ -9,10 +9,10 @@ from typing import Any
 from etp.atomic_files import whole_file
 from etp.outputs import check_output
 from etp.retrieval import RECALL_AT
+from etp.scoring.metrics import SENSITIVITY
 
 from .arguments import TablesArguments, refusing_bad_input
 from .markdown import cell, markdown, named, percent
-from .metrics import SENSITIVITY
 from .open_vocabulary_tables import negation_table, open_vocabulary_table
 from .provenance import identity_sha256
 from .results import check_writable, load_results
@@ -35,6 +35,7 @@ SUPERVISED_TITLE = "supervised, literature"
 KINDS = {
     "zero_shot": "Zero-shot",
     "linear_probe": "Linear probe",
+    "fine_tuned": "Fine-tuned",
     "retrieval": "Retrieval",
     "open_vocabulary": "Open vocabulary",
 }

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .calibration import calibration_errors, reliability
+from etp.scoring.calibration import calibration_errors, reliability
+from etp.scoring.metrics import decision_metrics, macro, ranking_metrics
+from etp.scoring.thresholds import Decisions, best_f1_thresholds, decide
+
 from .intervals import NUM_RESAMPLES, bootstrap_weights, percentile_interval
-from .metrics import decision_metrics, macro, ranking_metrics
-from .thresholds import Decisions, best_f1_thresholds, decide
 
 ON_TEST = "threshold_on_test"  # the figure that chooses its threshold on the records it evaluates, as MERL does
 

@@ -3,30 +3,36 @@
 Classify ECGs by phrases alone, without one labelled ECG, and evaluate it: AUROC, average precision, F1, calibration.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
 from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import Evaluation, open_evaluation
+from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
-from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts, score_labels
-from etp.evaluation.splits import label_targets, training_split
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts
+from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table
 from etp.file_hashes import file_sha256
+from etp.scoring.labels import label_targets
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
+logger = logging.getLogger(__name__)
 
+
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     with refusing_bad_input():
-        prompts = load_prompts(data.dataset, args.tasks, file=args.prompts, contrast=args.contrast)
-        options = PromptOptions(args.templates, args.pooling, args.contrast)
+        prompts = load_prompts(
+            data.dataset, args.tasks, file=args.prompts, names=args.prompt_names, contrast=args.contrast
+        )
+        options = PromptOptions(args.templates, args.pooling, args.contrast, args.interpret_labels)
         normal = normal_class(data.dataset) if args.anomaly else None
         if args.anomaly and data.split in ("train", "all"):
             raise ValueError(
@@ -44,10 +50,12 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     for prompt, (labelled, task_records) in tqdm(left, desc="Evaluating tasks", unit="task"):
         scores, baseline = score(evaluation, prompt, options, args, (ecgs, untrained))
         report = report_task(prompt, scores[labelled], baseline[labelled], task_records, run)
-        every = set(prompt.labels) == set(
-            evaluation.records.labels_of(prompt.column)
-        )  # the reference is a mean over all
-        report["supervised_reference"] = supervised_reference(data.dataset, prompt.task) if every else None
+        labels = evaluation.records.labels_of(prompt.column)
+        report["prompts"]["labels_without"] = without = [label for label in labels if label not in prompt.phrases]
+        if without:
+            logger.warning("Task %s: no phrases for %s, which are not evaluated.", prompt.task, ", ".join(without))
+        # The reference is a mean over all labels.
+        report["supervised_reference"] = None if without else supervised_reference(data.dataset, prompt.task)
         with refusing_bad_input():
             results.add(prompt.task, report)
     if normal is not None and find_anomalies:
@@ -61,9 +69,11 @@ def options_of(args: ZeroShotArguments) -> dict[str, Any]:
     return {
         "prompts": str(args.prompts) if args.prompts else None,
         "prompts_sha256": file_sha256(args.prompts) if args.prompts else None,
+        "prompt_names_sha256": file_sha256(args.prompt_names) if args.prompt_names else None,
         "templates": args.templates,
         "pooling": args.pooling,
         "contrast": args.contrast,
+        "interpret_labels": args.interpret_labels,
         "describe_patient": args.describe_patient,
     }
 
@@ -75,19 +85,12 @@ def score(
     args: ZeroShotArguments,
     sources: Sequence[EcgEmbeddings],
 ) -> list[np.ndarray]:
-    """Zero-shot scores `(records, labels)` of all records by each source of embeddings; every text is embedded once."""
+    """Zero-shot scores `(records, labels)` of all records by each source of embeddings, with the patient where asked for."""
     descriptions = None
     if args.describe_patient:
         ages, sexes = (evaluation.records.dataset[column][:] for column in ("age", "sex"))
         descriptions = [describe(ages[row], sexes[row]) for source in sources for row in source.record.tolist()]
-    embeds = torch.cat([source.embeds for source in sources])
-    checkpoint = evaluation.checkpoint
-    scores = score_labels(
-        checkpoint.model, checkpoint.processor.tokenizer, prompt, embeds, options, descriptions=descriptions
-    )
-    parts = scores.split([len(source.embeds) for source in sources])
-    windows = evaluation.embedder.conditions.windows
-    return [source.pool_scores(part, windows) for source, part in zip(sources, parts, strict=True)]
+    return evaluation.scores(prompt, sources, options, descriptions=descriptions)
 
 
 def report_task(

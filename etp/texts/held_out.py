@@ -26,14 +26,19 @@ def check_patterns(patterns: Sequence[str]) -> None:
             )
 
 
+def compile_finding(pattern: str) -> re.Pattern:
+    """What finds a pattern from word to word, whatever the case."""
+    return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE)
+
+
 def without_finding(
     statements: Sequence[Sequence[str]], patterns: Sequence[str], *, must_match: bool
 ) -> list[list[str]]:
     """The statements of each record but those that name a finding.
 
     A statement names it if one of the patterns matches, from word to word and whatever the case, the statement, what
-    follows from it with less detail, or a paraphrase of either: no text that training makes of the rest names it.
-    Negations name a finding too.
+    follows from it with less detail, or a paraphrase of either: no text that training makes of the rest names it
+    (descriptions and rare terms that do, `StatementVocabulary` leaves out). Negations name a finding too.
 
     Args:
         patterns: Regular expressions.
@@ -44,8 +49,11 @@ def without_finding(
     """
     from etp.texts.training_texts import training_texts  # brings torch, which checking options doesn't need
 
-    compiled = {pattern: re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE) for pattern in patterns}
-    texts = {own: training_texts([[own]]) for own in dict.fromkeys(text for record in statements for text in record)}
+    compiled = {pattern: compile_finding(pattern) for pattern in patterns}
+    texts = {
+        own: training_texts([[own]], of_terms=False)
+        for own in dict.fromkeys(text for record in statements for text in record)
+    }
     found = {
         pattern: {own for own, made in texts.items() if any(regex.search(text) for text in made)}
         for pattern, regex in compiled.items()

@@ -1,18 +1,15 @@
 """Negations of statements: "no atrial fibrillation" holds for a record whose report does not state it."""
 
-import re
-
 import numpy as np
 
 from etp.randomness import Purpose, generator
 
+from .paraphrases import can_be_negated
 from .statement_vocabulary import StatementVocabulary
 
 NEGATIONS = ("no {}", "without {}", "absence of {}", "no evidence of {}", "{} is absent", "no sign of {}")
 PARAPHRASES_NEGATED = 3
 MIN_COUNT, MOST = 20, 400  # a finding that few records have is negated by nearly all: little to learn from
-# What is itself a negation or a statement of normality has no negation that a reader would write.
-_NOT_NEGATED = re.compile(r"\b(no|not|without|absent|normal|otherwise|limit|unlikely)\b")
 
 
 class NegationVocabulary:
@@ -34,9 +31,7 @@ class NegationVocabulary:
         self._columns = [
             column
             for column, statement in enumerate(vocabulary.statements)
-            if vocabulary.counts[column] >= MIN_COUNT
-            and not _NOT_NEGATED.search(statement)
-            and vocabulary.phrases_of(column)
+            if vocabulary.counts[column] >= MIN_COUNT and can_be_negated(statement) and vocabulary.phrases_of(column)
         ][:MOST]
         self.statements = [vocabulary.statements[column] for column in self._columns]
         self._negations = [
@@ -68,7 +63,7 @@ class NegationVocabulary:
         that the rare finding counts as much as its common absence, and one over all. A statement that all records of
         the batch have, or none, is left out.
         """
-        stated = self._vocabulary.positives(records)[:, self._columns]
+        stated = (self._vocabulary.positives(records)[:, self._columns] >= 1).astype(np.float32)
         present, absent = stated.sum(axis=0), (1 - stated).sum(axis=0)
         balance = np.divide(present, absent, out=np.zeros_like(present), where=absent > 0)
         weights = np.where(stated > 0, -np.ones_like(stated), balance) * ((present > 0) & (absent > 0))

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 PARAPHRASES = Path(__file__).with_name("paraphrases.json")
 HYPERNYMS = Path(__file__).with_name("hypernyms.json")
@@ -18,7 +19,11 @@ SENTENCES = (
     "electrocardiogram of a patient with {}",
     "evidence of {}",
     "the 12-lead ECG demonstrates {}",
+    "does this ECG show {}?",
+    "is there {}?",
 )
+# What one may say of a finding beside it: it is there, and another one is not.
+BESIDE = ("{} without {}", "{}, no {}", "{} in the absence of {}", "{} and no evidence of {}", "{}, {} excluded")
 
 _QUALIFIER = re.compile(
     r"^(acute|borderline|complete|extensive|frequent|interpolated|marked|minor|moderate|nonspecific|old|possible|possibly"
@@ -32,6 +37,13 @@ _WALL = re.compile(
 )
 # Verbs by which a paraphrase is a sentence of its own: "every second beat is premature", but not "beats that come early".
 _CLAUSE = re.compile(r"(?<!\bthat )\b(is|are|comes|fail|grow|shows|do|beats too)\b")
+# What is itself a negation or a statement of normality has no negation that a reader would write.
+_NOT_NEGATED = re.compile(r"\b(no|not|without|absent|normal|otherwise|limit|unlikely)\b")
+# Where or how a finding is: nothing that is present or absent by itself.
+_MODIFIER = re.compile(
+    r"(in|with|of) |(acute|borderline|cannot be excluded|definite|marked|minor|moderate|nonspecific|old|possible|probable"
+    r"|probable old|probably .*|recent|slight|throughout|widespread)$"
+)
 # What is negated, normal or about another finding says nothing broader about the heart.
 _CLOSED = re.compile(r"\b(no|not|without|normal|otherwise|limit)\b")
 _EMPTY = {"ECG", "abnormality", "changes"}
@@ -68,6 +80,16 @@ def hypernyms_of(statement: str) -> list[str]:
     return [term for term in dict.fromkeys(terms) if term != statement]
 
 
+def grades_of(statement: str) -> dict[str, float]:
+    """Statements of another grade of the same quantity, and how far a record with `statement` has them, below 1.
+
+    Example:
+        >>> grades_of("leftward axis")
+        {'left axis deviation': 0.3}
+    """
+    return {other: weight for own, other, weight in _table()["graded"] if own == statement}
+
+
 def find_paraphrases(statement: str, *, limit: int) -> list[str]:
     """Standard paraphrases of a statement, at most `limit`, the same at every call.
 
@@ -100,6 +122,16 @@ def is_clause(paraphrase: str) -> bool:
     return _CLAUSE.search(paraphrase) is not None
 
 
+def is_modifier(term: str) -> bool:
+    """Whether a term says where or how a finding is, and so is nothing that is present or absent by itself."""
+    return _MODIFIER.match(term) is not None
+
+
+def can_be_negated(statement: str) -> bool:
+    """Whether a reader would write the negation of a statement: not of a negation, nor of what is normal."""
+    return _NOT_NEGATED.search(statement) is None
+
+
 def in_sentences(paraphrases: Sequence[str], *, count: int) -> list[str]:
     """`count` of the paraphrases of a statement in sentences around them, the same at every call.
 
@@ -115,17 +147,26 @@ def in_sentences(paraphrases: Sequence[str], *, count: int) -> list[str]:
 
 
 @lru_cache
+def term_groups() -> list[list[str]]:
+    """The terms of the table, each as the wordings that say it; first the one that reports use."""
+    return json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
+
+
+@lru_cache
 def _terms() -> dict[str, tuple[re.Pattern, list[str]]]:
     """Term as reports use it -> where it stands as a word, and its synonyms; longer terms first."""
-    groups = json.loads(PARAPHRASES.read_text(encoding="utf-8"))["groups"]
     return {
         term: (re.compile(rf"(?<![\w-]){re.escape(term)}(?![\w-])"), synonyms)
-        for term, *synonyms in sorted(groups, key=lambda group: -len(group[0]))
+        for term, *synonyms in sorted(term_groups(), key=lambda group: -len(group[0]))
     }
 
 
 @lru_cache
 def _hypernyms() -> list[tuple[re.Pattern, list[str]]]:
     """What a statement must hold, and the terms it then falls under."""
-    hypernyms = json.loads(HYPERNYMS.read_text(encoding="utf-8"))["hypernyms"]
-    return [(re.compile(pattern), terms) for pattern, terms in hypernyms]
+    return [(re.compile(pattern), terms) for pattern, terms in _table()["hypernyms"]]
+
+
+@lru_cache
+def _table() -> dict[str, Any]:
+    return json.loads(HYPERNYMS.read_text(encoding="utf-8"))

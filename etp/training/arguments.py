@@ -9,20 +9,17 @@ from etp.common_options import (
     OVERWRITE_HELP,
     PRECISION_HELP,
     SEED_HELP,
+    AugmentationArguments,
     BadRecordArguments,
     DatasetArguments,
     Precision,
 )
-from etp.options import OptionError, option
+from etp.options import option, require
 from etp.texts.held_out import check_patterns
 
 TEXT_VIEWS = ("report", "statement", "subset")
-OBJECTIVES = ("batch", "vocabulary", "negation")
-
-
-def require(condition: bool, message: str) -> None:
-    if not condition:
-        raise OptionError(message)
+RATES = ("list_rate", "description_rate", "rare_term_rate", "beside_rate")
+OBJECTIVES = ("batch", "vocabulary", "negation", "absence")
 
 
 @dataclass(kw_only=True)
@@ -48,7 +45,7 @@ class DataArguments(TextsArguments, BadRecordArguments, DatasetArguments):
     """Which records, and which text of a record."""
 
     def __post_init__(self):
-        _check_weights("text_views", self.text_views, TEXT_VIEWS)
+        check_weights("text_views", self.text_views, TEXT_VIEWS)
         check_patterns(self.held_out_findings or [])
 
 
@@ -110,39 +107,6 @@ class ModelArguments:
 
 
 @dataclass(kw_only=True)
-class AugmentationArguments:
-    """What may happen to a training ECG; every default leaves it as it is."""
-
-    initial_crop: float = option(
-        "Fraction of each ECG that the first epoch sees, cut out at random; it grows evenly to all of it in the last.",
-        1.0,
-    )
-    max_shift: float = option("Largest shift in time, as a fraction of the length; what is uncovered is zero.", 0.0)
-    amplitude_range: float = option("Largest change of amplitude: 0.2 scales by 0.8 to 1.2.", 0.0)
-    wander_mv: float = option("Largest amplitude of baseline wander (0.05-0.5 Hz) in mV.", 0.0)
-    noise_mv: float = option("Largest standard deviation of white noise in mV.", 0.0)
-    lead_dropout: float = option("Chance that a lead is silenced; at least one lead stays.", 0.0)
-    limb_only: float = option("Chance that all chest leads are silenced, as in a wearable recording.", 0.0)
-    single_lead: float = option("Chance that all leads but one limb lead are silenced, as in a watch.", 0.0)
-    time_mask: float = option("Longest stretch that is silenced in all leads, as a fraction of the length.", 0.0)
-    augment_fraction: float = option("Fraction of the records that is augmented.", 1.0)
-
-    def __post_init__(self):
-        require(0.1 <= self.initial_crop <= 1, f"--initial_crop must be in [0.1, 1], got {self.initial_crop}.")
-        for name in ("max_shift", "amplitude_range", "lead_dropout", "time_mask"):
-            require(0 <= getattr(self, name) < 1, f"--{name} must be in [0, 1), got {getattr(self, name)}.")
-        for name in ("wander_mv", "noise_mv"):
-            require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
-        for name in ("limb_only", "single_lead", "augment_fraction"):
-            require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
-        changes = [name for name in asdict(self) if name not in ("augment_fraction", "initial_crop")]
-        require(
-            self.augment_fraction == 1 or any(getattr(self, name) for name in changes),
-            f"--augment_fraction {self.augment_fraction} without an augmentation: add one of --{', --'.join(changes)}.",
-        )
-
-
-@dataclass(kw_only=True)
 class RunArguments:
     """Where the run is kept, and how it goes on."""
 
@@ -173,7 +137,8 @@ class ObjectiveArguments:
 
     objectives: dict[str, float] = option(
         "Weights of the losses: batch (texts of the batch), vocabulary (all statements of the training split), negation "
-        "(each statement of the vocabulary against its negation).",
+        "(each statement of the vocabulary against its negation), absence (ECGs with a finding against those without, by "
+        "its negation).",
         {"batch": 1.0},
         weights=True,
         common=True,
@@ -192,6 +157,19 @@ class ObjectiveArguments:
     max_paraphrases: int = option("Standard paraphrases of a statement to draw from, at most.", 6)
     sentence_fraction: float = option(
         "Sentences around paraphrases to draw from too, as a fraction of the paraphrases.", 0.0
+    )
+    list_rate: float = option(
+        "Chance that a statement of the vocabulary stands in a comma list of its paraphrases and narrower statements.",
+        0.0,
+    )
+    description_rate: float = option(
+        "Chance that it stands in a description of what it looks like, where there is one.", 0.0
+    )
+    rare_term_rate: float = option(
+        "Chance that it stands in a narrower term that reports hardly have: early repolarization for normal ECG.", 0.0
+    )
+    beside_rate: float = option(
+        "Chance that it stands beside the negation of another statement: sinus rhythm, no ST elevation.", 0.0
     )
 
 
@@ -227,7 +205,7 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
     """How to train."""
 
     def __post_init__(self):
-        _check_weights("objectives", self.objectives, OBJECTIVES)
+        check_weights("objectives", self.objectives, OBJECTIVES)
         require(self.num_epochs >= 1, f"--num_epochs must be at least 1, got {self.num_epochs}.")
         require(
             self.batch_size >= 2,
@@ -235,12 +213,19 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
         )
         require(0 <= self.warmup_ratio < 1, f"--warmup_ratio must be in [0, 1), got {self.warmup_ratio}.")
         require(0 <= self.ema_decay < 1, f"--ema_decay must be in [0, 1), got {self.ema_decay}.")
-        for name in ("paraphrase_rate", "sentence_fraction"):
+        rates = {name: getattr(self, name) for name in RATES}
+        for name in ("paraphrase_rate", "sentence_fraction", *rates):
             require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
         require(self.max_paraphrases >= 0, f"--max_paraphrases can't be negative, got {self.max_paraphrases}.")
         require(
-            self.paraphrase_rate > 0 or (self.max_paraphrases, self.sentence_fraction) == (6, 0),
-            "--max_paraphrases and --sentence_fraction need --paraphrase_rate: without it no paraphrase is drawn.",
+            self.paraphrase_rate > 0
+            or (self.max_paraphrases, self.sentence_fraction, sum(rates.values())) == (6, 0, 0),
+            f"--max_paraphrases, --sentence_fraction and --{', --'.join(rates)} need --paraphrase_rate: without it "
+            "no paraphrase is drawn.",
+        )
+        require(
+            sum(rates.values()) <= 1,
+            f"--{', --'.join(rates)} must not exceed 1 together, got {', '.join(map(str, rates.values()))}.",
         )
         require(self.learning_rate > 0, f"--learning_rate must be positive, got {self.learning_rate}.")
         for name in ("weight_decay", "max_grad_norm"):
@@ -260,7 +245,7 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
         )
         require(self.seed >= 0, f"--seed must be 0 or more, got {self.seed}.")
         require(
-            bool({"vocabulary", "negation"} & set(self.objectives))
+            bool({"vocabulary", "negation", "absence"} & set(self.objectives))
             or (
                 self.vocabulary_size,
                 self.vocabulary_min_count,
@@ -288,7 +273,8 @@ class Arguments:
             finite = not isinstance(value, float) or math.isfinite(value)
             require(finite, f"--{name} must be a finite number, got {value}.")
         require(
-            self.model.unfreeze_text_from is None or not {"vocabulary", "negation"} & set(self.training.objectives),
+            self.model.unfreeze_text_from is None
+            or not {"vocabulary", "negation", "absence"} & set(self.training.objectives),
             "--unfreeze_text_from and the objectives vocabulary and negation contradict each other: every statement of the vocabulary would run "
             "through the text tower at every step. Leave one of them out.",
         )
@@ -315,7 +301,7 @@ class Arguments:
 GROUPS = (DataArguments, ModelArguments, AugmentationArguments, TrainingArguments)
 
 
-def _check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:
+def check_weights(name: str, weights: dict[str, float], known: tuple[str, ...]) -> None:
     for key, weight in weights.items():
         require(key in known, f"--{name}: unknown {key!r}, choose from {', '.join(known)}.")
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool)

@@ -1,6 +1,5 @@
 """What a run is made of, written into each checkpoint and compared when the run is continued."""
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from etp.file_hashes import tensors_sha256
 from etp.source_code import source_sha256
 
 from .arguments import Arguments
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 # What decides the numbers of a run, given its options and data.
 SOURCES = (
     "modeling_etp", "datasets_scripts", "etp/training", "etp/texts",
-    "etp/archives.py", "etp/arrow_batches.py", "etp/randomness.py", "etp/retrieval.py",
+    "etp/archives.py", "etp/arrow_batches.py", "etp/augmentation.py", "etp/prepared_signals.py", "etp/randomness.py",
+    "etp/retrieval.py",
 )  # fmt: skip
 COMPARED_PACKAGES = ("torch", "transformers", "datasets", "accelerate", "numpy")
 
@@ -164,12 +165,7 @@ def run_facts(identity: Identity, lineage: Lineage, *, step: int) -> dict[str, A
 
 def tower_sha256(tower: torch.nn.Module) -> str:
     """sha256 of all weights and buffers of a module."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tower.state_dict().items()):
-        array = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return tensors_sha256(tower.state_dict())
 
 
 def _changed_data(then: Mapping[str, Any] | None, now: Mapping[str, Fingerprint]) -> str:

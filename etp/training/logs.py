@@ -17,7 +17,15 @@ import yaml
 
 from etp.atomic_files import whole_file, writing
 from etp.csv_files import write_csv
-from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, RUN_FILE, VERSIONS_FILE, read_metrics
+from etp.run_files import (
+    CONFIG_FILE,
+    ECG_MODEL_RUN,
+    METRICS_FILE,
+    RUN_FILE,
+    TEXT_MODEL_RUN,
+    VERSIONS_FILE,
+    read_metrics,
+)
 
 from .arguments import Arguments
 
@@ -76,7 +84,7 @@ def write_run_files(output_dir: Path, args: Arguments, *, resumes: bool) -> None
     """Write the options, as a preset that repeats the run, and the versions it runs on.
 
     Args:
-        resumes: Whether the run goes on from a checkpoint: its ECG tower is what it was, whatever `--ecg_model` holds now.
+        resumes: Whether the run goes on from a checkpoint: its towers are what they were, whatever the folders hold now.
     """
     for name, text in (
         (CONFIG_FILE, yaml.safe_dump(args.to_dict(), sort_keys=False)),
@@ -84,8 +92,9 @@ def write_run_files(output_dir: Path, args: Arguments, *, resumes: bool) -> None
     ):
         with whole_file(output_dir / name) as unfinished:
             unfinished.write_text(text)
-    if args.model.ecg_model is not None and not (resumes and (output_dir / ECG_MODEL_RUN).is_dir()):
-        _keep_run_of_tower(Path(args.model.ecg_model), output_dir / ECG_MODEL_RUN)
+    for tower, name in ((args.model.ecg_model, ECG_MODEL_RUN), (args.model.text_model, TEXT_MODEL_RUN)):
+        if tower is not None and not (resumes and (output_dir / name).is_dir()):
+            _keep_run_of_tower(Path(tower), output_dir / name)
 
 
 def _keep_run_of_tower(run: Path, destination: Path) -> None:

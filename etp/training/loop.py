@@ -12,12 +12,12 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
+from etp.augmentation import Augmentation
 from etp.options import OptionError
 from etp.randomness import Purpose, seed_torch
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE
 from etp.texts.negations import NegationVocabulary
 from etp.texts.statement_vocabulary import StatementVocabulary
-from etp.training.data.augmentation import Augmentation
 from etp.training.data.batches import BatchPlan
 from etp.training.data.records import Split
 from etp.training.processes.memory import release_freed_memory
@@ -122,6 +122,11 @@ class Trainer:
             paraphrase_rate=options.paraphrase_rate,
             max_paraphrases=options.max_paraphrases,
             sentence_fraction=options.sentence_fraction,
+            list_rate=options.list_rate,
+            description_rate=options.description_rate,
+            rare_term_rate=options.rare_term_rate,
+            beside_rate=options.beside_rate,
+            held_out_findings=args.data.held_out_findings or (),
             seed=options.seed,
         )
         self.batches = BatchMaker(

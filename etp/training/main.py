@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from etp.atomic_files import NotWrittenError, files_added
 from etp.devices import use_bf16
 from etp.options import OptionError, parse_options
+from etp.output_lock import folder_lock
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE, RUN_FILE
 from etp.saving import save_whole
 from etp.training.data.records import Split, load_split, open_splits, with_features
@@ -35,7 +36,6 @@ from .interruption import Interruption
 from .logs import TRACKER_PROJECT, plot_curves, write_run_files, write_unusable
 from .loop import NonFiniteLossError, Trainer
 from .objectives import ContrastiveModel
-from .output_lock import output_lock
 from .preflight import (
     check_before_computing,
     check_processes,
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     checkpoint = check_before_computing(args)
     if not is_main_process():  # which holds the folder for all
         return run_alone(args, checkpoint)
-    with output_lock(args.training.output_dir):
+    with folder_lock(args.training.output_dir):
         if check_before_computing(args) != checkpoint:
             raise OptionError(
                 f"--output_dir {args.training.output_dir}: another run has just trained there. Try again."

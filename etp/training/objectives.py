@@ -102,6 +102,11 @@ class ContrastiveModel(nn.Module):
             return negation_loss(
                 ecg_embeds, text_embeds, scale, columns.positives, across_processes=self.across_processes
             )
+        if name == "absence":
+            scale = self.model.get_logit_scale()
+            return absence_loss(
+                ecg_embeds, text_embeds, scale, columns.positives, across_processes=self.across_processes
+            )
         return self.model.contrastive_loss(
             ecg_embeds, text_embeds, columns.positives, across_processes=self.across_processes
         )
@@ -129,6 +134,39 @@ def negation_loss(
     margins = pairwise_logits(ecg_embeds, negations, logit_scale) - pairwise_logits(
         ecg_embeds, statements, logit_scale
     )
+    return _balanced_cross_entropy(margins, weights, across_processes=across_processes)
+
+
+def absence_loss(
+    ecg_embeds: Tensor, text_embeds: Tensor, logit_scale: Tensor, weights: Tensor, *, across_processes: bool = False
+) -> Tensor:
+    """Binary cross-entropy of which ECGs a negation is true of, by how much nearer to it they are than the others.
+
+    [`negation_loss`] compares texts for one ECG and leaves open how a negation ranks the ECGs; this compares ECGs.
+
+    Args:
+        ecg_embeds: L2-normalised, `(ecgs, dim)`.
+        text_embeds: L2-normalised negations, `(pairs, dim)`.
+        logit_scale: Inverse temperature.
+        weights: As of [`negation_loss`].
+        across_processes: As of [`negation_loss`].
+
+    Returns:
+        Scalar in nats.
+    """
+    if across_processes:
+        text_embeds = gather_with_gradient(text_embeds)
+    logits = pairwise_logits(ecg_embeds, text_embeds, logit_scale)
+    with torch.no_grad():  # weights are as large for both sides: the mean of a column is the middle between them
+        sums = torch.stack([(logits * weights.abs()).sum(dim=0), weights.abs().sum(dim=0)])
+        if across_processes:
+            dist.all_reduce(sums)
+        middle = sums[0] / sums[1].clamp(min=torch.finfo(sums.dtype).tiny)
+    return _balanced_cross_entropy(logits - middle, weights, across_processes=across_processes)
+
+
+def _balanced_cross_entropy(margins: Tensor, weights: Tensor, *, across_processes: bool) -> Tensor:
+    """Of margins that should have the sign of their weights, over the ECGs of all processes."""
     loss = (F.softplus(-margins * weights.sign()) * weights.abs()).sum()
     if not across_processes:
         return loss

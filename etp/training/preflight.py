@@ -15,7 +15,7 @@ from accelerate.utils import DistributedType, gather_object
 
 from datasets_scripts.archives import ARCHIVES
 from etp.options import OptionError
-from etp.run_files import BEST_WEIGHTS, CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, RUN_FILE
+from etp.run_files import BEST_WEIGHTS, CONFIG_FILE, ECG_MODEL_RUN, METRICS_FILE, RUN_FILE, TEXT_MODEL_RUN
 from etp.training.towers.text_cache import DEFAULT_CACHE
 
 from .arguments import Arguments
@@ -36,9 +36,9 @@ T = TypeVar("T")
 KNOWN_LAUNCHES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB each, a saved text tower up to 440 MB
 RUN_FILES = (
-    CONFIG_FILE, METRICS_FILE, UNUSABLE_FILE, FOLDER, ECG_MODEL_RUN, RUN_FILE, "model.safetensors", BEST_WEIGHTS,
+    CONFIG_FILE, METRICS_FILE, UNUSABLE_FILE, FOLDER, ECG_MODEL_RUN, TEXT_MODEL_RUN, RUN_FILE, "model.safetensors", BEST_WEIGHTS,
 )  # fmt: skip
-OWN_FOLDERS = (FOLDER, ECG_MODEL_RUN, TRACKER_PROJECT)
+OWN_FOLDERS = (FOLDER, ECG_MODEL_RUN, TEXT_MODEL_RUN, TRACKER_PROJECT)
 # Options that may change between the parts of a run: none has a part in what is computed, threads but in the last bits.
 FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",

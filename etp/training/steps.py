@@ -9,10 +9,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from etp.augmentation import Augmentation
 from etp.texts.negations import NegationVocabulary
 from etp.texts.statement_vocabulary import StatementVocabulary
 from etp.texts.views import TextKey
-from etp.training.data.augmentation import Augmentation
 from etp.training.data.batches import share
 from etp.training.data.records import Split
 from etp.training.processes.batch_norm import running_statistics_kept
@@ -75,7 +75,7 @@ class BatchMaker:
         """Every text that an epoch's batches will ask for."""
         drawn = [self._split.views.text(key) for key in dict.fromkeys(views)] if "batch" in self._objectives else []
         vocabulary_texts = self._vocabulary.paraphrases() if "vocabulary" in self._objectives else []
-        negated = self._negations.paraphrases() if "negation" in self._objectives else []
+        negated = self._negations.paraphrases() if {"negation", "absence"} & set(self._objectives) else []
         return [*drawn, *vocabulary_texts, *negated]
 
     def make(self, records: np.ndarray, views: Sequence[TextKey], *, epoch: int, step: int) -> Batch:
@@ -103,6 +103,10 @@ class BatchMaker:
         if "negation" in self._objectives:
             weights = self._negations.weights(records)[rows]  # balanced over the global batch
             columns["negation"] = self._columns(self._negations.texts(epoch=epoch, step=step), weights)
+        if "absence" in self._objectives:
+            weights = self._negations.weights(records)[rows]
+            negations = self._negations.texts(epoch=epoch, step=step)[: len(self._negations)]
+            columns["absence"] = self._columns(negations, weights)
         return Batch(records=records, input_values=ecg, columns=columns)
 
     def expect(self, records: np.ndarray) -> None:

@@ -41,9 +41,12 @@ def test_a_missing_model_is_one_line_and_status_two(capsys, tmp_path, nothing_is
     assert not nothing_is_served
 
 
-def test_the_model_has_to_be_named(capsys):
-    assert cli.main(["app"]) == 2
-    assert "--model is required" in capsys.readouterr().err
+def test_without_a_name_the_model_of_the_package_is_served(checkpoint, monkeypatch, nothing_is_served):
+    named = []
+    monkeypatch.setattr(app, "open_checkpoint", lambda name, device: named.append(name) or checkpoint)
+    assert cli.main(["app"]) == 0
+    assert named == [None]
+    assert nothing_is_served
 
 
 def test_an_index_of_ecgs_alone_or_of_another_model_is_refused(checkpoint, checkpoint_dir, tmp_path, capsys):

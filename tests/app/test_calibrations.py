@@ -9,8 +9,8 @@ import torch
 
 from datasets_scripts.label_sets import label_set_versions, load_label_set
 from etp.app.calibrations import find_calibrations
-from etp.app.interface import Handlers
-from etp.app.labels import format_labels, label_set_text
+from etp.app.handlers import Handlers
+from etp.app.labels import label_lines
 from etp.app.scorer import EcgScorer
 from etp.app.sources import AppError, ExampleEcg, UploadedEcg
 from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
@@ -73,24 +73,30 @@ def test_the_page_calls_only_calibrated_scores_probabilities(checkpoint, results
     handlers = Handlers(EcgScorer(checkpoint, calibrations=find_calibrations(checkpoint, [results()])))
 
     def shown(labels):
-        return handlers.score(ExampleEcg("normal"), None, "", "", labels, False)[2]
+        return handlers.score(ExampleEcg("normal"), None, "", "", labels, False).scores
 
-    text = label_set_text(TASK)
-    calibrated = shown(text)
+    lines = list(label_lines(load_label_set(TASK)).values())
+    calibrated = shown(lines)
     assert 'data-kind="calibrated"' in calibrated
     assert "fitted on validation records of PTB-XL" in calibrated
-    assert 'data-kind="calibrated"' in shown(text.splitlines()[0])  # a part of the labels: each has its own
-    assert 'data-kind="shares"' in shown(text + "\nafib")
-    assert 'data-kind="shares"' in shown(format_labels({"NORM": load_label_set(TASK)["NORM"][:1], "MI": ["infarct"]}))
+    assert 'data-kind="calibrated"' in shown(lines[:1])  # a part of the labels: each has its own
+    assert 'data-kind="calibrated"' in shown([lines[0].replace("NORM = ", "nothing found = ")])  # by its phrases
+    mixed = shown([*lines, "afib"])
+    assert 'data-kind="shares"' in mixed
+    assert "No probability: no calibration is known of “afib” as worded here." in mixed
+    other_words = label_lines({"NORM": load_label_set(TASK)["NORM"][:1], "MI": ["infarct"]})
+    assert 'data-kind="shares"' in shown(list(other_words.values()))
 
 
 def test_a_recording_of_another_length_gets_no_probability(checkpoint, results, tmp_path):
     scorer = EcgScorer(checkpoint, calibrations=find_calibrations(checkpoint, [results()]))
     (prompts,) = load_prompts("ptb_xl", [TASK])
     for seconds, kind in ((10, "calibrated"), (5, "shares"), (30, "shares")):
-        np.save(tmp_path / "ecg.npy", np.tile(ExampleEcg("normal").read().signal, 3)[:, : seconds * 500])
-        recording = UploadedEcg({"ecg.npy": (tmp_path / "ecg.npy").read_bytes()}).read(sampling_rate=500)
-        assert scorer.score(recording, prompts.phrases).kind == kind
+        np.save(tmp_path / "ecg.npy", np.tile(ExampleEcg("normal").read().signal, 3)[:, : seconds * 100])
+        recording = UploadedEcg({"ecg.npy": (tmp_path / "ecg.npy").read_bytes()}).read(sampling_rate=100)
+        scores = scorer.score(recording, prompts.phrases)
+        assert scores.kind == kind
+        assert scores.uncalibrated == ("" if kind == "calibrated" else "the calibration is of recordings of 10 s")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +118,7 @@ def test_what_was_scored_otherwise_calibrates_nothing(checkpoint, results, chang
 
 def test_a_label_that_no_validation_record_had_is_not_calibrated(checkpoint, results):
     (calibration,) = find_calibrations(checkpoint, [results(threshold=None)])
-    assert not calibration.covers({"NORM": calibration.phrases["NORM"]})
+    assert calibration.not_covered({"NORM": calibration.phrases["NORM"]}) == ["NORM"]
 
 
 def test_results_of_other_weights_or_no_results_are_refused(checkpoint, results, tmp_path):

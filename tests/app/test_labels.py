@@ -3,7 +3,15 @@
 import pytest
 
 from datasets_scripts.label_sets import LABEL_TASKS, load_label_set
-from etp.app.labels import DEFAULT_LABELS, MAX_CHARACTERS, MAX_LABELS, format_labels, label_set_text, parse_labels
+from etp.app.labels import (
+    COMMON_FINDINGS,
+    MAX_CHARACTERS,
+    MAX_LABELS,
+    label_lines,
+    label_set,
+    label_set_titles,
+    parse_labels,
+)
 from etp.app.sources import AppError
 
 
@@ -17,13 +25,22 @@ def test_a_line_is_a_label_and_an_equals_sign_brings_its_phrases():
 
 @pytest.mark.parametrize("task", LABEL_TASKS)
 def test_every_label_set_passes_through_the_text_box_unchanged(task):
-    assert parse_labels(label_set_text(task)) == {
-        label: tuple(phrases) for label, phrases in load_label_set(task).items()
-    }
+    lines = list(label_lines(label_set(task)).values())
+    expected = {label: tuple(phrases) for label, phrases in load_label_set(task).items()}
+    assert parse_labels(lines) == parse_labels("\n".join(lines)) == expected
 
 
-def test_the_labels_of_the_empty_page_can_be_scored():
-    assert format_labels(parse_labels("\n".join(DEFAULT_LABELS))) == "\n".join(DEFAULT_LABELS)
+def test_the_labels_of_the_empty_page_have_a_name_that_states_them():
+    found = parse_labels(list(label_lines(label_set("")).values()))
+    assert list(found) == list(COMMON_FINDINGS)
+    allowed = {"normal ECG", "ST depression", "first-degree AV block"}
+    assert all(name in phrases or name in allowed for name, phrases in found.items())
+
+
+def test_every_label_set_is_offered_with_its_number_of_labels():
+    titles = label_set_titles()
+    assert set(titles) == {"", *LABEL_TASKS}
+    assert titles["superclass"] == "PTB-XL: superclass (5)"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ OTHER_MEANING = {
     "results": {"evaluate tables", "evaluate ablations"},  # of any model
     "split": "each protocol has its own records: train, validation or test",
     "top_k": {"search"},  # of hits, not of labels
+    "data_dir": {"train", "check", "export-archive"},  # may be fetched
+    "push_to_hub": {"export-archive"},  # a data set, not a model
     "files": {"index"},  # may be missing where texts or a data set are indexed
 }
 FOUND = ("--model", "m", "--data_dir", "d", "-o", "o.json")
@@ -114,6 +116,15 @@ def test_an_option_means_the_same_in_every_command():
         kind = None if option.name in OPTIONAL_ELSEWHERE else str(option.hint)
         meanings[option.name][option.metadata["help"], default, kind, option.short].add(command)
     assert not {name: dict(found) for name, found in meanings.items() if len(found) > 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "fetches"), [("train", True), ("check", True), ("export-archive", True), ("index", False)]
+)
+def test_the_help_says_where_a_data_set_that_is_not_named_comes_from(etp, name, fetches):
+    words = " ".join(etp(name, "--help")[1].split())
+    assert "--data_dir" in words
+    assert ("if omitted, it is fetched from there" in words) is fetches
 
 
 def test_there_are_not_two_words_for_one_option():

@@ -1,10 +1,12 @@
 """The search index: nearest means nearest, and an index answers its own model only."""
 
+import hashlib
 import json
 import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
@@ -96,8 +98,8 @@ def test_an_index_of_another_model_is_refused(index, tmp_path):
         ),
         (lambda folder: (folder / "embeds.safetensors").write_bytes(b"\0" * 99), "can't be read as a search index"),
         (lambda folder: (folder / "index.json").write_text("{"), "can't be read as a search index"),
-        (lambda folder: (folder / "index.json").write_text("{}"), "not a search index of format 1"),
-        (lambda folder: (folder / "index.json").write_text("[]"), "not a search index of format 1"),
+        (lambda folder: (folder / "index.json").write_text("{}"), "not a search index of format 2"),
+        (lambda folder: (folder / "index.json").write_text("[]"), "not a search index of format 2"),
     ],
 )
 def test_a_damaged_index_is_refused(index, tmp_path, damage, message):
@@ -133,8 +135,40 @@ def test_an_index_whose_content_cannot_be_right_is_refused_on_loading(index, tmp
         else:
             entries[name] = value
     save_arrays(embeds, folder / "embeds.safetensors")
+    entries["embeds_sha256"] = hashlib.sha256((folder / "embeds.safetensors").read_bytes()).hexdigest()
+    stated = {name: entries[name] for name in ("checkpoint_sha256", "ecgs", "texts", "text_of_ecg")}
+    entries["entries_sha256"] = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
     (folder / "index.json").write_text(json.dumps(entries))
     with pytest.raises(SearchIndexError, match=f"is damaged.*{message}"):
+        SearchIndex.load(folder)
+
+
+def _swap_two_embeddings(folder):
+    embeds = load_arrays(folder / "embeds.safetensors")
+    embeds["ecgs"][[0, 1]] = embeds["ecgs"][[1, 0]]
+    save_arrays(embeds, folder / "embeds.safetensors")
+
+
+def _replace_in_entries(old, new):
+    def damage(folder):
+        path = folder / "index.json"
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "file"),
+    [
+        (_swap_two_embeddings, "embeds.safetensors"),  # unit vectors all the same
+        (_replace_in_entries("ecg 1", "ecg 7"), "index.json"),
+        (_replace_in_entries('"text_of_ecg": [-1, 0', '"text_of_ecg": [-1, 1'), "index.json"),
+    ],
+)
+def test_a_change_in_place_that_keeps_an_index_readable_is_noticed(index, tmp_path, damage, file):
+    folder = index.save(tmp_path / "index")
+    damage(folder)
+    with pytest.raises(SearchIndexError, match=f"is damaged: {file} is not what was written.*`etp index`"):
         SearchIndex.load(folder)
 
 

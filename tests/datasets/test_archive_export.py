@@ -10,7 +10,8 @@ import pytest
 from hub_stub import HubStub
 
 from datasets_scripts.archives import ARCHIVES
-from etp.archive_export import export_parquet, main, read_card
+from etp import cli
+from etp.archive_export import export_parquet, read_card
 from etp.archives import open_archive
 
 
@@ -56,17 +57,16 @@ def test_an_archive_without_a_card_is_refused_before_anything_is_written(ptb_xl,
     assert not (tmp_path / "export").exists()
 
 
-def test_the_command_names_the_config_of_the_builder(ptb_xl, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    main(["ptb_xl", "--data_dir", str(ptb_xl), "--output", str(tmp_path / "export")])
-    assert "written:" in capsys.readouterr().out
+def test_the_command_names_the_config_of_the_builder(ptb_xl, tmp_path, capsys):
+    paths = ["--data_dir", ptb_xl, "--output", tmp_path / "export", "--cache_dir", tmp_path / "cache"]
+    assert cli.main(["export-archive", *map(str, paths)]) == 0
+    assert f"{tmp_path / 'export'}: written" in capsys.readouterr().out
     assert (tmp_path / "export/100hz/test-00000-of-00001.parquet").exists()
 
 
 def test_the_command_needs_somewhere_to_write(capsys):
-    with pytest.raises(SystemExit):
-        main(["ptb_xl"])
-    assert "give --output, --push_to_hub or both" in capsys.readouterr().err
+    assert cli.main(["export-archive", "--dataset", "ptb_xl"]) == 2
+    assert "say where it goes: --output DIR, --push_to_hub USER/NAME or both" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ARCHIVES)

@@ -8,7 +8,10 @@ import pytest
 
 from etp import cli
 from etp.evaluation import command, linear
+from etp.evaluation.arguments import STYLES
+from etp.evaluation.results import check_writable
 from etp.evaluation.task_metrics import ON_TEST
+from etp.output_lock import file_lock
 
 zero_shot, retrieval, open_vocabulary = "zero-shot", "retrieval", "open-vocabulary"
 
@@ -124,8 +127,8 @@ def test_unseen_wordings_stand_beside_the_known_and_denials_below(run, tmp_path,
     output = tmp_path / "open.json"
     result = run(open_vocabulary, output, "--tasks", "rhythm")
     assert (result["kind"], result["split"]) == ("open_vocabulary", "validation")
-    assert list(result["tasks"]) == ["known_rhythm", "unseen_rhythm", "negation"]
-    known, unseen, negation = result["tasks"].values()
+    assert list(result["tasks"]) == [*(f"{kind}_rhythm" for kind in ("known", "unseen", *STYLES)), "negation"]
+    known, unseen, negation = (result["tasks"][name] for name in ("known_rhythm", "unseen_rhythm", "negation"))
     assert known["num_records"] == unseen["num_records"] == negation["num_records"] > 0
     assert known["macro_auroc"] != unseen["macro_auroc"]
     assert list(known["per_class"]) == list(unseen["per_class"]) == list(unseen["single_paraphrases"]["per_phrase"])
@@ -240,3 +243,21 @@ def test_files_that_are_no_results_are_refused_by_the_tables(tmp_path, capsys):
     (tmp_path / "r.json").write_text("{}")
     assert cli.main(["evaluate", "tables", str(tmp_path / "r.json")]) == 2
     assert "is not a results file" in capsys.readouterr().err
+
+
+def test_a_second_evaluation_into_the_same_file_is_refused_until_the_first_ends(command_line, tmp_path, capsys):
+    output = tmp_path / "new" / "results.json"
+    words = command_line(retrieval, output)
+    with file_lock(output):
+        assert cli.main(words) == 2
+        assert f"--output {output}: another run is writing it now. Wait for its end" in capsys.readouterr().err
+        assert not output.exists()
+    assert cli.main(words) == 0
+    assert sorted(path.name for path in output.parent.iterdir()) == ["results.json"]
+
+
+def test_checking_an_output_leaves_the_unfinished_file_of_another_run(tmp_path):
+    unfinished = tmp_path / "results.json.unfinished"
+    unfinished.write_text("of a run that is writing")
+    check_writable(tmp_path / "results.json")
+    assert unfinished.exists()

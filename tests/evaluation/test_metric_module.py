@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from etp.evaluation.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
-from etp.evaluation.thresholds import best_f1_thresholds
+from etp.scoring.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
+from etp.scoring.thresholds import best_f1_thresholds
 
 evaluate = pytest.importorskip("evaluate")
 FOLDER = Path(__file__).resolve().parents[2] / "metrics" / "ecg_zero_shot"

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score, roc_curve
 
 from etp.evaluation.intervals import bootstrap_weights, patient_numbers, percentile_interval
-from etp.evaluation.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
+from etp.scoring.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
 
 
 def random_case(*, records=300, labels=6, distinct=None, seed=0):

@@ -11,11 +11,11 @@ from datasets_scripts.label_sets import load_label_set
 from datasets_scripts.report_glossary import own_phrases, phrases
 from etp.archives import open_archive
 from etp.evaluation.arguments import NEGATIONS, UNSEEN
-from etp.evaluation.metrics import macro, ranking_metrics
 from etp.evaluation.paraphrase_metrics import (
     Negation,
     known_paraphrases,
     load_negations,
+    one_at_a_time,
     paraphrase_key,
     report_negations,
     single_paraphrase_metrics,
@@ -24,6 +24,7 @@ from etp.evaluation.paraphrase_metrics import (
 from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
 from etp.evaluation.task_metrics import TaskRecords
 from etp.loading import load_checkpoint
+from etp.scoring.metrics import macro, ranking_metrics
 from etp.texts.training_texts import training_texts
 
 UNSEEN_LABELS = json.loads(UNSEEN.read_text(encoding="utf-8"))
@@ -86,7 +87,7 @@ def test_a_single_wording_is_judged_as_the_only_one_of_its_label(checkpoint_dir)
     def score(prompts):
         return score_labels(*towers, prompts, embeds, PromptOptions()).double().numpy()
 
-    report = single_paraphrase_metrics(score, prompt, records, num_resamples=20, seed=0)
+    report = single_paraphrase_metrics(score(one_at_a_time(prompt)), prompt, records, num_resamples=20, seed=0)
 
     first = {label: own[:1] for label, own in prompt.phrases.items()}
     alone = type(prompt)(prompt.task, prompt.column, first, None, {})

@@ -6,7 +6,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from etp.evaluation.probe import STRENGTHS, choose_probe, fit_probe, stratified_fraction
+from etp.evaluation.probe import STRENGTHS, choose_probe, fit_probe
+from etp.scoring.labels import stratified_fraction
 
 
 def random_case(*, records=300, features=8, labels=3, seed=0):

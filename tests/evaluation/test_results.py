@@ -7,8 +7,8 @@ import pytest
 
 from etp.evaluation import provenance
 from etp.evaluation.baselines import constant_baselines
-from etp.evaluation.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
 from etp.evaluation.results import ResultsFile, check_writable, load_results, to_json
+from etp.scoring.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
 
 
 def make_file(path, *, checkpoint="a", seed=0, overwrite=False):

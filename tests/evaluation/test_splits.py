@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
 
-from etp.evaluation.splits import EvaluationRecords, content_sha256, label_targets, open_splits
+from etp.evaluation.splits import EvaluationRecords, content_sha256, open_splits
+from etp.scoring.labels import label_targets
 
 
 def make_split(labels, *, names=("AFIB", "AF", "SR"), first_record=1, patients=None):

@@ -69,10 +69,10 @@ def test_a_text_is_scored_alone_and_those_that_training_has_are_counted():
 
     def score(alone):
         asked.append(alone)
-        return np.stack([-rows, rows, -(rows % 2)], axis=1)
+        return np.stack([-rows, rows, -(rows % 2)], axis=1), np.zeros((40, 3))
 
     report = style_metrics(
-        [score, lambda alone: np.zeros((40, 3))],
+        score,
         prompts,
         TaskRecords(["A", "B"], targets, everyone, everyone, rows),
         {"atrial fibrillation", "sinus rhythm"},

@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.metrics import f1_score
 
-from etp.evaluation.calibration import PlattScaling, calibration_errors, reliability
 from etp.evaluation.task_metrics import ON_TEST, TaskRecords, report_scores
-from etp.evaluation.thresholds import best_f1_thresholds, decide
+from etp.scoring.calibration import PlattScaling, calibration_errors, reliability
+from etp.scoring.thresholds import best_f1_thresholds, decide
 
 
 def random_case(*, records=200, labels=3, seed=0):

@@ -1,6 +1,7 @@
 """The model card: metadata that the Hub reads, results of this model and no other, and what the run left behind."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,8 +10,9 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from etp import cli
-from etp.card import base_model, make_card, training_facts
+from etp.card import TASKS, base_model, is_test, make_card, training_facts
 from etp.loading import load_checkpoint
+from etp.pretrained import DEFAULT_MODEL, SHIPPED
 from etp.run_files import CONFIG_FILE, METRICS_FILE, RUN_FILE, VERSIONS_FILE
 from etp.training.arguments import (
     Arguments,
@@ -74,12 +76,12 @@ def test_the_metadata_is_what_the_hub_reads(checkpoint, result, tmp_path):
     make_card(checkpoint, [result], repo_id="user/etp-tiny", co2_grams=12.5).save(tmp_path / "README.md")
     data = ModelCard.load(tmp_path / "README.md").data
     assert (data.license, data.library_name, data.language) == ("apache-2.0", "transformers", "en")
-    assert data.pipeline_tag == "zero-shot-classification"
+    assert (data.pipeline_tag, data["inference"]) == ("other", False)
     assert data.datasets == ["ptb_xl"]
     assert data["co2_eq_emissions"]["emissions"] == 12.5
     assert data.model_name == "etp-tiny"
     figures = {found.metric_name: found for found in data.eval_results}
-    auroc = figures["macro AUROC (95% interval 0.840 to 0.860)"]
+    auroc = figures["macro AUROC (95% interval 0.84000 to 0.86000)"]
     assert (auroc.metric_type, auroc.metric_value, auroc.dataset_split) == ("roc_auc", 0.85123, "test")
     assert auroc.dataset_name == "PTB-XL, superclass"
     # Neither a figure that is not there nor one that chose its threshold on the test split.
@@ -95,7 +97,7 @@ def test_the_text_says_limits_results_and_how_to_use_it(checkpoint, result):
     text = make_card(checkpoint, [result], repo_id="user/etp-tiny").text
     for words in (
         "Not a medical device",
-        '"zero-shot-ecg-classification", model="user/etp-tiny", trust_remote_code=True',
+        'pipeline("zero-shot-ecg-classification", model="user/etp-tiny", trust_remote_code=True)',
         "## Intended use",
         "## Limits",
         "## Training data",
@@ -105,6 +107,76 @@ def test_the_text_says_limits_results_and_how_to_use_it(checkpoint, result):
     ):
         assert words in text
     assert "{" not in text.replace("{ ", "")
+
+
+# Tasks of the Hub that are of text: it shows a text box for them, and code that can't work with this model.
+TEXT_TASKS = {
+    "zero-shot-classification", "text-classification", "token-classification", "feature-extraction", "fill-mask",
+    "sentence-similarity", "text-ranking", "text-generation", "question-answering", "translation", "summarization",
+}  # fmt: skip
+
+
+def test_nothing_in_the_metadata_is_a_task_of_the_hub_for_text(checkpoint, result):
+    kinds = [result, result | {"kind": "linear_probe"}]
+    data = make_card(checkpoint, kinds, repo_id="user/etp-tiny").data
+    assert not TEXT_TASKS & {data.pipeline_tag, *data.tags, *(found.task_type for found in data.eval_results)}
+    assert not TEXT_TASKS & {task for task, _ in TASKS.values()}
+
+
+def test_the_metadata_holds_figures_of_tests_only(checkpoint, result):
+    splits = {
+        ("ptb_xl", "test"): True,
+        ("ptb_xl", "validation"): False,
+        ("ptb_xl", "train"): False,
+        ("ptb_xl", "all"): False,
+        ("cpsc2018", "all"): True,  # no record of it was trained on
+    }
+    run = {"dataset": "ptb_xl"}
+    for (dataset, split), expected in splits.items():
+        assert is_test({"dataset": dataset, "split": split}, run) is expected
+    assert not is_test({"dataset": "cpsc2018", "split": "all"}, None)  # who knows what it was trained on
+    card = make_card(checkpoint, [result, result | {"split": "validation"}], repo_id="user/etp-tiny")
+    assert {found.dataset_split for found in card.data.eval_results} == {"test"}
+    assert "validation split" in card.text  # in the body it is named as what it is
+
+
+def test_a_value_outside_its_own_interval_is_said_to_be(checkpoint, result):
+    result["tasks"]["superclass"]["intervals_95"]["macro_auroc"] = [0.8512346, 0.9]
+    card = make_card(checkpoint, [result], repo_id="user/etp-tiny")
+    (auroc,) = (found for found in card.data.eval_results if found.metric_type == "roc_auc")
+    assert "(95% interval 0.85123 to 0.90000, which does not hold the value" in auroc.metric_name
+    assert "85.1 [85.1, 90.0] †" in card.text
+    assert "† The value lies outside its own interval" in card.text
+
+
+def test_the_shipped_card_keeps_to_this_too():
+    card = ModelCard.load(SHIPPED / DEFAULT_MODEL / "README.md")
+    assert (card.data.pipeline_tag, card.data["inference"]) == ("other", False)
+    assert not TEXT_TASKS & {*card.data.tags, *(found.task_type for found in card.data.eval_results)}
+    assert {found.dataset_split for found in card.data.eval_results} <= {"test", "all"}
+    for found in card.data.eval_results:
+        if ends := re.search(r"interval ([\d.]+) to ([\d.]+)", found.metric_name):
+            inside = float(ends[1]) <= round(found.metric_value, len(ends[1]) - 2) <= float(ends[2])
+            assert inside is ("does not hold the value" not in found.metric_name), found
+
+
+@pytest.mark.parametrize("name", ["Zero-shot classification", "Embeddings", "Search", "Linear probe", "Fine-tuning"])
+def test_the_card_shows_code_for_each_use(checkpoint, name):
+    _, _, after = make_card(checkpoint, repo_id="user/etp-tiny").text.partition(f"**{name}**")
+    assert after.partition("**")[0].count("```python") == 1
+
+
+def test_the_code_of_the_card_runs_as_it_stands(checkpoint, archive_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = sorted(archive_dir.rglob("*.hea"))[0]
+    for suffix in (".hea", ".dat"):
+        shutil.copy(first.with_suffix(suffix), first.with_suffix(suffix).name)
+    text = make_card(checkpoint, repo_id=str(checkpoint.folder)).text.replace("record.hea", first.name)
+    scope: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(block, scope)
+    assert scope["similarity"].shape == (1, 2)
+    assert scope["probe"].predict(scope["features"]).shape == (8,)
 
 
 def test_a_card_without_results_says_so(checkpoint):

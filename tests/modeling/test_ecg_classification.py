@@ -66,3 +66,38 @@ def test_dropout_before_the_head_acts_in_training_only(make_classifier, ecgs):
     torch.testing.assert_close(classifier(ecgs).logits, classifier(ecgs).logits)
     classifier.train()
     assert not torch.equal(classifier(ecgs).logits, classifier(ecgs).logits)
+
+
+def test_labels_that_are_not_known_are_no_part_of_the_loss(make_classifier, ecgs):
+    labels = torch.tensor([[1.0, 0, -100], [0, 0, -100], [0, 1, -100], [1, 1, -100]])
+    output = make_classifier(num_labels=3, problem_type="multi_label_classification")(ecgs, labels=labels)
+    known = F.binary_cross_entropy_with_logits(output.logits[:, :2], labels[:, :2])
+    torch.testing.assert_close(output.loss, known)
+
+
+def test_a_frozen_tower_keeps_its_statistics_while_the_head_learns(make_classifier, ecgs):
+    classifier = make_classifier(num_labels=2)
+    classifier.ecg_model.requires_grad_(False)
+    before = {name: value.clone() for name, value in classifier.ecg_model.state_dict().items()}
+    classifier.train()(ecgs)
+    for name, value in classifier.ecg_model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    classifier.ecg_model.requires_grad_(True)
+    classifier.train()(ecgs)
+    assert not torch.equal(classifier.ecg_model.stem.norm.running_mean, before["stem.norm.running_mean"])
+
+
+def test_trainer_divides_the_loss_by_the_steps_of_accumulation(make_classifier, ecgs, tmp_path):
+    from transformers import Trainer, TrainingArguments
+
+    rows = [{"input_values": ecg, "labels": torch.tensor(number % 2)} for number, ecg in enumerate(ecgs)]
+    norms = []
+    for batch_size, steps in ((4, 1), (2, 2)):
+        settings = TrainingArguments(
+            output_dir=str(tmp_path), per_device_train_batch_size=batch_size, gradient_accumulation_steps=steps,
+            max_steps=1, logging_steps=1, report_to="none", use_cpu=True, disable_tqdm=True, save_strategy="no",
+        )  # fmt: skip
+        trainer = Trainer(model=make_classifier(num_labels=2, norm="layer"), args=settings, train_dataset=rows)
+        trainer.train()
+        norms.append(trainer.state.log_history[0]["grad_norm"])
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)

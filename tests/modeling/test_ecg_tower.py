@@ -80,7 +80,7 @@ def test_activations_keep_the_channels_last_from_stem_to_pooling(make_tower, ecg
     for module in tower.modules():
         if type(module).__name__ == "ETPEcgConv":
             module.register_forward_pre_hook(
-                lambda _, args: layouts.append(args[0].is_contiguous(memory_format=torch.channels_last))
+                lambda _, args: layouts.append(args[0].unsqueeze(2).is_contiguous(memory_format=torch.channels_last))
             )
     tower(ecgs)
     assert len(layouts) == 8

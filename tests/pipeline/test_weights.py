@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from etp.file_hashes import file_sha256
 from etp.weights import WeightsError, detach, join
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
@@ -58,7 +59,7 @@ def test_what_is_detached_holds_no_text_tower_and_half_the_bytes(folders):
 def test_a_trained_text_tower_is_not_thrown_away(folders):
     file = folders / "checkpoint" / "model.safetensors"
     weights = load_file(file)
-    next(tensor for name, tensor in weights.items() if name.startswith("text_model.")).add_(1)
+    next(tensor for name, tensor in weights.items() if name.startswith("text_model.")).add_(0.1)
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(WeightsError, match="its text tower was trained"):
         detach(folders / "checkpoint", folders / "again", text_model=str(folders / "text"))
@@ -114,3 +115,57 @@ def test_an_empty_list_of_hashes_is_refused(folders):
     (folders / "detached" / "SHA256SUMS").write_text("")
     with pytest.raises(WeightsError, match="is damaged"):
         rejoin(folders)
+
+
+@pytest.fixture
+def adapted(folders):
+    """A checkpoint whose text tower differs from the public one in one layer, by bfloat16 numbers."""
+    file = folders / "checkpoint" / "model.safetensors"
+    weights = load_file(file)
+    for name in [name for name in weights if name.startswith("text_model.encoder.layer.0.")]:
+        weights[name] = (weights[name] + 0.25).bfloat16().float()
+    save_file(weights, file, metadata={"format": "pt"})
+    detach(folders / "checkpoint", folders / "adapted", text_model=str(folders / "text"))
+    return folders
+
+
+def test_adapted_layers_are_kept_and_joined_to_the_bit(adapted):
+    kept = [name for name in load_file(adapted / "adapted" / "model.safetensors") if name.startswith("text_model.")]
+    assert kept
+    assert all(name.startswith("text_model.encoder.layer.0.") for name in kept)
+    join(adapted / "adapted", adapted / "joined", text_model=str(adapted / "text"))
+    before, after = (load_file(adapted / name / "model.safetensors") for name in ("checkpoint", "joined"))
+    tower = [name for name in before if name.startswith("text_model.")]
+    assert all(torch.equal(before[name], after[name]) for name in tower)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weights: weights.update({name: tensor + 1 for name, tensor in weights.items() if "encoder" in name}),
+        lambda weights: [weights.pop(name) for name in list(weights) if name.startswith("text_model.")],
+        lambda weights: weights.update({"text_model.no.such.layer": torch.ones(2, dtype=torch.bfloat16)}),
+        lambda weights: weights.update(
+            {name: torch.ones(3, dtype=torch.bfloat16) for name in weights if "text_model.encoder" in name}
+        ),
+    ],
+    ids=["changed", "left out", "unknown", "of another shape"],
+)
+def test_layers_that_are_not_those_of_the_training_are_refused(adapted, change):
+    folder = adapted / "adapted"
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "SHA256SUMS").write_text(f"{file_sha256(folder / 'model.safetensors')}  model.safetensors\n")
+    with pytest.raises(WeightsError, match=r"is not the adapted one that text_tower\.json names"):
+        join(folder, adapted / "joined", text_model=str(adapted / "text"))
+    assert not (adapted / "joined").exists()
+
+
+def test_layers_without_the_hash_of_their_tower_are_refused(adapted):
+    file = adapted / "adapted" / "text_tower.json"
+    named = json.loads(file.read_text())
+    del named["adapted_sha256"]
+    file.write_text(json.dumps(named))
+    with pytest.raises(WeightsError, match="is not the adapted one"):
+        join(adapted / "adapted", adapted / "joined", text_model=str(adapted / "text"))

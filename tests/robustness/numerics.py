@@ -19,9 +19,9 @@ from torch import Tensor
 
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
-from etp.evaluation.metrics import macro, ranking_metrics
 from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
-from etp.evaluation.splits import label_targets
+from etp.scoring.labels import label_targets
+from etp.scoring.metrics import macro, ranking_metrics
 from modeling_etp.ecg_microvolts_etp import to_millivolts
 from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor

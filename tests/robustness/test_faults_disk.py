@@ -190,7 +190,7 @@ def commands(checkpoint_dir, archive_dir, caches):
         ),
         "parquet": lambda folder: (
             folder / "parquet/100hz",
-            (script, "etp.archive_export", "ptb_xl", "--data_dir", archive_dir, "--output", folder / "parquet"),
+            etp("export-archive", "--data_dir", archive_dir, "--output", folder / "parquet"),
         ),
         "weights": lambda folder: (
             folder / "joined",

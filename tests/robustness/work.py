@@ -56,7 +56,7 @@ def embed_texts(text_model: Path, cache: Path) -> None:
 def prepare(archive: Path, arrow: Path, store: Path) -> None:
     """Prepare the signals of the training split at the model's rate and length."""
     from etp.archives import open_archive
-    from etp.training.data.prepared import prepare_signals
+    from etp.prepared_signals import prepare_signals
     from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 
     rows = open_archive("ptb_xl", archive, cache_dir=arrow)["train"]

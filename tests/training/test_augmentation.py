@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from etp.training.arguments import AugmentationArguments
-from etp.training.data.augmentation import Augmentation
+from etp.augmentation import Augmentation
+from etp.common_options import AugmentationArguments
 
 BATCH, LEADS, SAMPLES, EPOCHS = 40, 12, 200, 5
 ALL = {

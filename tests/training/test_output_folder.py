@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from etp.options import OptionError
-from etp.training.output_lock import output_lock
+from etp.output_lock import folder_lock
 from etp.training.preflight import clear_output
 
 
 def test_a_second_run_in_the_folder_is_refused_while_the_first_trains(run, tmp_path):
-    with output_lock(tmp_path), pytest.raises(OptionError, match=rf"--output_dir {tmp_path}: another run is training"):
+    with folder_lock(tmp_path), pytest.raises(OptionError, match=rf"--output_dir {tmp_path}: another run is training"):
         run(tmp_path, "--overwrite")
     assert os.listdir(tmp_path) == []
     assert run(tmp_path, "--max_steps", "1") == 0
@@ -21,23 +21,23 @@ def test_a_second_run_in_the_folder_is_refused_while_the_first_trains(run, tmp_p
 
 
 def test_the_lock_of_a_killed_process_is_in_nobodys_way(tmp_path):
-    holding = "import sys, time; from pathlib import Path; from etp.training.output_lock import output_lock\n"
-    holding += "with output_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
+    holding = "import sys, time; from pathlib import Path; from etp.output_lock import folder_lock\n"
+    holding += "with folder_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", holding, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
-    with pytest.raises(OptionError, match="another run is training there"), output_lock(tmp_path):
+    with pytest.raises(OptionError, match="another run is training there"), folder_lock(tmp_path):
         pass
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (tmp_path / ".run.lock").exists()
-    with output_lock(tmp_path):
+    with folder_lock(tmp_path):
         pass
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_processes_of_one_run_share_its_lock_and_refuse_another_run_once(launch_train, tmp_path):
-    with output_lock(tmp_path):
+    with folder_lock(tmp_path):
         output, _ = launch_train(tmp_path, "--max_steps", "2", num_processes=2).communicate(timeout=300)
     assert output.count("another run is training there now") == 1, output
     output, _ = launch_train(tmp_path, "--max_steps", "2", num_processes=2).communicate(timeout=300)

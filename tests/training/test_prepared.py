@@ -8,9 +8,9 @@ import pytest
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 
 from etp.options import OptionError
+from etp.prepared_signals import prepare_signals
 from etp.training.arguments import DataArguments
 from etp.training.data import prepared
-from etp.training.data.prepared import prepare_signals
 from etp.training.data.records import load_split
 from etp.training.data.signals import SignalStore
 from modeling_etp.ecg_microvolts_etp import NO_SAMPLE

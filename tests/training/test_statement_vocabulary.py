@@ -159,7 +159,16 @@ def test_a_bank_shows_sentences_only_when_asked_to():
         ("possible left ventricular hypertrophy", {"ventricular hypertrophy", "hypertrophy"}),
         ("atrial fibrillation with rapid ventricular response", {"tachycardia"}),
         ("possible hypertrophy or left bundle branch block", set()),
-        ("low or flat T waves", {"T-wave abnormality", "ST-T changes"}),
+        (
+            "low or flat T waves",
+            {"T-wave abnormality", "ST-T changes", "nonspecific ST-T changes", "nonspecific ST-T abnormality"},
+        ),
+        (
+            "voltage criteria for left ventricular hypertrophy",
+            {"left ventricular hypertrophy", "ventricular hypertrophy", "hypertrophy"},
+        ),
+        ("supraventricular tachycardia", {"tachycardia"}),
+        ("early repolarization", {"normal ECG"}),
         (
             "ventricular bigeminy",
             {"bigeminy", "premature ventricular complexes", "premature complexes", "ventricular arrhythmia"},

@@ -18,12 +18,12 @@ from datasets_scripts.label_sets import LABEL_TASKS, load_label_set
 from etp.archives import open_archive
 from etp.arrow_batches import column_values
 from etp.options import OptionError
+from etp.prepared_signals import prepare_signals
 from etp.texts.held_out import without_finding
 from etp.texts.views import TextViews
 from etp.training.arguments import DataArguments
 
 from .fingerprint import Fingerprint, fingerprint
-from .prepared import prepare_signals
 from .signals import FeatureStore, SignalStore, compute_features
 
 logger = logging.getLogger(__name__)

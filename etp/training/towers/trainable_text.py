@@ -143,6 +143,15 @@ class _Given(nn.Module):
         return self.hidden_states
 
 
+def text_layers(tower: nn.Module) -> nn.ModuleList:
+    """The layers between the embeddings of a text tower and its output.
+
+    Raises:
+        OptionError: The tower is not of BERT's build.
+    """
+    return _layers(tower)[1]
+
+
 def _layers(tower: nn.Module) -> tuple[str, nn.ModuleList]:
     for path in LAYERS:
         try:

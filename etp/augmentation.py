@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from etp.common_options import AugmentationArguments
 from etp.randomness import Purpose, generator
-from etp.training.arguments import AugmentationArguments
 
 NUM_LIMB_LEADS = 6  # the first six of STANDARD_LEADS
 WANDER_HZ = (0.05, 0.5)  # respiration and electrode drift

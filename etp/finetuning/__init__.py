@@ -1,0 +1,1 @@
+"""Fine-tuning: a classifier on the ECG tower, by the `Trainer` of transformers."""

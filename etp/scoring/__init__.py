@@ -1,0 +1,1 @@
+"""Metrics, thresholds, calibration and labels: what evaluation and fine-tuning share."""
