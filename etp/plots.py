@@ -161,7 +161,7 @@ def _draw_header(
 
 
 def _draw_caption(axes: "Axes", traces: Traces, paper: Paper, width: float) -> None:
-    caption = f"{MM_PER_SECOND:g} mm/s   {paper.gain:g} mm/mV   {traces.sampling_rate:g} Hz   no filter"
+    caption = f"{MM_PER_SECOND:g} mm/s   {paper.gain:g} mm/mV   {traces.sampling_rate:g} Hz   no filter applied"
     if traces.seconds > PAGE_SECONDS:
         caption += f"   first {PAGE_SECONDS:g} s of {traces.seconds:.1f} s"
     elif traces.seconds < PAGE_SECONDS:
