@@ -11,7 +11,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs docs-version robustness load sbom audit clean
+.PHONY: help install app demo test test-app test-all test-real coverage mutation check format bench weights reproduce results docs docs-version robustness load sbom audit release-check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,10 @@ sbom: $(READY) ## What is installed, as CycloneDX: build/sbom.cdx.json
 audit: $(READY) ## Known vulnerabilities of what is installed; needs a network, and fails without one
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[audit]'
 	$(BIN)/pip-audit --strict --skip-editable
+
+release-check: $(READY) ## Build wheel and sdist, check them, and use the wheel in a new environment; publishes nothing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[release]'
+	PYTHON=$(BIN)/python CONSTRAINTS="$(CONSTRAINTS)" .ci/release-check
 
 SECONDS ?= 600
 

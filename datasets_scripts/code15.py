@@ -158,7 +158,7 @@ def _open_part(path: Path, size: int, changed: int) -> tuple[Any, dict[int, int]
     try:
         import h5py
     except ImportError as error:
-        raise ArchiveError('CODE-15% is in HDF5: pip install "etp-ecg[files]".') from error
+        raise ArchiveError("CODE-15% is in HDF5: pip install h5py.") from error
     try:
         part = h5py.File(path, "r")
         exams, shape = part["exam_id"][:], part["tracings"].shape

@@ -41,6 +41,19 @@ def read_signals(dataset: Dataset, indices: Sequence[int] | np.ndarray | slice) 
     return _read_ragged(stored, batch_of, rows - offsets[batch_of])
 
 
+def signal_lengths(dataset: Dataset) -> np.ndarray:
+    """Samples of each lead of every row, `(rows,)`, without reading a signal."""
+    lengths = []
+    for batch in dataset.data._batches:
+        per_record = batch.column(SIGNAL_COLUMN)
+        per_lead = per_record.flatten()
+        if pa.types.is_fixed_size_list(per_lead.type):
+            lengths.append(np.full(len(batch), per_lead.type.list_size))
+        else:
+            lengths.append(np.diff(per_lead.offsets.to_numpy())[:: per_record.type.list_size])
+    return np.concatenate(lengths)[_stored_rows(dataset, np.arange(len(dataset)))]
+
+
 def column_values(dataset: Dataset, name: str) -> list:
     """All values of a column as Python objects; row by row, as `datasets` iterates, takes ten times as long."""
     return dataset.select_columns([name]).with_format("arrow")[:].column(name).to_pylist()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+WINDOWS = os.name == "nt"
 # How Rust (safetensors, tokenizers) and torch say that a write failed; neither raises an `OSError`.
 _RUST = re.compile(r"os error (\d+)|code: (\d+), kind: ")
 _TORCH = re.compile(r"PytorchStreamWriter failed|inline_container")
@@ -114,7 +115,10 @@ def files_added(folder: str | Path, *, last: str) -> Iterator[Path]:
 
 def sync(path: Path) -> None:
     """Force a file, or a folder's entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows opens no folder, and syncs only what is open for writing.
+    if WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

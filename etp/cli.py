@@ -43,8 +43,8 @@ def _evaluate(module: str, arguments: str, help: str) -> Command:
     )
 
 
-def _on_files(name: str, help: str) -> Command:
-    return Command(help, f"etp.commands.{name}:{name.capitalize()}Arguments", f"etp.commands.{name}:run")
+def _on_files(name: str, help: str, extra: str | None = None) -> Command:
+    return Command(help, f"etp.commands.{name}:{name.capitalize()}Arguments", f"etp.commands.{name}:run", extra)
 
 
 COMMANDS: dict[str, dict[str, Command]] = {
@@ -97,6 +97,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
             "app",
             data_errors=False,
         ),
+        "measure": _on_files("measure", "measure heart rate, intervals and axis of ECG files", "measure"),
         "plot": _on_files("plot", "draw an ECG file on paper, as PNG, SVG or PDF"),
         "check": _on_files("check", "say which records of a data set can be used, and why others can't"),
         "info": _on_files("info", "say what a model, a search index or an ECG file is"),

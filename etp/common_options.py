@@ -24,8 +24,16 @@ RESAMPLES_HELP = "Bootstrap resamples behind the intervals; 0: none."
 EMBEDDING_CACHE_HELP = "Folder where ECG embeddings are kept for further runs."
 SEED_HELP = "Seed of everything random."
 TASKS_HELP = "Label tasks of the data set, e.g. superclass rhythm; the usual ones if omitted."
-PROMPTS_HELP = "JSON file of your own phrases: {task: {label: [phrases]}}, {label: [phrases]} or [label, …]."
+PROMPTS_HELP = (
+    "JSON file of your own phrases: {task: {label: [phrases]}}, {label: [phrases]}, {label: phrase} or [label, …]."
+)
+PROMPT_NAMES_HELP = (
+    "What names and codes of --prompts are called here: JSON {name: label}, or a CSV with the columns name and label."
+)
 TEMPLATES_HELP = 'Sentences around each phrase, which goes where {} is, e.g. "ECG showing {}".'
+INTERPRET_HELP = (
+    "Whether phrases are read as they are meant: lists and descriptions as alternatives, 'no X' as the absence of X."
+)
 OVERWRITE_HELP = "Replace what the output holds already: a file, a run, or results of another model, code or option."
 JSON_HELP = "Print JSON, one object a line."
 
@@ -101,6 +109,11 @@ class ReadingArguments(MissingSamplesArguments):
     verify_checksum: bool = option("Whether samples of a WFDB record must add up to the checksum in its header.", True)
 
 
+def check_prompt_names(prompts: Path | None, names: Path | None) -> None:
+    if names is not None and prompts is None:
+        raise OptionError("--prompt_names says what the names of a file are called here: give the file by --prompts.")
+
+
 @dataclass(kw_only=True)
 class LabelArguments:
     """What the ECGs are scored against, by one of --labels, --task and --prompts; a fine-tuned model has its own."""
@@ -110,12 +123,15 @@ class LabelArguments:
         "A label set that comes with the package, or the task of --prompts.", None, metavar="NAME"
     )
     prompts: Path | None = option(PROMPTS_HELP, None)
+    prompt_names: Path | None = option(PROMPT_NAMES_HELP, None)
     templates: list[str] = option(TEMPLATES_HELP, ["{}"], metavar="TEXT")
     multi_label: bool = option("Score labels one by one, not against each other.", False)
+    interpret_labels: bool = option(INTERPRET_HELP, True)
 
     def __post_init__(self):
         if self.labels is not None and (self.task is not None or self.prompts is not None):
             raise OptionError("--labels, --task and --prompts each say what the labels are: give one of them.")
+        check_prompt_names(self.prompts, self.prompt_names)
 
     @property
     def given(self) -> bool:

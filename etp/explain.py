@@ -8,19 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from modeling_etp.leads_etp import leads_of
 from modeling_etp.zero_shot_etp import check_labels, embed_labels, evaluation_mode, label_logits
 
+from .beat_average import average_over_beats, r_peaks
+from .extras import install_hint
 from .plots import plot_ecg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from modeling_etp.ecg_files_etp import EcgRecording
+
 # Input values, shape (batch, leads, samples) -> one score per ECG, shape (batch,).
 Score = Callable[[Tensor], Tensor]
 
 SMOOTHING_SECONDS = 0.03
-# The magnitude that gets the full colour is not the largest, so that one spike does not outshine all else.
-FULL_COLOUR_QUANTILE = 0.995
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def explain_label(
     lead_names: Sequence[str] | None = None,
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     templates: str | Sequence[str] = ("{}",),
+    interpret_labels: bool = True,
     steps: int = 128,
 ) -> Attribution:
     """Attribute a label's zero-shot score to the samples of one ECG.
@@ -83,13 +87,16 @@ def explain_label(
         candidate_labels: Labels, or label -> phrases. With more than one, the log odds of the label against the others
             are explained: what sets it apart. `None`: the logit of the label alone.
         templates: Texts with `{}` in the place of a phrase.
+        interpret_labels: Whether lists, descriptions and negations are taken apart.
         steps: Points of the integration.
 
     Raises:
         ValueError: If the label is not among the candidates, or the ECG is not a single one the model can take.
     """
     candidates = [label] if candidate_labels is None else candidate_labels
-    score = label_score(model, processor.tokenizer, label, candidates, templates=templates)
+    score = label_score(
+        model, processor.tokenizer, label, candidates, templates=templates, interpret_labels=interpret_labels
+    )
     extractor = processor.feature_extractor
     input_values = extractor(ecg, sampling_rate=sampling_rate, lead_names=lead_names, return_tensors="pt").input_values
     if len(input_values) != 1:
@@ -116,6 +123,7 @@ def label_score(
     candidate_labels: Sequence[str] | Mapping[str, Sequence[str]],
     *,
     templates: str | Sequence[str] = ("{}",),
+    interpret_labels: bool = True,
 ) -> Score:
     """The score that `explain_label` explains: the label's logit, or its log odds against the other candidates.
 
@@ -125,7 +133,9 @@ def label_score(
     candidates = check_labels(candidate_labels)
     if label not in candidates:
         raise ValueError(f"label {label!r} is not among the candidates {', '.join(candidates)}. Add it to them.")
-    label_embeddings = embed_labels(model, tokenizer, candidates, templates=templates)
+    label_embeddings = embed_labels(
+        model, tokenizer, candidates, templates=templates, interpret_labels=interpret_labels
+    )
     position = list(candidates).index(label)
     others = [index for index in range(len(candidates)) if index != position]
     with evaluation_mode(model):
@@ -183,26 +193,59 @@ def plot_attribution(
     *,
     title: str | None = None,
     scores: Mapping[str, float] | Sequence[Mapping] | None = None,
+    layout: str = "3x4+1",
 ) -> "Figure":
-    """Draw the ECG as the model saw it, red where it speaks for the label and blue where against.
-
-    The attribution is smoothed over 30 ms for the eye and scaled to its own range: colours of two pictures do not
-    compare.
+    """Draw the ECG as the model saw it, broad and red where it speaks for the label, narrow and blue where against.
 
     Args:
         attribution: From `explain_label`.
         title: Default: the label.
         scores: Drawn beside the paper, see `plot_ecg`.
+        layout: See `plot_ecg`.
     """
-    from scipy.ndimage import gaussian_filter1d
-
-    smooth = gaussian_filter1d(attribution.values, SMOOTHING_SECONDS * attribution.sampling_rate, axis=1)
-    full = max(float(np.quantile(np.abs(smooth), FULL_COLOUR_QUANTILE)), 1e-12)
     return plot_ecg(
         attribution.input_values,
         attribution.sampling_rate,
         attribution.lead_names,
         title=title or f"What speaks for {attribution.label!r}",
         scores=scores,
-        highlight=np.clip(smooth / full, -1, 1),
+        highlight=attribution_layer(attribution),
+        layout=layout,
+    )
+
+
+def attribution_layer(attribution: Attribution, *, onto: "EcgRecording | None" = None) -> np.ndarray:
+    """What `plot_ecg` takes as `highlight`: the attribution as it is best seen.
+
+    It is averaged over the beats that look alike, if openecg is installed (the extra `measure`) and finds beats,
+    smoothed over 30 ms, and divided by its largest magnitude: colours of two pictures do not compare.
+
+    Args:
+        attribution: From `explain_label`.
+        onto: The recording that is drawn, if that isn't what the model saw: its own rate, its own leads. The model's
+            window has to begin where it begins; past the window, and in leads that the model didn't see, the layer is 0.
+
+    Returns:
+        -1 to 1, shape `(leads, samples)` of what is drawn.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    values = attribution.values
+    try:
+        peaks = r_peaks(attribution.input_values, attribution.sampling_rate, attribution.lead_names)
+    except ModuleNotFoundError as error:
+        if install_hint(error) is None:
+            raise
+    else:
+        values = average_over_beats(values, attribution.input_values, peaks, attribution.sampling_rate)
+    smooth = gaussian_filter1d(values, SMOOTHING_SECONDS * attribution.sampling_rate, axis=1)
+    layer = smooth / max(float(np.abs(smooth).max()), 1e-12)
+    if onto is None:
+        return layer
+    known = np.arange(layer.shape[1]) / attribution.sampling_rate
+    times = np.arange(onto.signal.shape[1]) / onto.sampling_rate
+    of_lead = dict(zip(attribution.lead_names, layer, strict=True))
+    nothing = np.zeros_like(known)
+    return np.stack(
+        [np.interp(times, known, of_lead.get(lead or "", nothing), right=0.0) for lead in leads_of(onto.lead_names)]
     )

@@ -82,7 +82,7 @@ def is_classifier(folder: Path) -> bool:
     return ETPForEcgClassification.__name__ in (config.get("architectures") or ())
 
 
-def load_classifier(model: str | Path, *, device: torch.device | str = "cpu") -> ClassifierCheckpoint:
+def load_classifier(model: str | Path | None, *, device: torch.device | str = "cpu") -> ClassifierCheckpoint:
     """Open the folder of a fine-tuned classifier, or the name of one on the Hub.
 
     Raises:

@@ -16,10 +16,10 @@ import numpy as np
 import xxhash
 from datasets import Dataset
 from filelock import FileLock
-from tqdm.auto import tqdm
 
 from etp.arrow_batches import content_key, read_signals
 from etp.atomic_files import whole_file, writing
+from etp.progress import Progress
 from modeling_etp.ecg_microvolts_etp import MICROVOLTS_PER_MILLIVOLT, NO_SAMPLE, to_millivolts
 
 logger = logging.getLogger(__name__)
@@ -148,12 +148,12 @@ def _make(store: _Store, dataset: Dataset, feature_extractor, *, num_proc: int, 
     left = [chunk for chunk in range(store.num_chunks) if chunk not in done]
     with (
         notes.open("a", encoding="utf-8") as log,
-        tqdm(
+        Progress(
+            "Preparing ECGs",
             total=store.shape[0],
             initial=store.shape[0] - sum(len(store.rows(chunk)) for chunk in left),
-            desc="Preparing ECGs",
             unit="ECG",
-            disable=not progress,
+            shown=progress,
         ) as bar,
     ):
         for chunk in _prepare_chunks(left, store, dataset, feature_extractor, num_proc):

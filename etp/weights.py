@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
+from etp.evaluation.results import RESULTS_FOLDER
 from etp.saving import save_whole
 from etp.text_towers import TOWERS, text_model_path
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
@@ -26,8 +27,15 @@ from .options import OptionError
 WEIGHTS = "model.safetensors"
 TEXT_TOWER = "text_tower.json"
 CONFIGS = ("config.json", "processor_config.json")
-# How it was trained, where `train.py` left that beside the model: the model card tells it.
-TRAINING = ("training_config.yaml", "metrics.jsonl", "versions.json", "ecg_model_run", "text_model_run")
+# How it was trained and what was found of it, where that was left beside the model: model card and app tell it.
+CARRIED = (
+    "training_config.yaml",
+    "metrics.jsonl",
+    "versions.json",
+    "ecg_model_run",
+    "text_model_run",
+    RESULTS_FOLDER,
+)
 
 
 class WeightsError(ValueError):
@@ -70,7 +78,7 @@ def detach(checkpoint: Path, destination: Path, *, text_model: str = "minilm") -
     }
     with files_added(destination, last="SHA256SUMS") as folder:
         save_file(trained, folder / WEIGHTS, metadata={"format": "pt"})
-        _copy(checkpoint, folder, *CONFIGS, *TRAINING)
+        _copy(checkpoint, folder, *CONFIGS, *CARRIED)
         (folder / TEXT_TOWER).write_text(json.dumps(named, indent=1) + "\n")
         (folder / "SHA256SUMS").write_text(f"{file_sha256(folder / WEIGHTS)}  {WEIGHTS}\n")
     return destination
@@ -116,7 +124,7 @@ def join(detached: Path, destination: Path, *, text_model: str | None = None) ->
     processor = ETPProcessor(ETPFeatureExtractor.from_pretrained(detached), tokenizer)
     with files_added(destination, last="model*.safetensors") as folder:
         save_whole(model, processor, folder)
-        _copy(detached, folder, *TRAINING)
+        _copy(detached, folder, *CARRIED)
     return destination
 
 

@@ -63,8 +63,9 @@ def optional_module(name: str, source: str | os.PathLike) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
+        distribution = {"pdfminer": "pdfminer.six"}.get(package, package)
         raise EcgDependencyError(
-            source, f'this format is read by {package}, which is not installed: pip install "etp-ecg[files]".'
+            source, f"this format is read by {package}, which is not installed: pip install {distribution}."
         ) from error
 
 

@@ -11,6 +11,7 @@ from .ecg_inputs_etp import EcgInput
 from .leads_etp import LIMB_LEADS, canonical_lead, limb_lead_weights
 
 WINDOW_POOLINGS = ("mean", "max")
+WINDOW_OVERLAP = 0.5
 LEAST_REST_SECONDS = 0.5  # less than a heartbeat
 WINDOWS_AT_A_TIME = 128  # bounds memory where one recording has thousands of windows
 
@@ -81,16 +82,11 @@ def _notes_of(ecg: EcgInput, bounds: list[tuple[int, int]], feature_extractor: A
 
 
 def window_bounds(
-    num_samples: int,
-    sampling_rate: float,
-    feature_extractor: Any,
-    *,
-    overlap: float,
-    least_rest_seconds: float = LEAST_REST_SECONDS,
+    num_samples: int, sampling_rate: float, feature_extractor: Any, *, overlap: float
 ) -> list[tuple[int, int]]:
     """First sample of each window of the model's length, and the one after its last; arguments as of `window_starts`."""
     length = int(-(-feature_extractor.num_samples * sampling_rate // feature_extractor.sampling_rate))  # rounded up
-    starts = window_starts(num_samples, length, overlap=overlap, least_rest=int(least_rest_seconds * sampling_rate))
+    starts = window_starts(num_samples, length, overlap=overlap, least_rest=int(LEAST_REST_SECONDS * sampling_rate))
     return [(start, min(start + length, num_samples)) for start in starts]
 
 
@@ -152,4 +148,12 @@ def pool_windows(values: Tensor, counts: Sequence[int], pooling: str) -> Tensor:
     return torch.stack([pool(own, dim=0) for own in values.split(list(counts))])
 
 
-__all__ = ["WINDOWS_AT_A_TIME", "WINDOW_POOLINGS", "pool_windows", "window_bounds", "window_starts", "windows_of"]
+__all__ = [
+    "WINDOWS_AT_A_TIME",
+    "WINDOW_OVERLAP",
+    "WINDOW_POOLINGS",
+    "pool_windows",
+    "window_bounds",
+    "window_starts",
+    "windows_of",
+]

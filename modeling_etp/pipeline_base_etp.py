@@ -12,9 +12,8 @@ from transformers import Pipeline
 from transformers.pipelines.pt_utils import PipelineDataset, PipelineIterator
 
 from .ecg_inputs_etp import NumberedEcgs, as_inputs, open_ecg, open_numbered
-from .ecg_windows_etp import WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, windows_of
+from .ecg_windows_etp import WINDOW_OVERLAP, WINDOW_POOLINGS, WINDOWS_AT_A_TIME, pool_windows, windows_of
 
-WINDOW_OVERLAP = 0.5
 PREPROCESSING = (
     "sampling_rate",
     "lead_names",
@@ -176,4 +175,4 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-__all__ = ["WINDOW_OVERLAP", "EcgPipeline", "in_parts", "is_number", "scores_of", "sort_arguments"]
+__all__ = ["EcgPipeline", "in_parts", "is_number", "scores_of", "sort_arguments"]

@@ -11,9 +11,9 @@ from torch import Tensor
 from transformers import AutoModel
 
 from .ecg_inputs_etp import as_inputs, batched, is_one_ecg, open_numbered
-from .ecg_windows_etp import pool_windows, windows_of
+from .ecg_windows_etp import WINDOW_OVERLAP, pool_windows, windows_of
 from .label_cache_etp import LabelCache
-from .pipeline_base_etp import WINDOW_OVERLAP, EcgPipeline, in_parts, scores_of, sort_arguments
+from .pipeline_base_etp import EcgPipeline, in_parts, scores_of, sort_arguments
 from .processing_etp import ETPProcessor
 from .zero_shot_etp import (
     NEUTRAL_PHRASES,

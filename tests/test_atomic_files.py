@@ -1,12 +1,15 @@
 """A file or folder has its name once it is whole; what can't be written is said in one sentence."""
 
 import errno
+import os
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from etp import atomic_files
 from etp.atomic_files import NotWrittenError, files_added, whole_file, whole_folder, writing
 
 
@@ -98,3 +101,21 @@ def test_what_rust_and_torch_say_of_a_full_disk_is_understood(tmp_path):
 def test_other_errors_are_left_as_they_are():
     with pytest.raises(RuntimeError, match="of something else"), writing("a"):
         raise RuntimeError("of something else")
+
+
+def test_nothing_is_asked_of_windows_that_it_refuses(tmp_path, monkeypatch):
+    """It has no descriptor of a folder, and syncs none that is only read."""
+    real, opened = os.open, []
+
+    def windows_open(path, flags, *rest):
+        assert not Path(path).is_dir(), "PermissionError on Windows"
+        assert flags & os.O_RDWR, "EBADF of fsync on Windows"
+        opened.append(Path(path).name)
+        return real(path, flags, *rest)
+
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "file").write_text("x")
+    monkeypatch.setattr(atomic_files, "WINDOWS", True)
+    monkeypatch.setattr(atomic_files.os, "open", windows_open)
+    atomic_files.sync_all(tmp_path)
+    assert opened == ["file"]

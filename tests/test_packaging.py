@@ -1,15 +1,17 @@
 """What the package needs, says and carries: the core without extras, hints for those, versions and data files."""
 
+import json
 import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import etp
-from etp.extras import EXTRAS, install_hint
+from etp.extras import EXTRAS, install_hint, requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = {"huggingface_hub", "numpy", "safetensors", "scipy", "torch", "transformers"}
@@ -62,22 +64,58 @@ assert main(["info", M]) == 0
         (
             "scipy",
             '["classify", OTHER_RATE, "--model", M, "--labels", "a"]',
-            'scipy is not installed: pip install "etp-ecg".',
+            "scipy is not installed: pip install {core}.",
         ),
-        ("matplotlib", '["plot", E, "-o", "a.png"]', 'matplotlib is not installed: pip install "etp-ecg[plot]".'),
-        ("accelerate", '["train", "--output_dir", "r"]', 'accelerate is not installed: pip install "etp-ecg[train]".'),
-        ("datasets", '["train", "--output_dir", "r"]', 'datasets is not installed: pip install "etp-ecg[train]".'),
-        ("datasets", '["index", "--data_dir", ".", "--model", M, "-o", "i"]', 'pip install "etp-ecg[data]".'),
-        ("datasets", '["evaluate", "retrieval", "--data_dir", ".", "--model", M, "-o", "r"]', '"etp-ecg[eval]".'),
-        ("gradio", '["app", "--model", M]', 'gradio is not installed: pip install "etp-ecg[app]".'),
-        ("onnx", '["export", M, "-o", "e"]', 'pip install "etp-ecg[onnx]".'),
+        ("matplotlib", '["plot", E, "-o", "a.png"]', "matplotlib is not installed: pip install {plot}."),
+        ("accelerate", '["train", "--output_dir", "r"]', "accelerate is not installed: pip install {train}."),
+        ("datasets", '["train", "--output_dir", "r"]', "datasets is not installed: pip install {train}."),
+        ("datasets", '["index", "--data_dir", ".", "--model", M, "-o", "i"]', "pip install {data}."),
+        ("datasets", '["evaluate", "retrieval", "--data_dir", ".", "--model", M, "-o", "r"]', "pip install {eval}."),
+        ("gradio", '["app", "--model", M]', "gradio is not installed: pip install {app}."),
+        ("onnx", '["export", M, "-o", "e"]', "pip install {onnx}."),
     ],
 )
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(without, missing, words, hint):
     done = without(f"from etp.cli import main\nsys.exit(main({words}))", missing)
     assert (done.returncode, done.stdout) == (1, "")
-    assert hint in done.stderr.splitlines()[-1]
+    extras = {name: requirement(name) for name in extras_of_pyproject()}
+    assert hint.format(core=requirement(None), **extras) in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        (None, '"etp-ecg[plot]"'),
+        ({"url": "file:///home/me/my%20etp", "dir_info": {"editable": True}}, '-e "/home/me/my etp[plot]"'),
+        ({"url": "file:///home/me/etp", "dir_info": {}}, '"/home/me/etp[plot]"'),
+        (
+            {"url": "file:///tmp/etp_ecg-0.1.0-py3-none-any.whl", "archive_info": {"hashes": {}}},
+            '"etp-ecg[plot] @ file:///tmp/etp_ecg-0.1.0-py3-none-any.whl"',
+        ),
+        (
+            {
+                "url": "https://example.org/etp.git",
+                "vcs_info": {"vcs": "git", "commit_id": "abc", "requested_revision": "v1"},
+            },
+            '"etp-ecg[plot] @ git+https://example.org/etp.git@abc"',
+        ),
+    ],
+    ids=["index", "clone", "folder", "wheel", "repository"],
+)
+def test_a_hint_names_what_the_package_was_installed_from(monkeypatch, tmp_path, recorded, expected):
+    """Of PEP 610: what pip writes into direct_url.json."""
+    text = None if recorded is None else json.dumps(recorded)
+    found = [SimpleNamespace(read_text=lambda file: None), SimpleNamespace(read_text=lambda file: text)]
+    monkeypatch.setattr("etp.extras.distributions", lambda name: found)
+    monkeypatch.setattr("etp.extras.ROOT", tmp_path)  # no clone
+    hint = install_hint(ModuleNotFoundError("", name="matplotlib.pyplot"))
+    assert hint == f"matplotlib is not installed: pip install {expected}."
+
+
+def test_a_hint_in_a_clone_that_is_not_installed_names_the_clone(monkeypatch):
+    monkeypatch.setattr("etp.extras.distributions", lambda name: [])
+    assert requirement("plot") == f'-e "{ROOT}[plot]"'
 
 
 def test_a_package_that_is_no_extra_keeps_its_traceback():

@@ -82,6 +82,7 @@ def _scores_as_the_page_does(results: Mapping[str, Any]) -> bool:
         return False
     options, conditions = results["options"], results["conditions"]
     as_usual = options["prompts"] is None and options["contrast"] == "none" and not options["describe_patient"]
+    as_usual = as_usual and options.get("interpret_labels", True)
     return as_usual and conditions["leads"] is None and conditions["seconds"] is None
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from datasets_scripts.synthetic_ecg import CONDITIONS, simulate_ecgs
-from modeling_etp.ecg_files_etp import EcgRecording
+from etp.samples import Sample, list_samples
+from modeling_etp.ecg_files_etp import EcgRecording, read_ecg
 
-RATE, SEED = 500, 1
+SOURCE = "PTB-XL (Wagner et al. 2020, CC BY 4.0), record {record}, {sex}, {age:.0f} years"
+
+SPELLED = {"av": "AV", "t": "T"}  # words of a sample's name that a title spells otherwise
 
 
 @dataclass(frozen=True)
@@ -16,23 +18,32 @@ class Example:
     """An ECG of the gallery.
 
     Attributes:
-        title: Under its thumbnail, and in the picture.
-        report: What a cardiologist wrote about it; empty where nobody did.
-        source: Whose it is.
+        sample: What ships with the package.
     """
 
-    title: str
-    report: str
-    source: str
+    sample: Sample
+
+    @property
+    def title(self) -> str:
+        """Under its thumbnail, and in the picture."""
+        return " ".join(SPELLED.get(word, word) for word in self.sample.name.split("-"))
+
+    @property
+    def report(self) -> str:
+        """What its archive says of it, in English."""
+        return "; ".join(self.sample.statements)
+
+    @property
+    def source(self) -> str:
+        """Whose it is."""
+        return SOURCE.format(record=self.sample.record_id, sex=self.sample.sex, age=self.sample.age)
 
     def read(self) -> EcgRecording:
         """The recording, always the same."""
-        ecgs = simulate_ecgs([CONDITIONS[self.title]], sampling_rate=RATE, seed=SEED)
-        return EcgRecording(ecgs.signal[0], RATE, ecgs.lead_names)
+        return read_ecg(self.sample.path)
 
 
 @lru_cache(maxsize=1)
 def examples() -> Mapping[str, Example]:
     """Name -> example, in the order of the gallery; the first is shown on an empty page."""
-    source = "Synthetic, with no patient in it"
-    return MappingProxyType({name: Example(name, "", source) for name in CONDITIONS})
+    return MappingProxyType({sample.name: Example(sample) for sample in list_samples()})

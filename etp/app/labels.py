@@ -13,9 +13,9 @@ MAX_LABELS, MAX_PHRASES, MAX_CHARACTERS = 100, 500, 40_000
 # What an empty page asks, in words that people use -> the class of the label set whose phrases state it.
 COMMON_FINDINGS = {
     "normal ECG": "NORM",
-    "sinus bradycardia": "SBRAD",
-    "sinus tachycardia": "STACH",
     "atrial fibrillation": "AFIB",
+    "atrial flutter": "AFLT",
+    "paced rhythm": "PACE",
     "premature ventricular contractions": "PVC",
     "first-degree AV block": "1AVB",
     "left bundle branch block": "CLBBB",

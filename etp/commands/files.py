@@ -109,12 +109,12 @@ class EcgRun:
 
         Args:
             function: Takes a list of ECGs, as the pipeline does, and gives one result for each.
-            description: Of the progress bar, which only a terminal shows.
+            description: Of the progress bar.
         """
-        from tqdm.auto import tqdm
+        from etp.progress import Progress
 
         few = len(self.paths) <= self._batch_size
-        with tqdm(total=len(self.paths), desc=description, unit="ECG", disable=True if few else None) as bar:
+        with Progress(description, total=len(self.paths), unit="ECG", shown=not few) as bar:
             for start in range(0, len(self.paths), self._batch_size):
                 paths = self.paths[start : start + self._batch_size]
                 yield from self._batch(paths, function)

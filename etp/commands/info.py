@@ -33,7 +33,11 @@ def run(args: InfoArguments) -> int:
         facts = model_facts(args.what)
     else:
         facts = file_facts(args.what, args)
-    write(json_line(facts) if args.json else as_text(facts))
+    measurements = facts.pop("measurements", None)
+    if args.json:
+        write(json_line(facts if measurements is None else {**facts, "measurements": measurements.as_dict()}))
+    else:
+        write(as_text(facts | dict(measurements.rows() if measurements else [])))
     return 0
 
 
@@ -89,6 +93,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
     """Leads, rate, length and values of an ECG file, and what it says of itself."""
     import numpy as np
 
+    from etp.measurements import measure_if_installed
     from modeling_etp.ecg_inputs_etp import read_path_or_url
 
     recording = read_path_or_url(located(path), **stated_facts(args))
@@ -104,6 +109,7 @@ def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:
         "lowest_mv": round(float(finite.min()), 3) if finite.size else None,
         "highest_mv": round(float(finite.max()), 3) if finite.size else None,
         "missing_samples": int(signal.size - finite.size),
+        "measurements": measure_if_installed(recording),
         "notes": list(recording.notes),
         **{
             name: value if isinstance(value, (int, float, str)) else str(value)

@@ -38,13 +38,17 @@ def _named(flag: str) -> Iterator[None]:
 
 def scoring_options(args: LabelArguments) -> dict[str, Any]:
     """What the pipeline is told besides the labels."""
-    return {"multi_label": args.multi_label, "hypothesis_template": args.templates}
+    return {
+        "multi_label": args.multi_label,
+        "hypothesis_template": args.templates,
+        "interpret_labels": args.interpret_labels,
+    }
 
 
 def _given(args: LabelArguments) -> tuple[Any, str]:
     if args.prompts is not None:
         try:
-            return labels_of(args.prompts, args.task), f"--prompts {args.prompts}"
+            return labels_of(args.prompts, args.task, names=args.prompt_names), f"--prompts {args.prompts}"
         except ValueError as error:
             raise OptionError(str(error)) from error
     if args.task is None:

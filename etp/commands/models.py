@@ -35,7 +35,7 @@ def open_model(
     return _open(load_model, model, device, max_gap_seconds)
 
 
-def _open(load: Callable[..., Any], model: str, device: str, max_gap_seconds: float | None) -> Any:
+def _open(load: Callable[..., Any], model: str | None, device: str, max_gap_seconds: float | None) -> Any:
     from transformers.utils import logging
 
     from etp.devices import choose_device

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from etp.atomic_files import whole_file
 from etp.common_options import DEFAULT_MODEL_HELP, DEVICE_HELP, OVERWRITE_HELP, LabelArguments, ReadingArguments
@@ -21,6 +22,9 @@ class PlotArguments(LabelArguments, ReadingArguments):
     file: str = option("ECG file, http(s) URL, or sample:NAME.", positional=True)
     output: Path = option(".png, .svg or .pdf file.", short="-o")
     overwrite: bool = option(OVERWRITE_HELP, False)
+    layout: Literal["3x4+1", "3x4+3", "12x1"] = option(
+        "Rows and columns of the standard leads, and rhythm strips of ten seconds.", "3x4+1"
+    )
     title: str | None = option("Printed above the traces; the file's name if omitted.", None)
     model: str | None = option(DEFAULT_MODEL_HELP, None)
     device: str = option(DEVICE_HELP, "auto")
@@ -32,6 +36,7 @@ def run(args: PlotArguments) -> int:
     check_output_file(args.output, overwrite=args.overwrite, inputs=[args.file])
     if args.model is not None and not args.given:
         raise OptionError("--model is for scores, which need labels too: --labels, --task or --prompts.")
+    from etp.measurements import measure_if_installed
     from etp.plots import plot_ecg
     from modeling_etp.ecg_addresses_etp import printable_url
 
@@ -46,6 +51,8 @@ def run(args: PlotArguments) -> int:
         recording.lead_names,
         title=Path(printable_url(args.file)).name if args.title is None else args.title,
         scores=scores,
+        layout=args.layout,
+        measurements=measure_if_installed(recording),
     )
     with whole_file(args.output) as unfinished:
         figure.savefig(unfinished, format=args.output.suffix[1:].lower())

@@ -12,9 +12,11 @@ from etp.common_options import (
     DEFAULT_MODEL_HELP,
     DEVICE_HELP,
     EMBEDDING_CACHE_HELP,
+    INTERPRET_HELP,
     NAME_HELP,
     OVERWRITE_HELP,
     PRECISION_HELP,
+    PROMPT_NAMES_HELP,
     PROMPTS_HELP,
     RESAMPLES_HELP,
     SEED_HELP,
@@ -26,6 +28,7 @@ from etp.common_options import (
     ModelArguments,
     Precision,
     Split,
+    check_prompt_names,
 )
 from etp.options import OptionError, option
 
@@ -58,7 +61,9 @@ class DataArguments(DatasetArguments, BadRecordArguments):
     )
     seconds: float | None = option("Seconds of each recording that are read; all if omitted.", None)
     windows: Literal["one", "mean", "max"] = option(
-        "one: a single window of each recording; mean, max: all of it, scores of its windows pooled.", "one"
+        "Of recordings longer than the model's window, mean, max: all of them, scores pooled over windows as by the "
+        "pipeline; one: a single window.",
+        "mean",
     )
 
 
@@ -86,15 +91,22 @@ class RunArguments(BatchArguments, ModelArguments):
 class ZeroShotArguments:
     """Which labels, and the phrases that state them."""
 
-    tasks: list[str] | None = option(TASKS_HELP, None, metavar="TASK")
+    tasks: list[str] | None = option(
+        f"{TASKS_HELP[:-1]}; also sex and age, from the patient's own.", None, metavar="TASK"
+    )
     prompts: Path | None = option(PROMPTS_HELP, None)
+    prompt_names: Path | None = option(PROMPT_NAMES_HELP, None)
     templates: list[str] = option(TEMPLATES_HELP, ["{}"], metavar="TEXT")
     pooling: Literal["logsumexp", "mean", "max"] = option("How the phrases of a label become one score.", "logsumexp")
     contrast: Literal["none", "neutral", "negated"] = option(
         "What a label is compared with: nothing, neutral phrases, or its negation.", "none"
     )
+    interpret_labels: bool = option(INTERPRET_HELP, True)
     describe_patient: bool = option("Put age and sex before each phrase: '72-year-old woman. …'", False)
     anomaly: bool = option("Also tell normal from anything else; embeds normal training ECGs too.", False)
+
+    def __post_init__(self):
+        check_prompt_names(self.prompts, self.prompt_names)
 
 
 @dataclass(kw_only=True)
@@ -141,6 +153,7 @@ class OpenVocabularyArguments:
     styles: list[Style] | None = option(
         "Styles in which others write prompts; all that have texts of the tasks if omitted.", None
     )
+    interpret_labels: bool = option(INTERPRET_HELP, True)
 
 
 @dataclass(kw_only=True)
@@ -180,11 +193,14 @@ class ProtocolArguments(PlanArguments):
     data: Path = option("Folder that holds ptb-xl/, cpsc2018/ and csn/; what is not there is left out and named.")
     output: Path = option("Folder that receives one JSON file a command, and the page.", short="-o")
     prompts: Path | None = option(PROMPTS_HELP, None)
+    prompt_names: Path | None = option(PROMPT_NAMES_HELP, None)
+    interpret_labels: bool = option(INTERPRET_HELP, True)
     fine_tune: list[float] = option(
         "Fractions of the training labels that a classifier is also fine-tuned with, e.g. 0.01 0.1 1; takes hours.", []
     )
 
     def __post_init__(self):
+        check_prompt_names(self.prompts, self.prompt_names)
         if not all(0 < fraction <= 1 for fraction in self.fine_tune):
             raise OptionError(f"--fine_tune takes fractions above 0 and up to 1, got {self.fine_tune}.")
 

@@ -1,5 +1,6 @@
 """What the evaluation commands share: opening model and data, and embedding records."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -16,6 +17,7 @@ from etp.loading import Checkpoint, ClassifierCheckpoint, load_checkpoint, load_
 from etp.options import OptionError
 from etp.output_lock import file_lock
 from etp.pretrained import DEFAULT_MODEL
+from etp.progress import log_beside_bars
 from etp.run_files import training_seconds
 
 from .arguments import DataArguments, RunArguments, refusing_bad_input
@@ -90,6 +92,7 @@ def alone_in_its_output(main: Callable[..., None]) -> Callable[..., None]:
     def locked(data: DataArguments, run: RunArguments, args: Any) -> None:
         with refusing_bad_input():
             check_writable(run.output)
+        log_beside_bars(logging.WARNING)
         with file_lock(run.output):
             main(data, run, args)
 
@@ -114,6 +117,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
     splits = open_splits(
         data.dataset, data.data_dir, config=data.dataset_config, cache_dir=data.cache_dir, on_error=data.on_error
     )
+    conditions = conditions.as_needed(splits, extractor)
     skipped = skipped_records(splits) if data.on_error == "skip" else []
     if data.on_error == "skip":
         splits, refused = without_unusable(splits, extractor, conditions)

@@ -12,12 +12,12 @@ from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from etp.arrow_batches import read_signals
+from etp.arrow_batches import read_signals, signal_lengths
 from etp.atomic_files import NotWrittenError, whole_file, writing
+from etp.progress import Progress
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, to_millivolts
-from modeling_etp.ecg_windows_etp import window_bounds
+from modeling_etp.ecg_windows_etp import WINDOW_OVERLAP, WINDOWS_AT_A_TIME, window_bounds
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
 from modeling_etp.zero_shot_etp import evaluation_mode
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 WINDOWS = ("one", "mean", "max")
 _CHECKED_AT_ONCE = 64
+_SAMPLES_PER_ROW = 60_000  # of a lead, in the mean over the rows that are read at a time: a minute at 1000 Hz
 _HASH = "xxh3"  # name, in a stored file, of the hash of what it holds
 _NAMED = 5  # records that a warning about many names
 
@@ -41,7 +42,7 @@ class Conditions:
         leads: Leads that are kept; None keeps all. The rest is missing, as if never recorded.
         seconds: Length that is kept from the start; None keeps all.
         windows: `"one"` reads what the feature extractor keeps of a longer recording; `"mean"` and `"max"` read all of
-            it in consecutive windows of the model's length, whose label scores are then pooled that way.
+            it in the windows of the pipeline, whose label scores are then pooled that way.
     """
 
     leads: tuple[str, ...] | None = None
@@ -59,6 +60,17 @@ class Conditions:
             raise ValueError(f"--seconds must be above 0, got {self.seconds}.")
         if self.windows not in WINDOWS:
             raise ValueError(f"--windows must be one of {', '.join(WINDOWS)}, got {self.windows!r}.")
+
+    def as_needed(self, splits: DatasetDict, extractor: ETPFeatureExtractor) -> "Conditions":
+        """With a single window where no recording is longer than that: then it is the same, and said so."""
+        for dataset in splits.values():
+            rates = np.asarray(dataset["sampling_rate"][:])
+            seconds = signal_lengths(dataset) / rates
+            if self.seconds is not None:
+                seconds = np.minimum(seconds, self.seconds)
+            if (seconds * rates > np.ceil(extractor.num_samples * rates / extractor.sampling_rate)).any():
+                return self
+        return replace(self, windows="one")
 
 
 @dataclass(frozen=True)
@@ -117,9 +129,11 @@ def embed_ecgs(
         ValueError: If a record can't be used; names it.
     """
     device = next(model.parameters()).device
-    features, embeds, record = [], [], []
+    features: list[Tensor] = []
+    embeds: list[Tensor] = []
+    record: list[Tensor] = []
     with (
-        tqdm(total=len(dataset), desc=description, unit="ECG") as bar,
+        Progress(description, total=len(dataset), unit="ECG") as bar,
         torch.inference_mode(),
         evaluation_mode(model),
     ):
@@ -129,8 +143,9 @@ def embed_ecgs(
                     pooled = model.ecg_model(windows.to(device)).pooler_output
                     embeds.append(_head_of(model)(pooled).float().cpu())
                 features.append(pooled.float().cpu())
+            continued = len(record) > 0 and rows[0] == record[-1][-1]
             record.append(rows)
-            bar.update(len(rows.unique()))
+            bar.update(len(rows.unique()) - int(continued))
     return EcgEmbeddings(torch.cat(features), torch.cat(embeds), torch.cat(record))
 
 
@@ -245,8 +260,7 @@ def without_unusable(
 def unusable_rows(dataset: Dataset, extractor: ETPFeatureExtractor, conditions: Conditions) -> dict[int, str]:
     """Row -> why the feature extractor refuses it; the test that embedding makes, without a model."""
     faults = {}
-    for start in range(0, len(dataset), _CHECKED_AT_ONCE):
-        batch = _Signals.read(dataset, np.arange(start, min(start + _CHECKED_AT_ONCE, len(dataset))), conditions)
+    for batch in _read(dataset, conditions, _CHECKED_AT_ONCE):
         if batch.fault(extractor, conditions) is not None:
             of_row = {int(one.rows[0]): one.fault(extractor, conditions) for one in batch.one_by_one()}
             faults.update({row: reason for row, reason in of_row.items() if reason is not None})
@@ -257,9 +271,18 @@ def _batches(
     dataset: Dataset, extractor: ETPFeatureExtractor, conditions: Conditions, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows and `input_values` of their windows, for every row of the data set."""
-    for start in range(0, len(dataset), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(dataset)))
-        yield from _Signals.read(dataset, rows, conditions).features(extractor, conditions)
+    for batch in _read(dataset, conditions, batch_size):
+        yield from batch.features(extractor, conditions)
+
+
+def _read(dataset: Dataset, conditions: Conditions, most: int) -> Iterator["_Signals"]:
+    """The signals of a data set, so many rows at a time, and fewer where recordings are long."""
+    lengths = signal_lengths(dataset)
+    for start in range(0, len(dataset), most):
+        rows = np.arange(start, min(start + most, len(dataset)))
+        group = lengths[rows].cumsum() // (most * _SAMPLES_PER_ROW)
+        for number in np.unique(group):
+            yield _Signals.read(dataset, rows[group == number], conditions)
 
 
 @dataclass(frozen=True)
@@ -293,21 +316,33 @@ class _Signals:
             )
 
     def features(self, extractor: ETPFeatureExtractor, conditions: Conditions) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows and `input_values` of their windows, rate by rate."""
+        """Rows and `input_values` of their windows, rate by rate, of long recordings so many windows at a time."""
+        most = max(WINDOWS_AT_A_TIME, len(self.rows))
         for rate in np.unique(self.rates):
-            of_rate = np.flatnonzero(self.rates == rate)
-            cut = [_windows(to_millivolts(self.signals[at]), rate, extractor, conditions) for at in of_rate]
-            owners = np.repeat(of_rate, [len(windows) for windows in cut])
-            windows = [window for own in cut for window in own]
-            equal = len({window.shape for window in windows}) == 1
-            features = extractor(
-                np.stack(windows) if equal else windows,
-                sampling_rate=float(rate),
-                lead_names=list(self.leads),
-                record_ids=[f"record {self.names[at]}" for at in owners],
-                return_tensors="pt",
-            )
-            yield torch.from_numpy(self.rows[owners]), features["input_values"]
+            windows: list[np.ndarray] = []
+            owners: list[int] = []
+            for at in np.flatnonzero(self.rates == rate):
+                for window in _windows(to_millivolts(self.signals[at]), rate, extractor, conditions):
+                    windows.append(window)
+                    owners.append(int(at))
+                    if len(windows) == most:
+                        yield self._extract(windows, owners, rate, extractor)
+                        windows, owners = [], []
+            if windows:
+                yield self._extract(windows, owners, rate, extractor)
+
+    def _extract(
+        self, windows: list[np.ndarray], owners: list[int], rate: float, extractor: ETPFeatureExtractor
+    ) -> tuple[Tensor, Tensor]:
+        equal = len({window.shape for window in windows}) == 1
+        features = extractor(
+            np.stack(windows) if equal else windows,
+            sampling_rate=float(rate),
+            lead_names=list(self.leads),
+            record_ids=[f"record {self.names[at]}" for at in owners],
+            return_tensors="pt",
+        )
+        return torch.from_numpy(self.rows[owners]), features["input_values"]
 
     def fault(self, extractor: ETPFeatureExtractor, conditions: Conditions) -> str | None:
         """What the feature extractor says against them, if it refuses."""
@@ -319,11 +354,13 @@ class _Signals:
         return None
 
 
-def _windows(signal: np.ndarray, rate: float, extractor: ETPFeatureExtractor, conditions: Conditions) -> np.ndarray:
-    """Cut `(leads, samples)` into `(windows, leads, samples of a window)`; the last window ends where the signal does."""
+def _windows(
+    signal: np.ndarray, rate: float, extractor: ETPFeatureExtractor, conditions: Conditions
+) -> list[np.ndarray]:
+    """Cut `(leads, samples)` into the windows of the pipeline."""
     if conditions.seconds is not None:
         signal = signal[:, : max(1, round(conditions.seconds * rate))]
     if conditions.windows == "one":
-        return signal[None]
-    bounds = window_bounds(signal.shape[1], float(rate), extractor, overlap=0, least_rest_seconds=0)
-    return np.stack([signal[:, start:stop] for start, stop in bounds])
+        return [signal]
+    bounds = window_bounds(signal.shape[1], float(rate), extractor, overlap=WINDOW_OVERLAP)
+    return [signal[:, start:stop] for start, stop in bounds]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from etp.evaluation.arguments import DataArguments, LinearArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
@@ -16,6 +15,7 @@ from etp.evaluation.command import alone_in_its_output, open_evaluation
 from etp.evaluation.probe import choose_probe
 from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table, label_fraction_table
+from etp.progress import progress
 from etp.scoring.labels import label_columns, label_targets, stratified_fraction
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
@@ -70,7 +70,7 @@ def main(data: DataArguments, run: RunArguments, args: LinearArguments):
     if left:
         evaluated, known = evaluation.features(), evaluation.features(training)
         untrained = evaluation.features(untrained=True), evaluation.features(training, untrained=True)
-    for task in tqdm(left, desc="Evaluating tasks", unit="task"):
+    for task in progress(left, "Evaluating tasks", total=len(left), unit="task"):
         targets, labelled = label_targets(training, columns[task], labels[task])
         rows, task_records = records[task]
         probe = ProbeTask(known[labelled], targets[labelled], evaluated[rows], task_records)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from datasets_scripts.report_glossary import own_phrases
 from etp.evaluation.arguments import UNSEEN, DataArguments, OpenVocabularyArguments, RunArguments, refusing_bad_input
@@ -21,6 +20,7 @@ from etp.evaluation.prompts import LabelPrompts, PromptOptions, load_prompts
 from etp.evaluation.splits import training_split
 from etp.evaluation.styles import FILES, load_styles, style_metrics
 from etp.file_hashes import file_sha256
+from etp.progress import progress
 from etp.scoring.labels import label_columns
 from etp.texts.paraphrases import generalisations
 from etp.texts.training_texts import training_texts
@@ -48,7 +48,8 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
         negations = load_negations({prompt.task: prompt.labels for prompt in unseen}, args.negations)
         files = {"unseen": args.unseen, "negations": args.negations, **{style: FILES[style] for style in styles}}
         sha256 = {name: file_sha256(file) for name, file in files.items()}
-        evaluation = open_evaluation("open_vocabulary", data, run, {"tasks": tasks, "files_sha256": sha256})
+        decisive = {"tasks": tasks, "files_sha256": sha256, "interpret_labels": args.interpret_labels}
+        evaluation = open_evaluation("open_vocabulary", data, run, decisive)
         usual = [
             prompt.complete(evaluation.records.labels_of(prompt.column))
             for prompt in load_prompts(data.dataset, tasks)
@@ -67,11 +68,11 @@ def main(data: DataArguments, run: RunArguments, args: OpenVocabularyArguments):
     negate = any(negations.values()) and "negation" not in results  # a data set of one's own may have none
     if left or negate:
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
-    for name in tqdm(left, desc="Evaluating paraphrases", unit="task"):
+    for name in progress(left, "Evaluating paraphrases", total=len(left), unit="task"):
         kind, prompt, (labelled, records) = named[name]
-        score = partial(
-            evaluation.scores, sources=[ecgs.keep(labelled), untrained.keep(labelled)], options=PromptOptions()
-        )
+        sources = [ecgs.keep(labelled), untrained.keep(labelled)]
+        options = PromptOptions(interpret_labels=args.interpret_labels)
+        score = partial(evaluation.scores, sources=sources, options=options)
         resampling = {"num_resamples": run.num_resamples, "seed": run.seed}
         if kind in styles:
             report = style_metrics(score, prompt, records, texts, **resampling)

@@ -82,6 +82,7 @@ def load_prompts(
     tasks: Sequence[str] | None = None,
     *,
     file: Path | None = None,
+    names: Path | None = None,
     contrast: str = "none",
     flag: str = "--prompts",
 ) -> list[LabelPrompts]:
@@ -90,22 +91,19 @@ def load_prompts(
     Args:
         dataset: Name of the archive.
         tasks: Of the archive; the usual ones, or those of the file, if omitted.
-        file: `{task: {label: [phrases]}}`, or `{label: [phrases]}` for one task; a label without phrases is its own.
+        file: `{task: {label: [phrases]}}`, or `{label: [phrases]}`, of which each task takes its own labels where there
+            are several; a label without phrases is its own.
+        names: File of what its names are called here, see `etp.prompts_file.read_names`.
         contrast: See [`PromptOptions`].
         flag: What gave the file, for errors.
 
     Raises:
         ValueError: If a task is unknown, of another data set, asked for twice or not in the file; names the tasks.
     """
-    own = read_prompts(file, flag=flag) if file is not None else None
+    own = read_prompts(file, flag=flag, names=names) if file is not None else None
     if own is not None and "" in own:  # the labels of one task
         columns = label_columns(dataset, tasks)
-        if len(columns) > 1:
-            raise ValueError(
-                f"{flag} {file} holds the labels of one task, and {len(columns)} are evaluated: {', '.join(columns)}. "
-                'Name one by --tasks, or write {"task": {"label": ["phrase", …]}}.'
-            )
-        own = dict.fromkeys(columns, own[""])
+        own = dict.fromkeys(columns, own[""]) if len(columns) == 1 else _dealt(own[""], [*columns], f"{flag} {file}")
     if own is not None:
         if tasks is None and (unknown := [task for task in own if task not in find_archive(dataset).tasks]):
             raise ValueError(
@@ -123,6 +121,23 @@ def load_prompts(
         LabelPrompts(task, column, own[task], _negations(task, own[task], contrast), source)
         for task, column in columns.items()
     ]
+
+
+def _dealt(phrases: Phrases, tasks: list[str], where: str) -> dict[str, Phrases]:
+    """Task -> those of the labels that are its own; a label of several tasks goes to each."""
+    labels = {task: load_label_set(task) if task in LABEL_TASKS else {} for task in tasks}
+    own = {task: {label: phrases[label] for label in labels[task] if label in phrases} for task in tasks}
+    unknown = [label for label in phrases if not any(label in of_task for of_task in own.values())]
+    empty = [task for task in tasks if not own[task]]
+    if unknown or empty:
+        what = (
+            f"{', '.join(map(repr, unknown))} are labels of none" if unknown else f"no label is of {', '.join(empty)}"
+        )
+        raise ValueError(
+            f"{where} names no tasks, and {len(tasks)} are evaluated, {', '.join(tasks)}: {what}. Name the tasks it is for by "
+            '--tasks, write {"task": {"label": ["phrase", …]}}, or say by --prompt_names what its names are called here.'
+        )
+    return own
 
 
 def _prompts_of(task: str, column: str, contrast: str) -> LabelPrompts:

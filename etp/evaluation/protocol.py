@@ -13,6 +13,7 @@ from etp.atomic_files import whole_file
 from etp.evaluation.arguments import ProtocolArguments, refusing_bad_input
 from etp.evaluation.markdown import EMPTY, cell, markdown, percent
 from etp.evaluation.plan import Command, run_commands
+from etp.evaluation.prompts import load_prompts
 from etp.evaluation.results import check_writable, load_results
 from etp.evaluation.task_metrics import ON_TEST
 from etp.outputs import check_output
@@ -59,6 +60,8 @@ def main(args: ProtocolArguments) -> None:
         if not found:
             folders = ", ".join(f"{each.folder}/" for each in SETS)
             raise FileNotFoundError(f"--data {args.data} holds none of {folders}: expected unpacked data sets there.")
+        for each in found if args.prompts else ():  # before anything is computed
+            load_prompts(each.dataset, list(each.tasks), file=args.prompts, names=args.prompt_names)
         page = args.output / f"{args.protocol}.md"
         check_output(page, overwrite=args.overwrite)
         check_writable(page)
@@ -92,6 +95,8 @@ def commands(args: ProtocolArguments, each: MerlSet) -> list[Command]:
     common += ["--tasks", *each.tasks]
     common = [*data, *common]
     own = ["--prompts", str(args.prompts)] if args.prompts else []
+    own += ["--prompt_names", str(args.prompt_names)] if args.prompt_names else []
+    own += [] if args.interpret_labels else ["--interpret_labels", "false"]
     probe = ["--label_fractions", *LABEL_FRACTIONS, "--num_seeds", str(args.num_seeds)]
     zero_shot, linear, *fine_tuned = files(args, each)
     planned = [

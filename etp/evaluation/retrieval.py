@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from etp.evaluation.arguments import DataArguments, RetrievalArguments, RunArguments, refusing_bad_input
 from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
 from etp.evaluation.tables import retrieval_table
+from etp.progress import progress
 from modeling_etp.zero_shot_etp import embed_texts
 
 from .retrieval_metrics import report_retrieval
@@ -29,7 +29,7 @@ def main(data: DataArguments, run: RunArguments, args: RetrievalArguments):
     left = [kind for kind in texts if kind not in results]
     if left:
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
-    for kind in tqdm(left, desc="Searching", unit="text"):
+    for kind in progress(left, "Searching", total=len(left), unit="text"):
         rows, row_texts = texts[kind]
         text_embeds, text_index = embed_distinct(evaluation, row_texts)
         report, baseline = (

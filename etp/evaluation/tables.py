@@ -14,6 +14,7 @@ from etp.scoring.metrics import SENSITIVITY
 from .arguments import TablesArguments, refusing_bad_input
 from .markdown import cell, markdown, named, percent
 from .open_vocabulary_tables import negation_table, open_vocabulary_table
+from .patients import ERROR, classified
 from .provenance import identity_sha256
 from .results import check_writable, load_results
 from .rows import write_rows
@@ -42,16 +43,30 @@ KINDS = {
 
 
 def detail_table(result: Result) -> str:
-    """Every figure of one zero-shot or linear-probe run in percent, task by task beside its baselines."""
+    """Every figure of one zero-shot or linear-probe run in percent, task by task beside its baselines; age below."""
     rows = []
-    for task, report in result["tasks"].items():
+    for task, report in classified(result)["tasks"].items():
         rows.append([task, str(report["num_records"]), result["name"], *(cell(report, name) for name in COLUMNS)])
         for name, title in BASELINES.items():
             if metrics := report["baselines"].get(name):
                 rows.append([task, "", title, *(percent(metrics.get(column)) for column in COLUMNS)])
         if reference := report.get("supervised_reference"):
             rows.append([task, "", SUPERVISED_TITLE, *(percent(reference.get(column)) for column in COLUMNS)])
-    return markdown(["task", "records", "model", *COLUMNS.values()], rows)
+    table = markdown(["task", "records", "model", *COLUMNS.values()], rows) if rows else ""
+    return "\n\n".join(filter(None, [table, age_table([result])]))
+
+
+def age_table(results: Sequence[Result]) -> str:
+    """Mean absolute error of the age in years, beside a random encoder and the median; blank where no run has it."""
+    rows = []
+    for result in results:
+        if report := result["tasks"].get("age"):
+            interval = report["intervals_95"].get(ERROR)
+            own = f"{report[ERROR]:.1f}" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")
+            baselines = (f"{report['baselines'][name][ERROR]:.1f}" for name in ("random_encoder", "median"))
+            rows.append([*named(result), str(report["num_records"]), own, *baselines])
+    header = ["model", "weights", "records", "age, mean error in years", "random encoder", "always the median"]
+    return markdown(header, rows) if rows else ""
 
 
 def overview_table(results: Sequence[Result]) -> str:
@@ -154,6 +169,11 @@ def results_page(results: Sequence[Result]) -> str:
             continue
         if kind == "open_vocabulary":
             parts += [f"## {heading}", open_vocabulary_table(group), negation_table(group)]
+            continue
+        years, group = age_table(group), [classified(result) for result in group]
+        if years:
+            parts += [f"## {heading}: age", years]
+        if not any(result["tasks"] for result in group):
             continue
         whole = [result for result in group if result["conditions"]["leads"] is None] or group
         parts += [f"## {heading}: macro AUROC", overview_table(whole)]

@@ -3,31 +3,42 @@
 Classify ECGs by phrases alone, without one labelled ECG, and evaluate it: AUROC, average precision, F1, calibration.
 """
 
+import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from etp.evaluation.anomaly import anomaly_records, distance_anomaly, normal_class, only_normal, zero_shot_anomaly
 from etp.evaluation.arguments import DataArguments, RunArguments, ZeroShotArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import Evaluation, alone_in_its_output, open_evaluation
 from etp.evaluation.embedding import EcgEmbeddings
+from etp.evaluation.patients import PATIENT_TASKS, REPORTS, known_patients
 from etp.evaluation.prompts import LabelPrompts, PromptOptions, describe, load_prompts
 from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table
 from etp.file_hashes import file_sha256
+from etp.progress import progress
 from etp.scoring.labels import label_targets
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
+
+logger = logging.getLogger(__name__)
 
 
 @alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
     with refusing_bad_input():
-        prompts = load_prompts(data.dataset, args.tasks, file=args.prompts, contrast=args.contrast)
-        options = PromptOptions(args.templates, args.pooling, args.contrast)
+        of_patients = [task for task in PATIENT_TASKS if task in (args.tasks or ())]
+        tasks = None if args.tasks is None else [task for task in args.tasks if task not in of_patients]
+        prompts = []
+        if tasks != [] or not of_patients:
+            prompts = load_prompts(
+                data.dataset, tasks, file=args.prompts, names=args.prompt_names, contrast=args.contrast
+            )
+        options = PromptOptions(args.templates, args.pooling, args.contrast, args.interpret_labels)
         normal = normal_class(data.dataset) if args.anomaly else None
         if args.anomaly and data.split in ("train", "all"):
             raise ValueError(
@@ -36,21 +47,31 @@ def main(data: DataArguments, run: RunArguments, args: ZeroShotArguments):
         evaluation = open_evaluation("zero_shot", data, run, options_of(args))
         prompts = [prompt.complete(evaluation.records.labels_of(prompt.column)) for prompt in prompts]
         records = [evaluation.records.of_task(prompt.column, prompt.labels) for prompt in prompts]
+        for task in of_patients:
+            known_patients(evaluation.records, task)
 
     results = evaluation.results
     left = [pair for pair in zip(prompts, records, strict=True) if pair[0].task not in results]
     find_anomalies = args.anomaly and "anomaly_distance" not in results
-    if left or find_anomalies:
+    patients_left = [task for task in of_patients if task not in results]
+    if left or patients_left or find_anomalies:
         ecgs, untrained = evaluation.embed(), evaluation.embed(untrained=True)
-    for prompt, (labelled, task_records) in tqdm(left, desc="Evaluating tasks", unit="task"):
+    for prompt, (labelled, task_records) in progress(left, "Evaluating tasks", total=len(left), unit="task"):
         scores, baseline = score(evaluation, prompt, options, args, (ecgs, untrained))
         report = report_task(prompt, scores[labelled], baseline[labelled], task_records, run)
-        every = set(prompt.labels) == set(
-            evaluation.records.labels_of(prompt.column)
-        )  # the reference is a mean over all
-        report["supervised_reference"] = supervised_reference(data.dataset, prompt.task) if every else None
+        labels = evaluation.records.labels_of(prompt.column)
+        report["prompts"]["labels_without"] = without = [label for label in labels if label not in prompt.phrases]
+        if without:
+            logger.warning("Task %s: no phrases for %s, which are not evaluated.", prompt.task, ", ".join(without))
+        # The reference is a mean over all labels.
+        report["supervised_reference"] = None if without else supervised_reference(data.dataset, prompt.task)
         with refusing_bad_input():
             results.add(prompt.task, report)
+    for task in patients_left:
+        scorer = partial(evaluation.scores, sources=[ecgs, untrained], options=PromptOptions(args.templates))
+        report = REPORTS[task](scorer, evaluation.records, num_resamples=run.num_resamples, seed=run.seed)
+        with refusing_bad_input():
+            results.add(task, report)
     if normal is not None and find_anomalies:
         report_anomalies(evaluation, data, normal, options, args, ecgs, run)
     print(detail_table(results.content))
@@ -62,9 +83,11 @@ def options_of(args: ZeroShotArguments) -> dict[str, Any]:
     return {
         "prompts": str(args.prompts) if args.prompts else None,
         "prompts_sha256": file_sha256(args.prompts) if args.prompts else None,
+        "prompt_names_sha256": file_sha256(args.prompt_names) if args.prompt_names else None,
         "templates": args.templates,
         "pooling": args.pooling,
         "contrast": args.contrast,
+        "interpret_labels": args.interpret_labels,
         "describe_patient": args.describe_patient,
     }
 

@@ -123,7 +123,10 @@ class RunArguments:
     checkpoint_every: int | None = option("Steps between checkpoints; none: once per epoch.", None)
     keep_checkpoints: int = option("Newest checkpoints that are kept.", 2)
     log_every: int = option("Steps between lines of metrics.jsonl.", 10)
-    report_to: list[str] = option("Trackers beside metrics.jsonl: tensorboard, trackio.", [])
+    report_to: list[str] = option(
+        "Trackers beside metrics.jsonl, any that accelerate knows: tensorboard, wandb, mlflow, trackio …; all: those installed.",
+        [],
+    )
     push_to_hub: str | None = option(
         "Hub repository, user/name, that receives the finished model; private if new.", None
     )
@@ -170,9 +173,6 @@ class ObjectiveArguments:
     )
     beside_rate: float = option(
         "Chance that it stands beside the negation of another statement: sinus rhythm, no ST elevation.", 0.0
-    )
-    rare_term_rate: float = option(
-        "Chance that it stands in a narrower term that reports hardly have: early repolarization for normal ECG.", 0.0
     )
 
 

@@ -29,7 +29,6 @@ from etp.run_files import (
 
 from .arguments import Arguments
 
-TRACKER_PROJECT = "etp"  # TensorBoard's folder below that of the run
 UNUSABLE_FILE = "unusable_records.csv"
 PACKAGES = ("etp-ecg", "torch", "transformers", "accelerate", "datasets", "numpy", "tokenizers")
 

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from etp.augmentation import Augmentation
 from etp.options import OptionError
+from etp.progress import Progress
 from etp.randomness import Purpose, seed_torch
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE
 from etp.texts.negations import NegationVocabulary
@@ -211,12 +212,12 @@ class Trainer:
         if self.accelerator.is_main_process:
             path = self.args.training.output_dir / METRICS_FILE
             self._metrics = MetricsFile(path, first_step=self.position.step + 1)
-        self._bar = tqdm(
+        self._bar = Progress(
+            self._epoch_name(),
             total=self.num_steps,
             initial=self.position.step,
             unit="step",
-            disable=not self.accelerator.is_main_process,
-            dynamic_ncols=True,
+            shown=self.accelerator.is_main_process,
         )
         with self._bar:
             while self.position.step < self.num_steps:
@@ -235,7 +236,7 @@ class Trainer:
         order = self.plan.order(epoch)
         views = self.train_split.views.draw(epoch)
         self.prepare_texts(self.batches.texts_of_epoch(views))
-        self._bar.set_description(f"Epoch {epoch + 1}")
+        self._bar.describe(self._epoch_name())
         self.model.train()
         self._meter.restart()
         every = self.args.training.checkpoint_every
@@ -259,6 +260,9 @@ class Trainer:
         self.save_checkpoint()
         self._save_best()
         return not self._should_stop(interruption, force=True) or self.position.step >= self.num_steps
+
+    def _epoch_name(self) -> str:
+        return f"Epoch {self.position.epoch + 1} of {self.args.training.num_epochs}"
 
     def _step(self, batch: Batch) -> None:
         options = self.args.training
@@ -401,12 +405,14 @@ class Trainer:
             "temperature": 1 / self.module.model.get_logit_scale().item(),
         }
         self._write(figures)
-        self._bar.set_postfix(
-            loss=f"{figures['loss']:.3f}",
-            pairs_s=f"{figures['pairs_per_second']:.0f}",
-            wait=f"{figures['data_wait_fraction']:.1%}",
-            lr=f"{figures['learning_rate']:.1e}",
-            temp=f"{figures['temperature']:.3f}",
+        self._bar.show_figures(
+            {
+                "loss": f"{figures['loss']:.3f}",
+                "ECGs/s": f"{figures['pairs_per_second']:.0f}",
+                "learning rate": f"{figures['learning_rate']:.1e}",
+                "temperature": f"{figures['temperature']:.3f}",
+                "waiting for data": f"{figures['data_wait_fraction']:.0%}",
+            }
         )
         self._meter.restart()
 

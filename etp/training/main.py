@@ -18,6 +18,7 @@ from etp.atomic_files import NotWrittenError, files_added
 from etp.devices import use_bf16
 from etp.options import OptionError, parse_options
 from etp.output_lock import folder_lock
+from etp.progress import log_beside_bars
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE, RUN_FILE
 from etp.saving import save_whole
 from etp.training.data.records import Split, load_split, open_splits, with_features
@@ -33,7 +34,7 @@ from .arguments import GROUPS, Arguments
 from .checkpoints import CheckpointError
 from .identity import Identity, run_facts, tower_sha256
 from .interruption import Interruption
-from .logs import TRACKER_PROJECT, plot_curves, write_run_files, write_unusable
+from .logs import plot_curves, write_run_files, write_unusable
 from .loop import NonFiniteLossError, Trainer
 from .objectives import ContrastiveModel
 from .preflight import (
@@ -43,6 +44,7 @@ from .preflight import (
     on_one_process_first,
 )
 from .resumption import Resumption, return_to
+from .trackers import start_trackers, trackers
 
 logger = logging.getLogger("train")
 
@@ -96,7 +98,7 @@ def start_accelerator(args: Arguments) -> Accelerator:
     handler = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
     accelerator = Accelerator(
         mixed_precision="bf16" if use_bf16(args.training.precision) else "no",
-        log_with=args.training.report_to or None,
+        log_with=trackers(args.training.report_to) or None,
         project_dir=args.training.output_dir,
         kwargs_handlers=[handler],
     )
@@ -120,15 +122,13 @@ def prepare_output(args: Arguments, accelerator: Accelerator, trainer: Trainer, 
         splits = {"train": trainer.train_split, "validation": trainer.validation_split}
         write_unusable(args.training.output_dir, {name: split.unusable for name, split in splits.items()})
     if args.training.report_to:
-        accelerator.init_trackers(
-            TRACKER_PROJECT,
-            config={name: str(value) for name, value in args.to_dict().items()},
-            init_kwargs={
-                "trackio": {
-                    "name": args.training.output_dir.name,
-                    "resume": "never" if resumption is None else "allow",
-                }
-            },
+        start_trackers(
+            accelerator,
+            args.training.report_to,
+            args.to_dict(),
+            run=args.training.output_dir,
+            run_id=trainer.lineage.run_id,
+            resumes=resumption is not None,
         )
 
 
@@ -269,7 +269,7 @@ def push_to_hub(args: Arguments) -> bool:
 def run(argv: Sequence[str] | None = None) -> int:
     """Train, and turn what a user can cause into one line; returns the exit status."""
     first_process = is_main_process()
-    logging.basicConfig(level=logging.INFO if first_process else logging.ERROR, format="%(message)s")
+    log_beside_bars(logging.INFO if first_process else logging.ERROR)
     try:
         return main(argv)
     except (OptionError, CheckpointError, NonFiniteLossError, NotWrittenError) as error:

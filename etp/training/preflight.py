@@ -1,6 +1,5 @@
 """Checks before anything is computed: folders, disk space, packages, other runs."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -29,7 +28,8 @@ from .checkpoints import (
     remove,
     require_whole,
 )
-from .logs import TRACKER_PROJECT, UNUSABLE_FILE
+from .logs import UNUSABLE_FILE
+from .trackers import PROJECT, trackers
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ FREE_BYTES = 512 << 20  # checkpoints of a ResNet18-1D with AdamW take 50 MB eac
 RUN_FILES = (
     CONFIG_FILE, METRICS_FILE, UNUSABLE_FILE, FOLDER, ECG_MODEL_RUN, TEXT_MODEL_RUN, RUN_FILE, "model.safetensors", BEST_WEIGHTS,
 )  # fmt: skip
-OWN_FOLDERS = (FOLDER, ECG_MODEL_RUN, TEXT_MODEL_RUN, TRACKER_PROJECT)
+OWN_FOLDERS = (FOLDER, ECG_MODEL_RUN, TEXT_MODEL_RUN, PROJECT)
 # Options that may change between the parts of a run: none has a part in what is computed, threads but in the last bits.
 FREE_OPTIONS = {
     "output_dir", "data_dir", "cache_dir", "feature_cache", "report_to", "log_every",
@@ -58,11 +58,7 @@ def check_before_computing(args: Arguments) -> Path | None:
         OptionError: Names the flag and the cure.
         CheckpointError: `--resume` has nothing whole to continue from.
     """
-    for tracker in args.training.report_to:
-        if tracker not in ("tensorboard", "trackio"):
-            raise OptionError(f"--report_to: unknown tracker {tracker!r}, choose from tensorboard, trackio.")
-        if importlib.util.find_spec(tracker) is None:
-            raise OptionError(f"--report_to {tracker}: it is not installed: pip install {tracker}.")
+    trackers(args.training.report_to)
     if args.data.dataset not in ARCHIVES:
         raise OptionError(f"--dataset: unknown archive {args.data.dataset!r}, choose from {', '.join(ARCHIVES)}.")
     if args.data.data_dir is not None and not args.data.data_dir.is_dir():
@@ -106,7 +102,7 @@ def check_own_folders(output_dir: Path) -> None:
 
 def clear_output(output_dir: Path) -> None:
     """Remove the files of the run that `--overwrite` replaces, and no others."""
-    for name in (*RUN_FILES, TRACKER_PROJECT):
+    for name in (*RUN_FILES, PROJECT):
         if name == FOLDER:
             clear_checkpoints(output_dir)
         else:

@@ -80,7 +80,9 @@ def browser(tmp_path_factory):
         pytest.skip("needs chromium: apt-get install chromium, or CHROMIUM=path")
     with sync_api.sync_playwright() as playwright:
         profile = tmp_path_factory.mktemp("profile")
-        context = playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=FLAGS)
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=FLAGS, accept_downloads=True
+        )
         yield context
         context.close()
 
@@ -107,7 +109,11 @@ def upload(page, *files: Path) -> None:
 def scores(page) -> dict[str, str]:
     """Label -> number, as shown."""
     rows = page.locator(".etp-scores tbody tr")
-    return {row.locator("th").inner_text(): row.locator("td").last.inner_text() for row in rows.all()}
+    return {row.locator("th").inner_text().split(" ")[0]: row.locator("td").last.inner_text() for row in rows.all()}
+
+
+def choose_sample(page, name: str) -> None:
+    page.locator(f"button[data-example={name}]").click()
 
 
 def wait_for_message(page, text: str) -> None:
@@ -117,24 +123,27 @@ def wait_for_message(page, text: str) -> None:
 
 
 def score_labels(page, text: str) -> None:
-    page.get_by_label("Labels, one per line").fill(text)
-    page.get_by_role("button", name="Score").click()
+    lines = page.get_by_label("Labels, one per line")
+    if not lines.is_visible():
+        page.get_by_role("button", name="Labels and their phrases as text").click()
+    lines.fill(text)
+    page.get_by_role("button", name="Use these lines").click()
 
 
 def test_a_record_is_scored_drawn_explained_and_scored_again_with_other_labels(page, server, archive_dir):
     record = archive_dir / "records100" / "00000" / "00005_lr"
     upload(page, record.with_suffix(".hea"), record.with_suffix(".dat"))
     wait_for_message(page, "00005_lr.hea: 12 leads, 10.0 s at 100 Hz.")
-    assert len(scores(page)) == 12
+    assert page.locator(".etp-scores tbody tr").count() == 12
+    assert page.locator("button[data-example][aria-pressed=true]").count() == 0
     page.wait_for_selector("#paper img")
-    page.wait_for_selector("#attribution img")
     assert page.locator("#paper img").evaluate("image => image.naturalWidth") > 1000
     assert "sinus rhythm." in page.locator("#nearest").inner_text()
     assert not [file for file in server[1].rglob("*") if file.is_file() and file.stat().st_size]
 
-    score_labels(page, "sinus rhythm\nAF = atrial fibrillation; flutter")
+    score_labels(page, "SR\nAF = atrial fibrillation; flutter")
     page.wait_for_function("document.querySelectorAll('.etp-scores tbody tr').length == 2")
-    assert set(scores(page)) == {"sinus rhythm", "AF"}
+    assert set(scores(page)) == {"SR", "AF"}
     assert sum(float(number) for number in scores(page).values()) == pytest.approx(1, abs=0.011)
     assert page.failures == []
 
@@ -162,58 +171,141 @@ def test_a_file_beyond_the_limit_is_refused(page, tmp_path, server):
     assert not [file for file in server[1].rglob("*") if file.is_file() and file.stat().st_size]
 
 
+def test_an_example_is_scored_on_an_empty_page_and_another_takes_its_place(page):
+    page.wait_for_selector("#paper img")
+    assert page.locator("button[data-example][aria-pressed=true]").get_attribute("data-example") == "normal"
+    choose_sample(page, "atrial-fibrillation")
+    wait_for_message(page, "atrial fibrillation: 12 leads")
+    assert "CC BY 4.0" in page.locator("#message").inner_text()
+    assert (
+        page.locator("button[data-example][aria-pressed=true]").get_attribute("data-example") == "atrial-fibrillation"
+    )
+    assert page.failures == []
+
+
+def test_scores_are_seen_on_a_laptop_and_a_phone_without_scrolling(page):
+    page.wait_for_selector("#paper img")
+    for width, height, rows in ((1440, 900, 12), (1280, 720, 12), (390, 844, 8)):
+        page.set_viewport_size({"width": width, "height": height})
+        bottom = page.locator(".etp-scores tbody tr").nth(rows - 1).bounding_box()
+        assert bottom["y"] + bottom["height"] <= height, (width, height)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    box = page.locator("#paper img").bounding_box()
+    assert box["y"] + box["height"] / 2 < 720
+
+
+def test_the_attribution_is_a_layer_that_is_switched(page):
+    page.wait_for_selector("#paper img")
+    assert page.locator("#attribution img").count() == 0
+    page.get_by_label("Show what speaks for").check()
+    page.wait_for_selector("#attribution img")
+    assert not page.locator("#paper img").is_visible()  # one picture at a time
+    page.get_by_label("Show what speaks for").uncheck()
+    page.wait_for_function("!document.querySelector('#attribution img')")
+    assert page.locator("#paper img").is_visible()
+
+
+def test_labels_are_chips_that_are_typed_and_taken_away(page):
+    page.wait_for_selector("#paper img")
+    page.locator("#labels input").fill("pericarditis")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelectorAll('.etp-scores tbody tr').length == 13")
+    page.get_by_role("button", name="Remove pericarditis").click()
+    page.wait_for_function("document.querySelectorAll('.etp-scores tbody tr').length == 12")
+    assert page.failures == []
+
+
 def test_a_label_that_is_wrong_and_a_label_set_are_told_and_taken(page):
-    page.get_by_label("Or a synthetic example").click()
-    page.get_by_role("option", name="left bundle branch block").click()
-    wait_for_message(page, "synthetic example “left bundle branch block”")
-    score_labels(page, "normal ECG\nnormal ECG")
-    wait_for_message(page, "The label 'normal ECG' comes twice, again in line 2.")
-    page.get_by_label("Fill in a label set").click()
-    page.get_by_role("option", name="superclass").click()
-    page.wait_for_function("document.querySelector('#labels textarea').value.startsWith('NORM = ')")
-    page.get_by_role("button", name="Score").click()
+    score_labels(page, "normal ECG\nAF = ;")
+    wait_for_message(page, "Line 2 of the labels is 'AF = ;'")
+    page.get_by_label("Take a label set").click()
+    page.get_by_role("option", name="PTB-XL: superclass (5)").click()
     page.wait_for_function("document.querySelectorAll('.etp-scores tbody tr').length == 5")
     assert set(scores(page)) == {"NORM", "MI", "STTC", "CD", "HYP"}
+    assert page.get_by_label("Labels, one per line").input_value().startswith("NORM = ")
 
 
-def test_the_keyboard_alone_takes_an_example_and_scores_it(page):
-    reached = set()
-    for _ in range(30):
+def test_scores_and_picture_are_saved_as_files(page):
+    page.wait_for_selector("#paper img")
+    for role, name, file in (
+        ("link", "CSV", "normal-scores.csv"),
+        ("link", "JSON", "normal-scores.json"),
+        ("button", "Save PNG", "normal.png"),
+        ("button", "Save PDF", "normal.pdf"),
+    ):
+        with page.expect_download() as saved:
+            page.get_by_role(role, name=name).click()
+        assert saved.value.suggested_filename == file
+        assert saved.value.path().stat().st_size > 100
+
+
+def test_the_keyboard_alone_takes_a_sample_and_scores_it(page):
+    page.wait_for_selector("#paper img")
+    reached = []
+    for _ in range(80):
         page.keyboard.press("Tab")
         focused = page.evaluate(
             "[document.activeElement.tagName, document.activeElement.getAttribute('aria-label') || '', "
             "document.activeElement.id, document.activeElement.innerText || ''].join('|')"
         )
-        reached.add(focused)
-        if "Or a synthetic example" in focused:
-            page.keyboard.press("ArrowDown")
+        reached.append(focused)
+        if focused.startswith("BUTTON") and "left bundle branch block" in focused:
             page.keyboard.press("Enter")
-            page.wait_for_selector(".etp-scores")
-        if focused.startswith("BUTTON") and "Score" in focused:
+            wait_for_message(page, "left bundle branch block: 12 leads")
+        if focused.startswith("BUTTON") and focused.endswith("|Score"):
             break
-    assert any("Drop File" in focused or "upload" in focused.lower() for focused in reached), reached
-    assert any(focused.startswith("TEXTAREA") for focused in reached), reached
-    page.wait_for_selector("#attribution img")
+
+    def order(words: str) -> int:
+        return next(number for number, focused in enumerate(reached) if words in focused)
+
+    in_order = ("normal", "upload", "What do these numbers mean", "CSV", "Remove", "Score")
+    assert [order(words) for words in in_order] == sorted(order(words) for words in in_order), reached
     page.keyboard.press("Enter")
-    wait_for_message(page, "synthetic example")
+    wait_for_message(page, "left bundle branch block: 12 leads")
 
 
-def test_a_phone_shows_everything_without_scrolling_the_page_sideways(page):
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.get_by_label("Or a synthetic example").click()
-    page.get_by_role("option", name="normal").click()
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_nothing_is_cut_off_at_any_width(page, width):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.wait_for_selector("#paper img")
+    page.get_by_label("Show what speaks for").check()
     page.wait_for_selector("#attribution img")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for part in ("#scores", "#paper", "#attribution", ".etp-limits"):
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for part in ("#gallery", "#files", "#scores", "#picture", "#ask", "#attribution", ".etp-limits", "#score"):
         box = page.locator(part).first.bounding_box()
-        assert 0 <= box["x"] < box["x"] + box["width"] <= 390, part
-    # Paper is not shrunk to what nobody can read: it scrolls inside its own frame.
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width, part
+    # What is wider than its frame scrolls in it; hidden behind its edge nothing may be.
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll(".main.app *")].filter((e) => {
+            const style = getComputedStyle(e);
+            return e.clientWidth && e.scrollWidth > e.clientWidth + 2 && !["auto", "scroll"].includes(style.overflowX)
+                && style.overflowX !== "visible" && style.textOverflow !== "ellipsis" && e.tagName !== "INPUT";
+        }).map((e) => e.tagName + "." + e.className + " " + e.scrollWidth + " in " + e.clientWidth)"""
+    )
+    assert hidden == []
+
+
+def test_a_phone_does_not_shrink_the_paper_to_what_nobody_can_read(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_selector("#paper img")
     assert page.locator("#paper img").evaluate("image => image.clientWidth") >= 800
 
 
+def test_every_field_button_and_picture_has_a_name(page):
+    page.wait_for_selector("#paper img")
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("button, input:not([type=file]), textarea, a, img, [role=button]")].filter((e) => {
+            const labels = e.labels ? [...e.labels].map((label) => label.innerText).join("") : "";
+            return e.offsetParent && !(e.getAttribute("aria-label") || labels || e.innerText || e.alt || e.title).trim();
+        }).map((e) => e.outerHTML.slice(0, 200))"""
+    )
+    assert unnamed == []
+    assert page.locator("h1").count() == 1
+
+
 def test_the_page_talks_to_nobody_but_its_server(page, server):
-    page.get_by_label("Or a synthetic example").click()
-    page.get_by_role("option", name="normal").click()
+    page.wait_for_selector("#paper img")
+    page.get_by_label("Show what speaks for").check()
     page.wait_for_selector("#attribution img")
     page.wait_for_timeout(1000)
     assert page.hosts <= {server[0], "data:", "blob:"}

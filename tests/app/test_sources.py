@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets_scripts.synthetic_ecg import CONDITIONS
 from etp.app import sources
 from etp.app.sources import AppError, ExampleEcg, SharedUploads, UploadedEcg, read_source, take_upload
+from etp.samples import list_samples
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, read_ecg
 
 HEADER = "00001_lr.hea"
@@ -146,13 +146,17 @@ def test_a_recording_of_hours_is_refused_before_anything_is_computed(tmp_path):
         read_source(taken, sampling_rate=1)
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_every_example_is_the_same_each_time(condition):
-    one, two = (ExampleEcg(condition).read() for _ in range(2))
-    np.testing.assert_array_equal(one.signal, two.signal)
-    assert (one.signal.shape, one.lead_names) == ((12, 5000), STANDARD_LEADS)
+def test_every_sample_is_an_example_with_its_report_and_whose_it_is():
+    for sample in list_samples():
+        source = ExampleEcg(sample.name)
+        recording = source.read(sampling_rate=1)  # what files may not state doesn't concern it
+        assert recording.lead_names == STANDARD_LEADS
+        assert recording.signal.shape[1] == 10 * recording.sampling_rate
+        report, owner = source.about
+        assert report == "; ".join(sample.statements)
+        assert f"CC BY 4.0), record {sample.record_id}" in owner
 
 
-def test_an_unknown_example_is_refused():
-    with pytest.raises(AppError, match="There is no example 'asystole', there are normal"):
+def test_an_example_that_there_is_not_is_refused():
+    with pytest.raises(AppError, match=r"no example 'asystole', there are normal, atrial-fibrillation"):
         ExampleEcg("asystole").read()

@@ -13,6 +13,7 @@ import pytest
 from etp.commands import plot
 from etp.commands.files import find_ecgs
 from etp.commands.models import make_classifier, open_checkpoint
+from etp.extras import requirement
 from etp.options import OptionError
 from etp.search import SearchIndex
 
@@ -42,6 +43,19 @@ def test_classify_prints_what_the_pipeline_says(etp, checkpoint_dir, ecg_folder,
     for line, expected in zip(lines, classifier(list(map(str, files)), LABELS), strict=True):
         assert [entry["label"] for entry in line["scores"]] == [entry["label"] for entry in expected]
         assert [entry["score"] for entry in line["scores"]] == pytest.approx([entry["score"] for entry in expected])
+
+
+def test_labels_are_read_as_they_are_meant_unless_told_otherwise(etp, checkpoint_dir, ecg_folder, classifier):
+    file, labels = ecg_folder / "00001_lr.hea", ["atrial fibrillation, AFIB, irregular rhythm", "normal ECG"]
+    expected = {}
+    for meant in (True, False):
+        asked = ("--labels", *labels, "--interpret_labels", str(meant).lower(), "--json")
+        status, out, _ = etp("classify", file, "--model", checkpoint_dir, *asked)
+        assert status == 0
+        (line,) = map(json.loads, out.splitlines())
+        expected[meant] = [entry["score"] for entry in classifier(str(file), labels, interpret_labels=meant)]
+        assert [entry["score"] for entry in line["scores"]] == pytest.approx(expected[meant])
+    assert expected[True] != pytest.approx(expected[False], abs=1e-5)
 
 
 def test_classify_shows_a_table_without_json(etp, checkpoint_dir, ecg_folder):
@@ -229,7 +243,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(etp, ecg_folder, tmp_
     monkeypatch.setattr(plot, "run", lambda args: __import__("matplotlib.no_such_module"))
     status, _, err = etp("plot", ecg_folder / "00001_lr.hea", "-o", tmp_path / "ecg.png")
     assert status == 1
-    one_line(err, 'pip install "etp-ecg[plot]"')
+    one_line(err, f"pip install {requirement('plot')}")
 
 
 @pytest.mark.slow

@@ -1,13 +1,20 @@
 """One pass over a data set: every record, in evaluation mode, under the conditions asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset, DatasetDict, Features, List, Value
 
+from etp.arrow_batches import read_signals
+from etp.commands.models import make_classifier
+from etp.evaluation import embedding
 from etp.evaluation.baselines import random_ecg_side
-from etp.evaluation.embedding import Conditions, Embedder, embed_ecgs
+from etp.evaluation.embedding import Conditions, EcgEmbeddings, Embedder, embed_ecgs
+from etp.evaluation.prompts import LabelPrompts, PromptOptions, score_labels
 from etp.loading import load_checkpoint
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.leads_etp import STANDARD_LEADS
 
 
@@ -94,13 +101,89 @@ def test_leads_that_are_not_seen_have_no_influence_and_limb_leads_follow_from_tw
 def test_windows_cover_the_whole_recording_and_are_pooled_by_record(checkpoint):
     signals = [random_signals(1, samples=samples, seed=samples)[0] for samples in (700, 1000, 2300)]
     result = embeds(checkpoint, make_dataset(signals), windows="max")
-    assert result.record.tolist() == [0, 1, 2, 2, 2]
+    assert result.record.tolist() == [0, 1, 2, 2, 2, 2]
     last = embeds(checkpoint, make_dataset([signals[2][:, -1000:]])).embeds
-    torch.testing.assert_close(result.embeds[4:], last)
+    torch.testing.assert_close(result.embeds[5:], last)
+    result = replace(result, record=torch.tensor([0, 1, 2, 2, 2]))
     scores = torch.tensor([[0.0, 9.0], [1.0, 8.0], [2.0, 7.0], [4.0, 5.0], [3.0, 0.0]])
     assert result.pool_scores(scores, "max").tolist() == [[0, 9], [1, 8], [4, 7]]
     assert result.pool_scores(scores, "mean").tolist() == [[0, 9], [1, 8], [3, 4]]
     assert len(embeds(checkpoint, make_dataset(signals)).embeds) == 3
+
+
+def long_signals() -> list[np.ndarray]:
+    """Less than a window, a window, one and a rest that is no heartbeat, a whole number of windows, and any number."""
+    lengths = (700, 1000, 1030, 3000, 2300)
+    return [random_signals(1, samples=samples, seed=samples)[0] for samples in lengths]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_a_long_recording_is_scored_over_its_windows_as_the_pipeline_does(checkpoint, pooling):
+    labels, signals = ["normal ECG", "atrial fibrillation"], long_signals()
+    result = embeds(checkpoint, make_dataset(signals), windows=pooling)
+    prompt = LabelPrompts("task", "labels", {label: (label,) for label in labels}, None, {})
+    logits = score_labels(checkpoint.model, checkpoint.processor.tokenizer, prompt, result.embeds, PromptOptions())
+    pipeline = make_classifier(checkpoint, window_pooling=pooling)
+    expected = pipeline([{"array": signal / 1000, "sampling_rate": 100} for signal in signals], labels)
+    scores = torch.softmax(torch.from_numpy(result.pool_scores(logits, pooling)), dim=-1)
+    for own, entries in zip(scores.tolist(), expected, strict=True):
+        assert dict(zip(labels, own, strict=True)) == pytest.approx(
+            {entry["label"]: entry["score"] for entry in entries}, abs=1e-5
+        )
+
+
+def test_long_recordings_are_read_and_prepared_a_few_windows_at_a_time(checkpoint, monkeypatch):
+    signals = [random_signals(1, samples=samples, seed=samples)[0] for samples in (6000, 6500, 700, 6000)]
+    dataset = make_dataset(signals)
+    expected = embeds(checkpoint, dataset, windows="mean")
+    assert expected.record.tolist() == [0] * 11 + [1] * 12 + [2] + [3] * 11
+    monkeypatch.setattr(embedding, "WINDOWS_AT_A_TIME", 5)
+    monkeypatch.setattr(embedding, "_SAMPLES_PER_ROW", 3200)  # of 4 rows: two long recordings
+    read, prepared = [], []
+    monkeypatch.setattr(
+        embedding, "read_signals", lambda data, rows: read.append(len(rows)) or read_signals(data, rows)
+    )
+
+    prepare = ETPFeatureExtractor.__call__
+    monkeypatch.setattr(
+        ETPFeatureExtractor,
+        "__call__",
+        lambda self, windows, **given: prepared.append(len(windows)) or prepare(self, windows, **given),
+    )
+    bounded = embeds(checkpoint, dataset, batch_size=4, windows="mean")
+    assert read == [2, 2]
+    assert max(prepared) == 5
+    assert bounded.record.tolist() == expected.record.tolist()
+    torch.testing.assert_close(bounded.embeds, expected.embeds)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "seconds", "windows"),
+    [
+        ((1000, 1000), 100, None, "one"),
+        ((1000, 700), 100, None, "one"),
+        ((5000, 5000), 500, None, "one"),
+        ((1000, 1001), 100, None, "mean"),
+        ((1000, 3000), 100, None, "mean"),
+        ((3000, 3000), 100, 10, "one"),
+        ((3000, 3000), 100, 20, "mean"),
+        ((2571, 2571), 257, None, "mean"),
+        ((2570, 2570), 257, None, "one"),
+    ],
+)
+def test_windows_are_pooled_only_where_a_recording_has_several(checkpoint, samples, rate, seconds, windows):
+    signals = [random_signals(1, samples=count)[0] for count in samples]
+    splits = DatasetDict({"train": make_dataset(signals[:1], rate=rate), "test": make_dataset(signals, rate=rate)})
+    asked = Conditions(windows="mean", seconds=seconds)
+    assert asked.as_needed(splits, checkpoint.processor.feature_extractor) == replace(asked, windows=windows)
+
+
+def test_what_is_kept_of_embeddings_is_numbered_anew():
+    rows = torch.tensor([0, 1, 1, 2, 3, 3])
+    result = EcgEmbeddings(torch.arange(6.0)[:, None], torch.arange(6.0)[:, None], rows)
+    kept = result.keep(np.array([True, False, True, True]))
+    assert kept.record.tolist() == [0, 1, 2, 2]
+    assert kept.embeds.flatten().tolist() == kept.features.flatten().tolist() == [0, 3, 4, 5]
 
 
 def test_seconds_cut_the_recording_before_it_is_seen(checkpoint):

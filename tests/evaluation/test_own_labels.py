@@ -84,8 +84,16 @@ def test_labels_of_one_task_need_its_name_where_a_data_set_has_several(tmp_path)
     file.write_text('{"AFIB": ["irregular rhythm"]}')
     (prompts,) = load_prompts("ptb_xl", ["rhythm"], file=file)
     assert (prompts.task, prompts.labels) == ("rhythm", ["AFIB"])
-    with pytest.raises(ValueError, match="holds the labels of one task, and 4 are evaluated: superclass, subclass, "):
+    with pytest.raises(
+        ValueError, match=r"names no tasks, and 4 .* no label is of superclass, subclass, form. Name the"
+    ):
         load_prompts("ptb_xl", file=file)
+    file.write_text('{"AFIB": ["irregular rhythm"], "NORM": ["nothing unusual"], "AFLUTTER": ["saw tooth"]}')
+    with pytest.raises(ValueError, match="'AFLUTTER' are labels of none"):
+        load_prompts("ptb_xl", file=file)
+    file.write_text('{"AFIB": ["irregular rhythm"], "NORM": ["nothing unusual"]}')
+    dealt = load_prompts("ptb_xl", ["subclass", "rhythm"], file=file)
+    assert [prompt.labels for prompt in dealt] == [["NORM"], ["AFIB"]]
 
 
 def test_a_folder_is_probed_linearly(evaluate, folder):

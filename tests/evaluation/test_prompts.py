@@ -71,7 +71,7 @@ def test_own_phrases_come_from_a_file(prompts_file, checkpoint, ecg_embeds):
     [
         ("{", "can't be read as JSON"),
         ("3", "must hold"),
-        ('{"rhythm": ["AFIB"]}', "holds the labels of one task, and 4 are evaluated"),
+        ('{"rhythm": ["AFIB"]}', "names no tasks, and 4 are evaluated"),
         ('{"rhythm": {"AFIB": 3}}', "phrases of label 'AFIB' must be a list or a text, got 3"),
         ('{"rhythm": {"AFIB": ["a"]}, "form": ["b"]}', "the phrases of label 'rhythm' must be a list or a text"),
         ('{"beats": {"AFIB": ["a"]}}', "no task 'beats'"),

@@ -72,12 +72,17 @@ def test_missing_file_and_folder_are_named(tmp_path):
         read_ecg("null\0byte")
 
 
-def test_missing_package_names_the_extra(monkeypatch, muse_xml):
+def test_a_missing_package_is_named_as_pip_names_it(monkeypatch, muse_xml):
     import sys
 
     monkeypatch.setitem(sys.modules, "defusedxml.ElementTree", None)
-    with pytest.raises(EcgDependencyError, match=r'read by defusedxml.*pip install "etp-ecg\[files\]"'):
+    with pytest.raises(
+        EcgDependencyError, match=r"read by defusedxml, which is not installed: pip install defusedxml\."
+    ):
         read_ecg(muse_xml().encode())
+    monkeypatch.setitem(sys.modules, "pdfminer.layout", None)
+    with pytest.raises(EcgDependencyError, match=r"read by pdfminer, .*: pip install pdfminer\.six\."):
+        read_ecg(b"%PDF-1.4\n")
 
 
 def test_what_the_file_states_is_not_overruled(muse_xml):

@@ -1,12 +1,15 @@
 """A picture of an ECG measures what it stands for, whatever leads and length there are."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from etp.plots import AGAINST_LABEL, FOR_LABEL, PAPER, plot_ecg
+from etp.measurements import EcgMeasurements
+from etp.paper import LAYOUTS
+from etp.plots import AGAINST_BREADTH, AGAINST_LABEL, FOR_BREADTH, FOR_LABEL, PAPER, plot_ecg
 from modeling_etp.ecg_files_etp import STANDARD_LEADS
 
 MM_PER_INCH = 25.4
@@ -23,6 +26,11 @@ def traces(figure) -> list[np.ndarray]:
     """Points of the lines in millimetres, without the calibration pulses."""
     lines = [np.array(line.get_xydata()) for line in figure.axes[0].get_lines()]
     return [line for line in lines if len(line) > 6]
+
+
+def layers(figure) -> list:
+    """What is drawn under the traces to highlight them."""
+    return [part for part in figure.axes[0].collections if len(part.get_linewidth()) and part.get_linewidth()[0] > 2]
 
 
 def texts(figure) -> list[str]:
@@ -115,9 +123,70 @@ def test_gaps_stay_gaps_and_artefacts_do_not_blow_up_the_page(ecg):
     ecg[4, 300:303] = [400, -400, np.inf]
     figure = plot_ecg(ecg, 100)
     assert np.isnan(traces(figure)[0][50:60, 1]).all()
-    assert figure.get_size_inches()[1] < height + 4
-    assert any("cut beyond 4.5 mV" in text for text in texts(figure))
+    assert figure.get_size_inches()[1] == height
+    assert any("10 mm/mV" in text and "cut beyond 4.5 mV" in text for text in texts(figure))
     plot_ecg(np.full((12, 1000), np.nan), 100)
+
+
+def pulse_height(figure) -> float:
+    return np.ptp(figure.axes[0].get_lines()[0].get_ydata())
+
+
+@pytest.mark.parametrize(("millivolts", "gain"), [(3, 10), (6, 5), (-8, 5), (17, 2.5)])
+def test_large_amplitudes_are_whole_at_a_gain_that_is_stated(ecg, millivolts, gain):
+    ecg[10, 800:803] = millivolts
+    figure = plot_ecg(ecg, 100)
+    assert pulse_height(figure) == gain
+    assert any(f"{gain:g} mm/mV" in text and "cut" not in text for text in texts(figure))
+    reached = max((np.ptp(line[:, 1]) for line in traces(figure)), default=0)
+    assert reached == pytest.approx(gain * np.ptp(ecg[10, 750:]), abs=0.01)
+    paper = figure.axes[0].get_ylim()
+    assert all(paper[0] < line[:, 1].min() and line[:, 1].max() < paper[1] for line in traces(figure))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("tall", [0, 2.5])
+def test_rows_are_equally_far_apart_and_no_trace_meets_another(ecg, layout, tall):
+    ecg[6:, 100::200] += tall
+    ecg[6:, 110::200] -= tall
+    figure = plot_ecg(ecg, 100, layout=layout)
+    pulses = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 6]
+    assert len(pulses) == {"3x4+1": 4, "3x4+3": 6, "12x1": 12}[layout]
+    assert np.ptp(np.diff([line.get_ydata()[0] for line in pulses])) == pytest.approx(0, abs=1e-4)
+    gain = pulse_height(figure)
+    rows = {line.get_ydata()[0]: [] for line in pulses}
+    for line in traces(figure):
+        rows[min(rows, key=lambda level: abs(level - np.median(line[:, 1])))].append(line)
+    for (_, above), (_, below) in itertools.pairwise(rows.items()):
+        for x in np.arange(25, 265, 1.0):
+            low = [line[np.abs(line[:, 0] - x) <= 1, 1].min(initial=np.inf) for line in above]
+            high = [line[np.abs(line[:, 0] - x) <= 1, 1].max(initial=-np.inf) for line in below]
+            assert min(low) > max(high)
+    assert gain == (5 if tall and layout == "12x1" else 10)
+
+
+def test_twelve_rows_show_ten_seconds_of_each_lead(ecg):
+    lines = traces(plot_ecg(ecg[::-1], 100, STANDARD_LEADS[::-1], layout="12x1"))
+    for lead, line in zip(ecg, lines, strict=True):
+        np.testing.assert_allclose(line[:, 1] - line[0, 1], 10 * (lead - lead[0]), atol=1e-4)
+
+
+def test_three_rhythm_strips_are_ii_v1_and_v5_or_what_there_is(ecg):
+    names = texts(plot_ecg(ecg, 100, layout="3x4+3"))
+    assert [names.count(lead) for lead in ("II", "V1", "V5", "I")] == [2, 2, 2, 1]
+    names = texts(plot_ecg(ecg[:2], 100, STANDARD_LEADS[:2], layout="3x4+3"))
+    assert [names.count(lead) for lead in ("II", "I")] == [2, 2]
+
+
+def test_measurements_stand_above_the_traces(ecg):
+    measured = EcgMeasurements(
+        heart_rate=61.6, qrs_duration=94, reasons={"pr_interval": "no P wave before most beats"}
+    )
+    figure = plot_ecg(ecg, 100, title="Name", measurements=measured)
+    written = {text.get_text(): text.get_position()[1] for text in figure.axes[0].texts}
+    (line,) = [text for text in written if "/min" in text]
+    assert line.startswith("62 /min   PR - ms   QRS 94 ms")
+    assert written["Name"] > written[line] > written["I"]
 
 
 def test_scores_are_drawn_to_scale_in_the_given_order(ecg):
@@ -149,8 +218,9 @@ def test_highlights_colour_the_trace_of_their_lead(ecg):
     highlight = np.zeros_like(ecg)
     highlight[6, 500:600], highlight[0, 0:50] = 1, -0.5
     figure = plot_ecg(ecg, 100, highlight=highlight)
-    drawn = [part for part in figure.axes[0].collections if part.get_linewidth()[0] == 5 and len(part.get_segments())]
+    drawn = layers(figure)
     assert len(drawn) == 2
+    assert [set(part.get_linewidth()) for part in drawn] == [{AGAINST_BREADTH}, {FOR_BREADTH}]
     against, for_label = (part.get_colors() for part in drawn)
     assert against[0, 2] > against[0, 0]
     assert for_label[0, 0] > for_label[0, 2]
@@ -163,9 +233,7 @@ def test_highlights_do_not_add_up_where_they_overlap_and_the_strongest_lies_on_t
     highlight = np.zeros_like(ecg)
     highlight[0, :100] = np.linspace(1, 0.1, 100)
     figure = plot_ecg(ecg, 100, highlight=highlight)
-    (drawn,) = [
-        part for part in figure.axes[0].collections if part.get_linewidth()[0] == 5 and len(part.get_segments())
-    ]
+    (drawn,) = layers(figure)
     colours = drawn.get_colors()
     assert (colours[:, 3] == 1).all()
     assert (np.diff(colours[:, 2]) <= 0).all()  # ever farther from the paper
@@ -184,6 +252,7 @@ def test_highlights_do_not_add_up_where_they_overlap_and_the_strongest_lies_on_t
         ({"sampling_rate": float("nan")}, "sampling_rate must be a positive number of Hz, got nan"),
         ({"scores": {"sinus rhythm": 1.5}}, "the score of 'sinus rhythm' must lie between 0 and 1, got 1.5"),
         ({"scores": {"sinus rhythm": float("nan")}}, "must lie between 0 and 1, got nan"),
+        ({"layout": "6x2"}, r"layout must be one of 3x4\+1, 3x4\+3, 12x1, got '6x2'"),
         ({"highlight": np.zeros((12, 999))}, r"highlight must have the signal's shape \(12, 1000\), got \(12, 999\)"),
         ({"highlight": np.full((12, 1000), 2)}, "highlight must lie between -1 and 1"),
     ],

@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from accelerate.utils import DistributedType
 
 from etp.options import PRESETS, OptionError, parse_options
 from etp.training.arguments import GROUPS, Arguments
 from etp.training.preflight import check_before_computing, check_processes
 from etp.training.processes.sharding import enable_sharding, is_sharded
+from etp.training.trackers import trackers
 
 
 def parse(*argv: str) -> Arguments:
@@ -136,8 +138,19 @@ def test_a_folder_that_can_not_be_written_is_refused(tmp_path):
 def test_a_missing_archive_and_tracker_are_refused(tmp_path):
     with pytest.raises(OptionError, match="--data_dir: there is no folder"):
         check_before_computing(parse("--output_dir", str(tmp_path), "--data_dir", str(tmp_path / "no")))
-    with pytest.raises(OptionError, match="--report_to: unknown tracker 'wandb'"):
-        check_before_computing(parse("--output_dir", str(tmp_path), "--report_to", "wandb"))
+    with pytest.raises(OptionError, match="--report_to: unknown tracker 'wandbb', choose from aim, clearml, comet_ml"):
+        check_before_computing(parse("--output_dir", str(tmp_path), "--report_to", "wandbb"))
+
+
+@pytest.mark.parametrize("name", LOGGER_TYPE_TO_CLASS)
+def test_every_tracker_of_accelerate_is_taken_or_refused_with_its_installation(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("etp.training.trackers.get_available_trackers", lambda: [])
+    with pytest.raises(OptionError, match=rf"--report_to {name}: it is not installed: pip install {name}\."):
+        check_before_computing(parse("--output_dir", str(tmp_path), "--report_to", name))
+    monkeypatch.setattr("etp.training.trackers.get_available_trackers", lambda: [name])
+    assert trackers([name, name]) == trackers(["all"]) == [name]
+    assert trackers(["none"]) == trackers([]) == []
+    assert check_before_computing(parse("--output_dir", str(tmp_path), "--report_to", name)) is None
 
 
 def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):

@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from etp.progress import Progress
 from modeling_etp.ecg_microvolts_etp import MICROVOLTS_PER_MILLIVOLT
 
 ROWS_PER_COPY = 4096
@@ -99,7 +99,7 @@ def compute_features(
     """Run a frozen `ETPEcgModel` over all signals once, in evaluation mode."""
     ecg_model.eval()
     parts = []
-    with tqdm(total=len(signals), desc="Embedding ECGs", unit="ECG", disable=not progress) as bar:
+    with Progress("Embedding ECGs", total=len(signals), unit="ECG", shown=progress) as bar:
         for start in range(0, len(signals), batch_size):
             records = np.arange(start, min(start + batch_size, len(signals)))
             parts.append(ecg_model(signals.batch(records)).pooler_output.float())

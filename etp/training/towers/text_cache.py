@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from safetensors.numpy import load, save
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from etp.atomic_files import NotWrittenError, whole_file, writing
+from etp.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class TextFeatures:
         lengths = self._lengths(texts)
         order = sorted(range(len(texts)), key=lambda index: (lengths[index], texts[index]))
         parts = []
-        with tqdm(total=len(texts), desc="Embedding texts", unit="text", disable=not progress) as bar:
+        with Progress("Embedding texts", total=len(texts), unit="text", shown=progress) as bar:
             for start in range(0, len(order), BATCH_SIZE):
                 batch = order[start : start + BATCH_SIZE]
                 embedded = self._encode([texts[index] for index in batch]).float().cpu().numpy()

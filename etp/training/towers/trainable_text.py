@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from etp.options import OptionError
+from etp.progress import progress as with_progress
 from modeling_etp.modeling_etp import ETPModel
 
 from .cut_texts import CutTexts
@@ -80,7 +80,9 @@ class TrainableTextEncoder:
         was_training = tower.training
         tower.eval()
         new.sort(key=len)
-        for start in tqdm(range(0, len(new), BATCH_SIZE), desc="Lower text layers", disable=not (progress and new)):
+        starts = range(0, len(new), BATCH_SIZE)
+        shown = progress and bool(new)
+        for start in with_progress(starts, "Lower text layers", total=len(starts), unit="chunk", shown=shown):
             batch = new[start : start + BATCH_SIZE]
             tokens = self._tokenizer(
                 batch,
