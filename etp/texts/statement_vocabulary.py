@@ -129,11 +129,12 @@ class StatementVocabulary:
         return [make_lists(*texts, count=LISTS, seed=seed) for texts in zip(self._phrases, narrower, strict=True)]
 
     def _find_rare_terms(self) -> list[list[str]]:
-        """For each statement the terms that fall under it and that no statement says: what reports hardly have."""
+        """For each statement the terms that fall under it and that no statement says or holds: what reports hardly have."""
         said = {wording for own in term_groups() if own[0] in self._column for wording in own}
         found: list[list[str]] = [[] for _ in self.statements]
         for term, *synonyms in term_groups():
-            if {term, f"{term}s", f"{term}es"} & said or is_modifier(term):
+            held = any(re.search(rf"(?<![\w-]){re.escape(term)}(?![\w-])", statement) for statement in self.statements)
+            if held or {term, f"{term}s", f"{term}es"} & said or is_modifier(term):
                 continue
             wordings = [term, *(text for text in synonyms if not is_clause(text) and text not in said)]
             for broader in dict.fromkeys([*generalisations(term), *hypernyms_of(term)]):
