@@ -14,7 +14,7 @@ from .gallery import NONE_PRESSED, ON_CLICK, gallery
 from .handlers import FIRST_MESSAGE, PICTURE_KINDS, Handlers
 from .limits import UploadLimits
 from .scorer import EcgScorer
-from .sources import MAX_UPLOAD_BYTES
+from .sources import MAX_UPLOAD_BYTES, ExampleEcg
 from .tuned_scorer import TunedScorer
 
 MEMORY_SECONDS = 1800  # how long the content of an upload is kept for a visit
@@ -50,7 +50,7 @@ def build_interface(scorer: EcgScorer | TunedScorer) -> gr.Blocks:
     # Without `delete_cache`: Gradio would delete what visitors name, and stop for good at a folder. See `UploadLimits`.
     with gr.Blocks(title=page.TITLE, analytics_enabled=False, fill_width=True) as interface:
         gr.HTML(page.INTRODUCTION)
-        source = gr.State(None, time_to_live=MEMORY_SECONDS)
+        source = gr.State(ExampleEcg(first), time_to_live=MEMORY_SECONDS)
         with gr.Row(elem_id="choose"):
             with gr.Column(scale=4, min_width=280):
                 samples = gr.HTML(gallery(examples(), pressed=first), js_on_load=ON_CLICK, elem_id="gallery")
