@@ -64,7 +64,7 @@ class ModelArguments:
         common=True,
     )
     lora_rank: int = option("Rank of the adapters of --train lora.", 16)
-    lora_alpha: float = option("Adapters are scaled by this over their rank.", 32.0)
+    lora_alpha: int = option("Adapters are scaled by this over their rank.", 32)
     classifier_dropout: float = option("Dropout probability before the head.", 0.1)
     window_seconds: float | None = option(
         "Seconds that the model reads at a time: random ones in training, all of them, pooled, later; those of the "
