@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
+from os.path import exists
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -219,6 +220,28 @@ class ZeroShotEcgClassificationPipeline(EcgPipeline):
         texts = [texts] if isinstance(texts, str) else list(texts)
         return self._label_cache.embed_texts(self.model, self.tokenizer, texts, batch_size=batch_size).cpu().numpy()
 
+    def encode(self, inputs: Any, *, batch_size: int = 64, **source) -> np.ndarray:
+        """Embed texts or ECGs, under the name that sentence-transformers gives both: strings are texts.
+
+        Args:
+            inputs: A text or a list of texts; or an ECG or several as `embed_ecgs` takes them, files as `pathlib.Path`.
+            batch_size: Texts or ECGs that are run at a time.
+            source: What `embed_ecgs` is told of ECGs: `sampling_rate=`, `lead_names=` …
+
+        Returns:
+            Unit vectors, `(inputs, projection_dim)`, float32; `(projection_dim,)` for one text or one ECG.
+
+        Raises:
+            ValueError: If a string is the path of a file or a URL, or texts and ECGs are mixed.
+        """
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        if isinstance(texts, (list, tuple)) and any(isinstance(text, str) for text in texts):
+            _check_texts(texts, source)
+            embeds = self.embed_texts(texts, batch_size=batch_size)
+        else:
+            embeds = self.embed_ecgs(inputs, batch_size=batch_size, **source)
+        return embeds[0] if isinstance(inputs, str) or is_one_ecg(inputs) else embeds
+
     def forget_labels(self) -> None:
         """Embed labels anew at the next call."""
         self._label_cache.clear()
@@ -233,6 +256,18 @@ class ZeroShotEcgClassificationPipeline(EcgPipeline):
         # It was set for the file only; on the living configuration it would be saved with the model from now on.
         self.model.config.__dict__.pop("custom_pipelines", None)
         self.processor.save_pretrained(save_directory)
+
+
+def _check_texts(texts: Sequence[Any], source: Mapping[str, Any]) -> None:
+    """Refuse what `encode` would take for texts although it may be meant as ECGs."""
+    if source or not all(isinstance(text, str) for text in texts):
+        what = f"{', '.join(source)} of texts" if source else "texts and ECGs in one list"
+        raise ValueError(
+            f"expected texts alone or ECGs alone, got {what}. Encode each by itself, files as pathlib.Path."
+        )
+    for text in texts:
+        if text.startswith(("http://", "https://")) or exists(text) or exists(f"{text}.hea"):
+            raise ValueError(f"{text!r} is a file, and strings are texts. Pass pathlib.Path, or call `embed_ecgs`.")
 
 
 __all__ = ["NEUTRAL_PHRASES", "TASK", "ZeroShotEcgClassificationPipeline"]

@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 import etp
 from etp.extras import EXTRAS, install_hint, requirement
@@ -140,6 +142,59 @@ def test_the_version_stands_in_one_place():
     assert re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == etp.__version__
 
 
+def workflow(name: str) -> dict:
+    text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
+    # YAML 1.1 reads the key `on` as true.
+    return {{True: "on"}.get(key, key): value for key, value in yaml.safe_load(text).items()}
+
+
+def test_a_release_is_dry_unless_a_tag_or_a_person_says_otherwise():
+    release = workflow("release")
+    assert release["on"]["push"] == {"tags": ["v*"]}
+    assert release["on"]["workflow_dispatch"]["inputs"]["dry_run"]["default"] is True
+    jobs = release["jobs"]
+    assert jobs["publish"]["if"] == "github.ref_type == 'tag' && !inputs.dry_run"
+    pushing = [step for step in jobs["hub"]["steps"] if "HF_TOKEN" in step.get("env", {})]
+    assert [step["if"] for step in pushing] == ["${{ !inputs.dry_run }}"]
+    assert "etp push" not in str(
+        [step for job in jobs.values() for step in job["steps"] if step not in pushing and "run" in step]
+    )
+
+
+def test_only_the_job_that_publishes_may_speak_for_the_repository_and_it_runs_no_code_of_ours():
+    release = workflow("release")
+    assert release["permissions"] == {"contents": "read"}
+    assert {name for name, job in release["jobs"].items() if "permissions" in job} == {"publish"}
+    publish = release["jobs"]["publish"]
+    assert publish["permissions"] == {"id-token": "write"}
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert publish["needs"] == "first-minute"
+    assert release["jobs"]["first-minute"]["needs"] == "build"
+
+
+@pytest.mark.parametrize("name", ["ci", "release"])
+def test_every_action_is_pinned_to_a_version(name):
+    steps = [step for job in workflow(name)["jobs"].values() for step in job["steps"]]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert used
+    for action in used:
+        assert re.search(r"@(v\d+|release/v\d+)\Z", action), action
+
+
+def test_what_a_release_runs_is_in_the_repository():
+    steps = [step["run"] for job in workflow("release")["jobs"].values() for step in job["steps"] if "run" in step]
+    targets = set(re.findall(r"make ([\w-]+)", "\n".join(steps)))
+    makefile = (ROOT / "Makefile").read_text()
+    assert targets
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    for file in (".ci/release-check", ".ci/first_minute.py"):
+        assert (ROOT / file).is_file()
+        assert any(file in text for text in (*steps, makefile))
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_all_that_the_commands_read(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
@@ -151,8 +206,14 @@ def test_the_wheel_holds_all_that_the_commands_read(tmp_path):
             (source / name).write_bytes((ROOT / name).read_bytes())
     subprocess.run([*command, str(source)], check=True)
     (wheel,) = tmp_path.glob("etp_ecg-*.whl")
-    import zipfile
-
+    assert wheel.stat().st_size < 20e6  # the package index takes 100 MB; the weights are 10
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in tracked if name.startswith(("etp/", "modeling_etp/", "datasets_scripts/"))} <= packed
+    assert {
+        "etp/pretrained/etp-ptb-xl/model.safetensors",
+        "etp/samples/normal.dat",
+        "etp/presets/etp-base.yaml",
+    } <= packed
+    (entry_points,) = (name for name in packed if name.endswith("/entry_points.txt"))
+    assert "etp-ptb-xl = etp.pretrained:default_model" in zipfile.ZipFile(wheel).read(entry_points).decode()
     assert {f"{package}/py.typed" for package in ("etp", "modeling_etp", "datasets_scripts")} <= packed

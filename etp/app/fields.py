@@ -1,6 +1,7 @@
 """The fields of the page: the ECG, its labels, and the picture's switches."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -109,7 +110,7 @@ def picture_fields() -> PictureFields:
     return PictureFields(tools, attribution, explained, downloads)
 
 
-def label_choices(task: str | None) -> dict[str, list]:
+def label_choices(task: str | None) -> dict[str, Any]:
     """Of the field of labels: the label set of a task, all of it chosen.
 
     Raises:

@@ -33,7 +33,7 @@ class TunedScorer:
             raise AppError(f"--model {checkpoint.folder}: a regression has no labels to show. Name a classifier.")
         self.checkpoint = checkpoint
         self.classifier = make_fine_tuned(checkpoint)
-        self.own_labels: Labels = {label: _phrases(label) for label in config.id2label.values()}
+        self.own_labels: Labels = {label: _phrases(label) for label in (config.id2label or {}).values()}
 
     def score(self, recording: EcgRecording, labels: Labels, *, independent: bool = False) -> Scores:
         """Score one ECG by the classifier's own labels, whatever labels are asked for.

@@ -46,7 +46,8 @@ def model_facts(model: str) -> dict[str, Any]:
     from etp.loading import Checkpoint
 
     checkpoint = open_model(model)
-    network, extractor = checkpoint.model, checkpoint.feature_extractor
+    network: Any = checkpoint.model
+    extractor = checkpoint.feature_extractor
     config: Any = network.config
     reads = {
         "sampling_rate": extractor.sampling_rate,

@@ -95,7 +95,7 @@ def labelled_split(
         num_proc=len(os.sched_getaffinity(0)) if len(dataset) >= MANY_RECORDS else 1,
         progress=progress,
     )
-    labelled = (targets >= 0).any(axis=1)
+    labelled = np.asarray((targets >= 0).any(axis=1))
     if not labelled.any():
         raise OptionError(
             f"None of the {len(dataset)} {name} records in {args.data_dir} has a label of {', '.join(head.tasks)}. Give "

@@ -144,7 +144,8 @@ def fine_tune(
         num_epochs=args.num_epochs,
         seed=args.seed,
     )
-    classifier = base.model.to(device)
+    classifier: Any = base.model
+    classifier.to(device)
     network: Any = choose_weights(classifier, model_args)
     problem = head.problem_type
     validated: Any = EcgBatches(validation, problem, length=length)
