@@ -65,14 +65,14 @@ def build_interface(scorer: EcgScorer | TunedScorer) -> gr.Blocks:
                 paper = gr.HTML(elem_id="paper")
                 attribution = gr.HTML(elem_id="attribution")
                 saved = gr.HTML(elem_id="picture-file")
+            with gr.Column(elem_id="more"):
+                measured = gr.HTML(elem_id="measured")
+                nearest = gr.HTML(elem_id="nearest")
             with gr.Column(elem_id="ask"):
                 with gr.Column(visible=scorer.own_labels is None):
                     asked = label_fields()
                 stated = stated_fields()
                 button = gr.Button("Score", variant="primary", elem_id="score")
-            with gr.Column(elem_id="more"):
-                measured = gr.HTML(elem_id="measured")
-                nearest = gr.HTML(elem_id="nearest")
         results = [message, scores, paper, attribution, measured, nearest, picture.explained, picture.tools]
         events = _Events(handlers, [source, *stated], asked, picture, results)
         events.connect(interface, first, samples=samples, files=files, button=button, saved=saved)

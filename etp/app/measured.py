@@ -27,6 +27,6 @@ def measurement_table(measurements: EcgMeasurements | None) -> str:
     notes = " ".join(measurements.notes)
     return (
         '<section class="etp-part"><h2>Rate and intervals</h2><table class="etp-table etp-measured"><tbody>'
-        f'{rows}</tbody></table><p class="etp-small">Measured by a program, of no model and no cardiologist. {escape(notes)}'
+        f'{rows}</tbody></table><p class="etp-small">Measured from the signal by a program; nobody checked it. {escape(notes)}'
         "</p></section>"
     )
