@@ -21,11 +21,11 @@ import torch
 
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
-from etp.scoring.metrics import ranking_metrics
 from etp.evaluation.prompts import load_prompts
-from etp.evaluation.splits import label_targets
 from etp.export import TextEmbedder, export_checkpoint, open_program, towers_of
 from etp.loading import Checkpoint, load_checkpoint
+from etp.scoring.labels import label_targets
+from etp.scoring.metrics import ranking_metrics
 from modeling_etp.ecg_microvolts_etp import to_millivolts
 from modeling_etp.zero_shot_etp import LabelEmbeddings, label_logits
 

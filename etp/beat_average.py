@@ -27,7 +27,7 @@ def r_peaks(signal: np.ndarray, sampling_rate: float, lead_names: Sequence[str])
 
 
 def average_over_beats(
-    values: np.ndarray, signal: np.ndarray, peaks: Sequence[int], sampling_rate: float
+    values: np.ndarray, signal: np.ndarray, peaks: Sequence[int] | np.ndarray, sampling_rate: float
 ) -> np.ndarray:
     """Replace the values of each beat by the mean over the beats that look like it, aligned at their R peaks.
 
@@ -42,14 +42,14 @@ def average_over_beats(
     Returns:
         Shape of the values. Their sum over all samples is that of the values, up to rounding.
     """
-    peaks = np.asarray(peaks, dtype=int)
-    if len(peaks) < 2:
+    at = np.asarray(peaks, dtype=int)
+    if len(at) < 2:
         return np.array(values)
     samples = np.arange(values.shape[1])
-    starts = np.round(peaks[1:] - BEFORE * np.diff(peaks)).astype(int)
+    starts = np.round(at[1:] - BEFORE * np.diff(at)).astype(int)
     beat_of = np.searchsorted(starts, samples, side="right")
-    offset = samples - peaks[beat_of] + values.shape[1]  # never negative
-    group_of = _groups(signal, peaks, round(REACH_SECONDS * sampling_rate))[beat_of]
+    offset = samples - at[beat_of] + values.shape[1]  # never negative
+    group_of = _groups(signal, at, round(REACH_SECONDS * sampling_rate))[beat_of]
     averaged = np.empty_like(values)
     for group in np.unique(group_of):
         own = group_of == group

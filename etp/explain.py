@@ -97,12 +97,62 @@ def explain_label(
     score = label_score(
         model, processor.tokenizer, label, candidates, templates=templates, interpret_labels=interpret_labels
     )
-    extractor = processor.feature_extractor
+    input_values = _input_values(processor.feature_extractor, ecg, sampling_rate, lead_names)
+    return _attribution(model, processor.feature_extractor, score, input_values, label, steps=steps)
+
+
+def explain_class(
+    model: Any,
+    feature_extractor: Any,
+    ecg: Any,
+    label: str,
+    *,
+    sampling_rate: float,
+    lead_names: Sequence[str] | None = None,
+    steps: int = 128,
+) -> Attribution:
+    """Attribute a fine-tuned classifier's score of a label to the samples of one ECG.
+
+    Of a classifier of several labels per ECG that score is the label's logit, of one label per ECG its log odds against
+    the others.
+
+    Args:
+        model: An `ETPForEcgClassification`.
+        feature_extractor: Of its folder.
+        ecg, sampling_rate, lead_names, steps: As of [`explain_label`].
+        label: One of the model's.
+
+    Raises:
+        ValueError: If the model has no such label, or the ECG is not a single one the model can take.
+    """
+    names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    if label not in names:
+        raise ValueError(
+            f"label {label!r} is not among the labels of the model, {', '.join(names)}. Choose one of them."
+        )
+    position = names.index(label)
+    compete = model.config.problem_type == "single_label_classification" and len(names) > 1
+    others = [number for number in range(len(names)) if number != position] if compete else []
+
+    def score(input_values: Tensor) -> Tensor:
+        return _against(model(input_values).logits, position, others)
+
+    input_values = _input_values(feature_extractor, ecg, sampling_rate, lead_names)
+    return _attribution(model, feature_extractor, score, input_values, label, steps=steps)
+
+
+def _input_values(extractor: Any, ecg: Any, sampling_rate: float, lead_names: Sequence[str] | None) -> Tensor:
     input_values = extractor(ecg, sampling_rate=sampling_rate, lead_names=lead_names, return_tensors="pt").input_values
     if len(input_values) != 1:
         raise ValueError(
             f"expected one ECG of shape (leads, samples), got {len(input_values)}. Explain one at a time."
         )
+    return input_values
+
+
+def _attribution(
+    model: Any, extractor: Any, score: Score, input_values: Tensor, label: str, *, steps: int
+) -> Attribution:
     input_values = input_values.to(model.device)
     values, ends = integrated_gradients(model, score, input_values, steps=steps)
     return Attribution(
@@ -114,6 +164,11 @@ def explain_label(
         score=float(ends[1]),
         baseline_score=float(ends[0]),
     )
+
+
+def _against(logits: Tensor, position: int, others: Sequence[int]) -> Tensor:
+    """The logit of a label, or its log odds against others where there are any."""
+    return logits[:, position] - logits[:, others].logsumexp(dim=1) if others else logits[:, position]
 
 
 def label_score(
@@ -143,7 +198,7 @@ def label_score(
 
     def score(input_values: Tensor) -> Tensor:
         logits = label_logits(model.get_ecg_features(input_values).pooler_output, label_embeddings, scale)
-        return logits[:, position] - logits[:, others].logsumexp(dim=1) if others else logits[:, position]
+        return _against(logits, position, others)
 
     return score
 

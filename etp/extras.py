@@ -23,7 +23,6 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
-    "opendsp": "measure",
     "openecg": "measure",
     "pandas": "data",
     "peft": "finetune",

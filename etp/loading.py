@@ -103,7 +103,9 @@ def load_classifier(model: str | Path | None, *, device: torch.device | str = "c
     return ClassifierCheckpoint(folder, _hash_files(folder), network.eval().to(device), feature_extractor)
 
 
-def load_model(model: str | Path | None, *, device: torch.device | str = "cpu") -> Checkpoint | ClassifierCheckpoint:
+def load_model(
+    model: str | Path | None = None, *, device: torch.device | str = "cpu"
+) -> Checkpoint | ClassifierCheckpoint:
     """Open a model of two towers or a fine-tuned classifier, whichever it is; errors as of both."""
     folder = checkpoint_folder(model)
     return (load_classifier if is_classifier(folder) else load_checkpoint)(folder, device=device)
@@ -194,7 +196,7 @@ def hash_of_hashes(files: dict[str, str]) -> str:
 
 
 def checkpoint_folder(model: str | Path | None) -> Path:
-    """The folder of a checkpoint, of one that comes with the package, or of one on the Hub.
+    """The folder of a checkpoint: one here, one that comes with the package, or one on the Hub.
 
     Raises:
         CheckpointError: If there is none.

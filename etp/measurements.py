@@ -235,8 +235,8 @@ def _median_ms(samples: np.ndarray, plausible: tuple[float, float]) -> tuple[flo
 def _axis(signals: dict[str, np.ndarray], good: Sequence[tuple[str, slice, LeadBeats]]) -> float | str:
     """Degrees from the net areas of the QRS complexes in I and aVF, or why there is none."""
     limbs = [name for name in LIMB_LEADS if name in signals]
-    weights = [limb_lead_weights(lead, limbs) for lead in ("I", "aVF")]
-    if weights[0] is None or weights[1] is None:
+    weights = [own for lead in ("I", "aVF") if (own := limb_lead_weights(lead, limbs)) is not None]
+    if len(weights) < 2:
         return "it takes two limb leads"
     frontal = np.stack(weights) @ np.stack([signals[name] for name in limbs])
     before = round(0.012 * FINDER_RATE)

@@ -109,7 +109,9 @@ def _draw_paper(axes: "Axes", width: float, height: float) -> None:
 
 def _draw_row(axes: "Axes", traces: Traces, paper: Paper, row: Sequence[Field], baseline: float) -> None:
     # The calibration pulse: 1 mV for 0.2 s.
-    pulse = np.add([[0, 0], [3, 0], [3, paper.gain], [8, paper.gain], [8, 0], [10, 0]], (MARGIN, baseline))
+    pulse = np.array([[0, 0], [3, 0], [3, paper.gain], [8, paper.gain], [8, 0], [10, 0]]) + np.array(
+        (MARGIN, baseline)
+    )
     axes.plot(*pulse.T, color=INK, linewidth=0.9)
     for number, field in enumerate(row):
         left = MARGIN + CALIBRATION_WIDTH + field.offset * MM_PER_SECOND
@@ -161,7 +163,7 @@ def _draw_header(
 
 
 def _draw_caption(axes: "Axes", traces: Traces, paper: Paper, width: float) -> None:
-    caption = f"{MM_PER_SECOND:g} mm/s   {paper.gain:g} mm/mV   {traces.sampling_rate:g} Hz   no filter"
+    caption = f"{MM_PER_SECOND:g} mm/s   {paper.gain:g} mm/mV   {traces.sampling_rate:g} Hz   no filter applied"
     if traces.seconds > PAGE_SECONDS:
         caption += f"   first {PAGE_SECONDS:g} s of {traces.seconds:.1f} s"
     elif traces.seconds < PAGE_SECONDS:
@@ -173,7 +175,13 @@ def _draw_caption(axes: "Axes", traces: Traces, paper: Paper, width: float) -> N
     if traces.highlight is not None:
         right = width - MARGIN
         axes.text(right, MARGIN / 2, "narrow blue: against", fontsize=7, color=AGAINST_LABEL, va="center", ha="right")
-        for_label = {"fontsize": 7, "color": FOR_LABEL, "va": "center", "ha": "right", "weight": "bold"}
+        for_label: dict[str, Any] = {
+            "fontsize": 7,
+            "color": FOR_LABEL,
+            "va": "center",
+            "ha": "right",
+            "weight": "bold",
+        }
         axes.text(right - 30, MARGIN / 2, "broad red: for the label", **for_label)
 
 

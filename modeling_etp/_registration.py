@@ -86,12 +86,14 @@ def _register_pipelines() -> None:
     from .classification_pipeline_etp import CLASSIFICATION_TASK, EcgClassificationPipeline
     from .pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 
-    for task, pipeline_class, auto_class, more in (
-        (TASK, ZeroShotEcgClassificationPipeline, AutoModel, {"default": _DefaultModel()}),
-        (CLASSIFICATION_TASK, EcgClassificationPipeline, AutoModelForAudioClassification, {}),
-    ):
+    for task in (TASK, CLASSIFICATION_TASK):
         PIPELINE_REGISTRY.supported_tasks.pop(task, None)  # registering twice would warn
-        PIPELINE_REGISTRY.register_pipeline(task, pipeline_class, pt_model=auto_class, type="multimodal", **more)
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK, ZeroShotEcgClassificationPipeline, pt_model=AutoModel, default=_DefaultModel(), type="multimodal"
+    )
+    PIPELINE_REGISTRY.register_pipeline(
+        CLASSIFICATION_TASK, EcgClassificationPipeline, pt_model=AutoModelForAudioClassification, type="multimodal"
+    )
 
 
 # Either module of a line being imported, transformers' or ours, is reason to register: the one so that transformers

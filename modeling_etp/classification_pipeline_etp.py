@@ -90,7 +90,7 @@ class EcgClassificationPipeline(EcgPipeline):
 
     def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
         preprocess, forward, postprocess = sort_arguments(kwargs)
-        names = self.model.config.id2label
+        names: Any = self.model.config.id2label
         postprocess["labels"] = tuple(names[index] for index in range(len(names)))
         if postprocess.get("threshold") == "own":
             postprocess["threshold"] = self._own_thresholds()

@@ -83,7 +83,7 @@ class EcgPipeline(Pipeline):
         scores = model_outputs["scores"][0].tolist()
         order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top_k]
         if threshold is not None:
-            lowest = [threshold] * len(scores) if isinstance(threshold, Real) else threshold
+            lowest = threshold if isinstance(threshold, Sequence) else [threshold] * len(scores)
             order = [index for index in order if scores[index] >= lowest[index]]
         entries = [{"score": scores[index], "label": labels[index]} for index in order]
         if "windows" in model_outputs:

@@ -12,6 +12,7 @@ from .prompt_words_etp import (
     FINITE_VERB,
     PREPOSITIONS,
     WAVES,
+    bare_name,
     is_acronym,
     is_adjective,
     is_lead,
@@ -42,6 +43,8 @@ class Prompt:
 def read_prompt(text: str, *, alone: bool = True) -> Prompt:
     """Read a candidate label or phrase by rules; what no rule is certain of stays one text, letter by letter.
 
+    What nomenclatures and carts put around a name goes: "Q wave abnormal (finding)", "*** Abnormal ECG ***".
+
     Args:
         text: Label or phrase, before any template.
         alone: Whether it is the only phrase of its label. Among several, which are alternatives already, only three
@@ -55,9 +58,10 @@ def read_prompt(text: str, *, alone: bool = True) -> Prompt:
         >>> read_prompt("sinus rhythm without ST elevation")
         Prompt(stated=('sinus rhythm',), negated=('ST elevation',))
     """
-    sentences = _split_sentences(text)
     if "\0" in text or len(text) > LONGEST_PROMPT:
         return Prompt((text,))
+    text = bare_name(text)
+    sentences = _split_sentences(text)
     parts = sentences if len(sentences) > 1 else _read_list(text, alone=alone)
     stated: list[str] = []
     negated: list[str] = []

@@ -77,6 +77,14 @@ _HEDGES = frozenset(
     associated concomitant concurrent""".split()
 )
 
+# What nomenclatures and carts put around a name: the semantic tags of SNOMED CT, its heading, and asterisks.
+_TAG = re.compile(
+    r"\s*\((?:finding|disorder|situation|observable entity|procedure|morphologic abnormality|qualifier value)\)$", re.I
+)
+_HEADING = re.compile(
+    r"^(?:(?:ab)?normal )?(?:electrocardiogram|electrocardiographic|ecg|ekg)(?: (?:ab)?normal| finding)?:\s+(?=\S)",
+    re.I,
+)
 ABOUT_AN_ECG = re.compile(
     r"(a|an|the|this)?\s*((12|twelve)-lead\s+)?(ecg|ekg|electrocardiogram|tracing|recording|patient|record)(\s+recording|\s+tracing)?",
     re.I,
@@ -146,6 +154,20 @@ def names_a_finding(text: str) -> bool:
         or words[-1] in FINDINGS
         or _QUALIFIED.search(" ".join(words)) is not None
     )
+
+
+def bare_name(text: str) -> str:
+    """A name without what nomenclatures and carts put around it; any other text as it is.
+
+    Example:
+        >>> bare_name("*** Atrial fibrillation ***"), bare_name("Electrocardiogram abnormal: Q wave abnormal (finding)")
+        ('Atrial fibrillation', 'Q wave abnormal')
+    """
+    bare = text.strip()
+    if bare.startswith("*") or bare.endswith("*"):
+        bare = bare.strip("* ")
+    bare = _HEADING.sub("", _TAG.sub("", bare))
+    return bare if bare and bare != text.strip() else text
 
 
 def negated_finding(text: str) -> str | None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PHRASE_POOLINGS = ("logsumexp", "mean", "max")
 
 # What may be said of any ECG.
+# Between the mean of a prompt's alternatives (infinite) and the log-sum-exp (1), which follows one wrong alternative.
+# Of 1, 2, 4, 8 it ranked the ECGs of PTB-XL's validation fold best by lists and descriptions of others (docs/log.md).
+ALTERNATIVES_TEMPERATURE = 2.0
 NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
 
 
@@ -49,6 +52,8 @@ class LabelEmbeddings:
         labels: Label names, in the order given.
         phrase_embeds: L2-normalised, shape `(phrases, projection_dim)`.
         label_index: Which label each phrase states, shape `(phrases,)`.
+        prompt_index: Which prompt each phrase is an alternative of, in their order, shape `(phrases,)`; `None` where each
+            is a prompt of its own.
         negations: What some of the phrases negate; `None` where none does.
     """
 
@@ -56,14 +61,28 @@ class LabelEmbeddings:
     phrase_embeds: Tensor
     label_index: Tensor
     negations: Negations | None = None
+    prompt_index: Tensor | None = None
 
     @cached_property
-    def phrase_table(self) -> tuple[Tensor, Tensor]:
-        """Row numbers of each label's phrases and which of them are real, both `(labels, most phrases of a label)`."""
-        rows = [torch.nonzero(self.label_index == label).flatten() for label in range(len(self.labels))]
-        table = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        counts = torch.tensor([len(row) for row in rows], device=table.device)
-        return table, torch.arange(table.shape[1], device=table.device) < counts[:, None]
+    def alternatives_table(self) -> tuple[Tensor, Tensor] | None:
+        """As `prompt_table`, of the phrases that each prompt is read as; `None` where each is a prompt of its own."""
+        return None if self.prompt_index is None else _table(self.prompt_index, int(self.prompt_index[-1]) + 1)
+
+    @cached_property
+    def prompt_table(self) -> tuple[Tensor, Tensor]:
+        """Numbers of each label's prompts and which of them are real, both `(labels, most prompts of a label)`."""
+        labels = self.label_index
+        if self.alternatives_table is not None:
+            labels = labels[self.alternatives_table[0][:, 0]]
+        return _table(labels, len(self.labels))
+
+
+def _table(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Positions at which `index` has each of the numbers below `size`, padded, and which of them are real."""
+    rows = [torch.nonzero(index == number).flatten() for number in range(size)]
+    table = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    counts = torch.tensor([len(row) for row in rows], device=table.device)
+    return table, torch.arange(table.shape[1], device=table.device) < counts[:, None]
 
 
 def check_labels(candidate_labels: Sequence[str] | Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -226,6 +245,7 @@ def embed_labels(
     templates = check_templates(templates)
     phrases: list[str] = []
     label_index: list[int] = []
+    prompt_index: list[int] = []
     negated: list[tuple[int, Prompt]] = []
     for index, own in enumerate(labels.values()):
         for phrase in own:
@@ -233,6 +253,7 @@ def embed_labels(
             negated += [(len(phrases) + row, prompt) for row in range(max(len(prompt.stated), 1)) if prompt.negated]
             phrases += prompt.stated or (phrase,)
             label_index += [index] * max(len(prompt.stated), 1)
+            prompt_index += [prompt_index[-1] + 1 if prompt_index else 0] * max(len(prompt.stated), 1)
     findings = [finding for _, prompt in negated for finding in prompt.negated]
     texts = [template.replace("{}", phrase) for phrase in (*phrases, *findings) for template in templates]
     embeds = embed_texts(model, tokenizer, texts).unflatten(0, (-1, len(templates)))
@@ -255,6 +276,7 @@ def embed_labels(
         phrase_embeds=embeds[: len(phrases)],
         label_index=torch.tensor(label_index, device=embeds.device),
         negations=negations,
+        prompt_index=torch.tensor(prompt_index, device=embeds.device) if prompt_index[-1] + 1 < len(phrases) else None,
     )
 
 
@@ -272,7 +294,9 @@ def label_logits(
         label_embeddings: From [`embed_labels`].
         logit_scale: Inverse temperature.
         pooling: How the logits of a label's phrases become one. "logsumexp", minus the log of their number: any of
-            them states the label, and a label gains nothing by having many. "mean" or "max".
+            them states the label, and a label gains nothing by having many. "mean" or "max". The alternatives that one
+            phrase is read as are pooled before, by a log-sum-exp at the temperature 2, in which one that is wrong or
+            too wide counts less.
 
     Returns:
         Shape `(ecgs, labels)`, on the device of `ecg_embeds`.
@@ -282,12 +306,15 @@ def label_logits(
     """
     if pooling not in PHRASE_POOLINGS:
         raise ValueError(f"`pooling` must be one of {', '.join(PHRASE_POOLINGS)}, got {pooling!r}.")
-    table, is_phrase = (tensor.to(ecg_embeds.device) for tensor in label_embeddings.phrase_table)
     phrase_embeds = label_embeddings.phrase_embeds.to(ecg_embeds)
     logits = logit_scale * ecg_embeds @ phrase_embeds.T
     if label_embeddings.negations is not None:
         logits = _with_negations(logits, ecg_embeds, label_embeddings.negations, logit_scale, pooling)
-    return _pool(logits[:, table], is_phrase, pooling)
+    if label_embeddings.alternatives_table is not None:
+        table, real = (tensor.to(logits.device) for tensor in label_embeddings.alternatives_table)
+        logits = ALTERNATIVES_TEMPERATURE * _pool(logits[:, table] / ALTERNATIVES_TEMPERATURE, real, "logsumexp")
+    table, real = (tensor.to(logits.device) for tensor in label_embeddings.prompt_table)
+    return _pool(logits[:, table], real, pooling)
 
 
 def _pool(logits: Tensor, is_phrase: Tensor, pooling: str) -> Tensor:

@@ -54,23 +54,25 @@ class TaskCalibration:
 def find_calibrations(checkpoint: Checkpoint, files: Iterable[Path] | None = None) -> list[TaskCalibration]:
     """Calibrations from results of `etp evaluate zero-shot`.
 
-    Results of other kinds, with other prompts or of cut recordings calibrate nothing here and are passed over.
+    Results of other kinds, with other prompts or of cut recordings calibrate nothing here and are passed over; so are
+    those that the checkpoint carries of other weights.
 
     Args:
         checkpoint: The model that is to score.
         files: Results; `None`: those in the folder `results` of the checkpoint.
 
     Raises:
-        AppError: If a file is not a results file, or of another model.
+        AppError: If a file is not a results file, or one that was named is of another model.
     """
-    files = results_beside(checkpoint.folder) if files is None else files
     found = []
-    for file in files:
+    for file in results_beside(checkpoint.folder) if files is None else files:
         try:
             results = load_results(file)
         except ValueError as error:
             raise AppError(f"--results: {error}") from error
         if results.get("checkpoint_sha256") != checkpoint.weights_sha256:
+            if files is None:
+                continue
             raise AppError(f"--results {file}: it is of other weights than {checkpoint.folder}. Evaluate these anew.")
         if _scores_as_the_page_does(results):
             found += [_of_task(results, task) for task in results["tasks"] if _is_current(results, task)]

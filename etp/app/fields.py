@@ -1,6 +1,7 @@
 """The fields of the page: the ECG, its labels, and the picture's switches."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -34,7 +35,7 @@ class PictureFields:
 
 def file_field() -> gr.File:
     """Lay it out, with what happens to a file."""
-    files = gr.File(label="Your ECG: a file, or .hea with .dat", file_count="multiple", height=96, elem_id="files")
+    files = gr.File(label="Your own ECG", file_count="multiple", height=96, elem_id="files")
     gr.HTML(page.PRIVACY)
     return files
 
@@ -109,7 +110,7 @@ def picture_fields() -> PictureFields:
     return PictureFields(tools, attribution, explained, downloads)
 
 
-def label_choices(task: str | None) -> dict[str, list]:
+def label_choices(task: str | None) -> dict[str, Any]:
     """Of the field of labels: the label set of a task, all of it chosen.
 
     Raises:

@@ -14,7 +14,8 @@ from .gallery import NONE_PRESSED, ON_CLICK, gallery
 from .handlers import FIRST_MESSAGE, PICTURE_KINDS, Handlers
 from .limits import UploadLimits
 from .scorer import EcgScorer
-from .sources import MAX_UPLOAD_BYTES
+from .sources import MAX_UPLOAD_BYTES, ExampleEcg
+from .tuned_scorer import TunedScorer
 
 MEMORY_SECONDS = 1800  # how long the content of an upload is kept for a visit
 QUEUE_SIZE = 64  # events that wait; more are turned away
@@ -42,14 +43,14 @@ LINES_OF_LABELS = """(labels) => {
 LABELS_OF_LINES = '(lines) => (lines || "").split("\\n").map((line) => line.trim()).filter(Boolean)'
 
 
-def build_interface(scorer: EcgScorer) -> gr.Blocks:
+def build_interface(scorer: EcgScorer | TunedScorer) -> gr.Blocks:
     """The page around a model, not launched yet; see `launch_options`."""
     handlers = Handlers(scorer)
     first = next(iter(examples()))
     # Without `delete_cache`: Gradio would delete what visitors name, and stop for good at a folder. See `UploadLimits`.
     with gr.Blocks(title=page.TITLE, analytics_enabled=False, fill_width=True) as interface:
         gr.HTML(page.INTRODUCTION)
-        source = gr.State(None, time_to_live=MEMORY_SECONDS)
+        source = gr.State(ExampleEcg(first), time_to_live=MEMORY_SECONDS)
         with gr.Row(elem_id="choose"):
             with gr.Column(scale=4, min_width=280):
                 samples = gr.HTML(gallery(examples(), pressed=first), js_on_load=ON_CLICK, elem_id="gallery")
@@ -64,13 +65,15 @@ def build_interface(scorer: EcgScorer) -> gr.Blocks:
                 paper = gr.HTML(elem_id="paper")
                 attribution = gr.HTML(elem_id="attribution")
                 saved = gr.HTML(elem_id="picture-file")
+            with gr.Column(elem_id="more"):
+                measured = gr.HTML(elem_id="measured")
+                nearest = gr.HTML(elem_id="nearest")
             with gr.Column(elem_id="ask"):
-                asked = label_fields()
+                with gr.Column(visible=scorer.own_labels is None):
+                    asked = label_fields()
                 stated = stated_fields()
                 button = gr.Button("Score", variant="primary", elem_id="score")
-            with gr.Column(elem_id="more"):
-                nearest = gr.HTML(elem_id="nearest")
-        results = [message, scores, paper, attribution, nearest, picture.explained, picture.tools]
+        results = [message, scores, paper, attribution, measured, nearest, picture.explained, picture.tools]
         events = _Events(handlers, [source, *stated], asked, picture, results)
         events.connect(interface, first, samples=samples, files=files, button=button, saved=saved)
     return interface.queue(max_size=QUEUE_SIZE, api_open=False)
@@ -122,7 +125,7 @@ class _Events:
         self.picture.explained.input(**self.explain)
         for kind in PICTURE_KINDS:
             self.picture.downloads[kind].click(
-                partial(self.handlers.picture_file, kind), self.fields, saved, **self.model
+                partial(self.handlers.picture_file, kind), self.explain["inputs"], saved, **self.model
             ).then(None, js=SAVE_PICTURE, **self.light)
 
     def _sources(self, interface: gr.Blocks, first: str, samples: gr.HTML, files: gr.File) -> None:
@@ -143,14 +146,13 @@ class _Events:
 
     def _labels(self, interface: gr.Blocks, button: gr.Button) -> None:
         asked = self.asked
-        for trigger in (button.click, asked.labels.input, asked.independent.input):
+        # A change, whoever made it: Gradio tells no input of a label that was typed.
+        for trigger in (button.click, asked.labels.change, asked.independent.input):
             self._then(trigger(**self.score, trigger_mode="always_last"))
         for changed in (asked.labels.change, interface.load):
             changed(None, asked.labels, asked.lines, js=LINES_OF_LABELS, **self.light)
-        taken = asked.use_lines.click(None, asked.lines, asked.labels, js=LABELS_OF_LINES, **self.light)
-        self._then(taken.then(**self.score))
-        chosen = asked.label_set.input(_labels_of, asked.label_set, asked.labels, **self.light)
-        self._then(chosen.then(**self.score))
+        asked.use_lines.click(None, asked.lines, asked.labels, js=LABELS_OF_LINES, **self.light)
+        asked.label_set.input(_labels_of, asked.label_set, asked.labels, **self.light)
 
     def _then(self, scored: Any, *, show: bool = True) -> None:
         """After a scoring: look at it, and explain it where that is asked for."""

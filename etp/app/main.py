@@ -10,7 +10,9 @@ from etp.app.arguments import AppArguments
 from etp.app.calibrations import find_calibrations
 from etp.app.scorer import EcgScorer
 from etp.app.sources import AppError
-from etp.commands.models import open_checkpoint
+from etp.app.tuned_scorer import TunedScorer
+from etp.commands.models import open_model
+from etp.loading import ClassifierCheckpoint
 from etp.options import OptionError
 from etp.search import SearchIndex, SearchIndexError
 
@@ -28,13 +30,20 @@ def main(args: AppArguments) -> int:
     return 0
 
 
-def open_scorer(args: AppArguments) -> EcgScorer:
+def open_scorer(args: AppArguments) -> EcgScorer | TunedScorer:
     """The model with what belongs to it.
 
     Raises:
         OptionError, AppError, SearchIndexError: If one of them cannot be opened; names the option and the cure.
     """
-    checkpoint = open_checkpoint(args.model, device=args.device)
+    checkpoint = open_model(args.model, device=args.device)
+    if isinstance(checkpoint, ClassifierCheckpoint):
+        if args.index or args.results:
+            raise AppError(
+                f"--model {checkpoint.folder} is a fine-tuned classifier: it has no text tower for --index, and brings its own "
+                "calibration instead of --results. Leave both away."
+            )
+        return TunedScorer(checkpoint)
     index = None
     if args.index:
         index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)
@@ -43,7 +52,7 @@ def open_scorer(args: AppArguments) -> EcgScorer:
     return EcgScorer(checkpoint, calibrations=find_calibrations(checkpoint, args.results), index=index)
 
 
-def serve(scorer: EcgScorer, args: AppArguments, uploads: str) -> None:
+def serve(scorer: EcgScorer | TunedScorer, args: AppArguments, uploads: str) -> None:
     """Serve until interrupted; what is uploaded passes through a folder that ends with the program."""
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=uploads)
     from etp.app.interface import build_interface, launch_options  # Gradio reads these variables as it is imported

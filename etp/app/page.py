@@ -43,6 +43,19 @@ STATED = '<p class="etp-small">Of NumPy, CSV and some MATLAB files. Then press �
 
 # Kind of score -> column heading, what it means in a line, and the long answer.
 SCORE_WORDS = {
+    "tuned": (
+        "Probability",
+        "Probabilities of the {count} labels that this model was fine-tuned on, calibrated on validation records.",
+        "A classifier with labels of its own. Fine-tuned for several labels per ECG it judges each by itself, and several may be "
+        "probable at once; for one label per ECG they add up to 1. They hold for patients and devices like those it was "
+        "calibrated on.",
+    ),
+    "tuned_raw": (
+        "Score",
+        "Scores of the {count} labels that this model was fine-tuned on. They were not calibrated.",
+        "A classifier with labels of its own. Fine-tuned for several labels per ECG it judges each by itself, and several may be "
+        "high at once; for one label per ECG they add up to 1. Without a calibration a score of 0.3 may mean any frequency.",
+    ),
     "calibrated": (
         "Probability",
         "Calibrated probabilities, fitted on validation records of {dataset}: they hold for patients and devices like those.",
@@ -149,18 +162,17 @@ def nearest_table(hits: Sequence[Hit]) -> str:
     )
 
 
-def attribution_picture(attribution: Attribution, *, against_others: bool) -> str:
-    """What the model looked at, drawn over the trace."""
-    from etp.explain import plot_attribution
-
+def attribution_picture(figure: "Figure", attribution: Attribution, *, against_others: bool) -> str:
+    """The ECG with what the model looked at as a layer."""
     shares = sorted(attribution.share_of_leads.items(), key=lambda item: -item[1])[:LEADS_NAMED]
     leads = ", ".join(f"{lead} {100 * share:.0f}%" for lead, share in shares)
     compared = "against the other labels" if against_others else "by itself"
     return picture(
-        plot_attribution(attribution),
-        description=f"The ECG as the model saw it, coloured where it speaks for or against {attribution.label}.",
-        caption=f"Integrated gradients of “{attribution.label}” {compared}: red speaks for it, blue against it. Most in {leads}. "
-        "It shows what the model used, which need not be what a cardiologist would look at.",
+        figure,
+        description=f"The ECG, coloured where it speaks for or against {attribution.label}.",
+        caption=f"Integrated gradients of “{attribution.label}” {compared}, averaged over beats that look alike: red and "
+        f"broad speaks for it, blue and narrow against it. Most in {leads}. It shows what the model used, which need not be "
+        "what a cardiologist would look at.",
     )
 
 

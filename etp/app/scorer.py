@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from etp.commands.models import make_classifier
@@ -11,6 +12,7 @@ from etp.explain import Attribution, explain_label
 from etp.loading import Checkpoint
 from etp.search import Hit, SearchIndex
 from modeling_etp.ecg_files_etp import EcgRecording
+from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.label_cache_etp import LabelCache
 from modeling_etp.zero_shot_etp import evaluation_mode, label_logits
 
@@ -28,26 +30,52 @@ class Scores:
 
     Attributes:
         by_label: Label -> score in [0, 1], highest first.
-        kind: "calibrated": a probability, calibrated on validation records. "shares": labels compete and the scores
+        kind: "tuned": a probability that a classifier was fine-tuned and calibrated for. "tuned_raw": the same without a
+            calibration. "calibrated": a probability, calibrated on validation records. "shares": labels compete and the scores
             add up to 1. "independent": each label by itself, relative to what may be said of any ECG.
         calibration: Behind a calibrated score.
         uncalibrated: Why there is no probability although the model has calibrations; else empty.
     """
 
     by_label: dict[str, float]
-    kind: Literal["calibrated", "shares", "independent"]
+    kind: Literal["tuned", "tuned_raw", "calibrated", "shares", "independent"]
     calibration: TaskCalibration | None = None
     uncalibrated: str = ""
 
 
+def reader_notes(pipeline: Any, recording: EcgRecording) -> list[str]:
+    """What was left out, assumed or filled in of a recording, by its reader and by the feature extractor.
+
+    Raises:
+        ValueError: If the recording can't be used.
+    """
+    (own,) = pipeline.preprocess(recording)["notes"]
+    return list(own)
+
+
+def window_seconds(extractor: ETPFeatureExtractor) -> float:
+    """Length of what a model sees at a time."""
+    return extractor.num_samples / extractor.sampling_rate
+
+
+def first_window(recording: EcgRecording, extractor: ETPFeatureExtractor) -> np.ndarray:
+    """The signal that is explained of a recording, shape `(leads, samples)`."""
+    return recording.signal[:, : round(window_seconds(extractor) * recording.sampling_rate)]
+
+
 class EcgScorer:
-    """A model, what calibrates its scores, and an index to search; threads may share it.
+    """A model of two towers, what calibrates its scores, and an index to search; threads may share it.
 
     Args:
         checkpoint: From `load_checkpoint`.
         calibrations: From `find_calibrations`.
         index: Made with the same model; `None` if there is none.
+
+    Attributes:
+        own_labels: None: it takes any.
     """
+
+    own_labels: Labels | None = None
 
     def __init__(
         self,
@@ -79,31 +107,30 @@ class EcgScorer:
         by_label = {entry["label"]: entry["score"] for entry in entries}
         return Scores(by_label, "independent" if independent else "shares", uncalibrated=uncalibrated)
 
-    def notes(self, recording: EcgRecording) -> list[str]:
-        """What was left out, assumed or filled in of a recording, by its reader and by the feature extractor.
+    def compete(self, recording: EcgRecording, labels: Labels, *, independent: bool = False) -> bool:
+        """Whether the scores of these labels depend on each other."""
+        return not independent and len(labels) > 1 and self._calibration_of(recording, labels)[0] is None
 
-        Raises:
-            ValueError: If the recording can't be used.
-        """
-        (own,) = self.classifier.preprocess(recording)["notes"]
-        return list(own)
+    def notes(self, recording: EcgRecording) -> list[str]:
+        """As of `reader_notes`."""
+        return reader_notes(self.classifier, recording)
 
     def explain(
         self, recording: EcgRecording, labels: Labels, label: str, *, independent: bool = False
     ) -> Attribution:
-        """What in the first window of the ECG speaks for a label, by itself or against the other labels.
+        """What in the first window of the ECG speaks for a label; against the others where they `compete`.
 
         Raises:
             ValueError: If the label is not among `labels`, or the recording can't be used.
         """
-        rate = recording.sampling_rate
-        candidates = {label: labels[label]} if independent and label in labels else labels
+        competing = self.compete(recording, labels, independent=independent)
+        candidates = labels if competing or label not in labels else {label: labels[label]}
         return explain_label(
             self.checkpoint.model,
             self.checkpoint.processor,
-            recording.signal[:, : round(self.window_seconds * rate)],
+            first_window(recording, self.checkpoint.feature_extractor),
             label,
-            sampling_rate=rate,
+            sampling_rate=recording.sampling_rate,
             lead_names=recording.lead_names,
             candidate_labels=candidates,
             steps=EXPLANATION_STEPS,
@@ -115,23 +142,13 @@ class EcgScorer:
             return []
         return self.index.nearest_texts(self.classifier.embed_ecgs(recording), k=NEAREST)[0]
 
-    @property
-    def window_seconds(self) -> float:
-        """Length of what the model sees at a time."""
-        extractor = self.checkpoint.processor.feature_extractor
-        return extractor.num_samples / extractor.sampling_rate
-
-    def _fills_one_window(self, recording: EcgRecording) -> bool:
-        return (
-            abs(recording.signal.shape[1] / recording.sampling_rate - self.window_seconds) < 0.05 * self.window_seconds
-        )
-
     def _calibration_of(self, recording: EcgRecording, labels: Labels) -> tuple[TaskCalibration | None, str]:
         """What calibrates these labels on this recording, or else why nothing does."""
         if not self.calibrations:
             return None, ""
-        if not self._fills_one_window(recording):
-            return None, f"the calibration is of recordings of {self.window_seconds:g} s"
+        window = window_seconds(self.checkpoint.feature_extractor)
+        if abs(recording.signal.shape[1] / recording.sampling_rate - window) >= 0.05 * window:
+            return None, f"the calibration is of recordings of {window:g} s"
         missing = {calibration: calibration.not_covered(labels) for calibration in self.calibrations}
         nearest = min(missing, key=lambda calibration: len(missing[calibration]))
         if not missing[nearest]:

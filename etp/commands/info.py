@@ -10,7 +10,7 @@ from etp.pretrained import list_models
 from etp.samples import located
 
 from .files import json_line, printable, stated_facts, write
-from .models import open_checkpoint
+from .models import open_model
 
 
 @dataclass(kw_only=True)
@@ -42,10 +42,30 @@ def run(args: InfoArguments) -> int:
 
 
 def model_facts(model: str) -> dict[str, Any]:
-    """Sizes, input and identity of a checkpoint."""
-    checkpoint = open_checkpoint(model)
-    network, extractor = checkpoint.model, checkpoint.processor.feature_extractor
+    """Sizes, input and identity of a checkpoint, of a classifier its labels."""
+    from etp.loading import Checkpoint
+
+    checkpoint = open_model(model)
+    network: Any = checkpoint.model
+    extractor = checkpoint.feature_extractor
     config: Any = network.config
+    reads = {
+        "sampling_rate": extractor.sampling_rate,
+        "seconds": extractor.num_samples / extractor.sampling_rate,
+        "lead_names": list(extractor.lead_names),
+    }
+    if not isinstance(checkpoint, Checkpoint):
+        return {
+            "kind": "classifier",
+            "model": model,
+            "sha256": checkpoint.sha256,
+            "weights_sha256": checkpoint.weights_sha256,
+            "parameters": network.num_parameters(),
+            "problem": config.problem_type,
+            "labels": [config.id2label[index] for index in range(len(config.id2label))],
+            "calibrated": config.calibration is not None,
+            **reads,
+        }
     return {
         "kind": "model",
         "model": model,
@@ -57,9 +77,7 @@ def model_facts(model: str) -> dict[str, Any]:
         "projection_dim": config.projection_dim,
         "loss": config.loss_type,
         "temperature": round(1 / network.get_logit_scale().item(), 5),
-        "sampling_rate": extractor.sampling_rate,
-        "seconds": extractor.num_samples / extractor.sampling_rate,
-        "lead_names": list(extractor.lead_names),
+        **reads,
     }
 
 

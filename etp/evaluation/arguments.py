@@ -195,9 +195,14 @@ class ProtocolArguments(PlanArguments):
     prompts: Path | None = option(PROMPTS_HELP, None)
     prompt_names: Path | None = option(PROMPT_NAMES_HELP, None)
     interpret_labels: bool = option(INTERPRET_HELP, True)
+    fine_tune: list[float] = option(
+        "Fractions of the training labels that a classifier is also fine-tuned with, e.g. 0.01 0.1 1; takes hours.", []
+    )
 
     def __post_init__(self):
         check_prompt_names(self.prompts, self.prompt_names)
+        if not all(0 < fraction <= 1 for fraction in self.fine_tune):
+            raise OptionError(f"--fine_tune takes fractions above 0 and up to 1, got {self.fine_tune}.")
 
 
 @dataclass(kw_only=True)

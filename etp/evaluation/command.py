@@ -34,7 +34,7 @@ FINE_TUNED = "fine_tuned"
 class Evaluation:
     """Model, records and results file of a run."""
 
-    checkpoint: Checkpoint | ClassifierCheckpoint
+    checkpoint: Any  # a Checkpoint, of kind "fine_tuned" a ClassifierCheckpoint
     splits: DatasetDict
     records: EvaluationRecords
     results: ResultsFile

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from etp.evaluation.arguments import DataArguments, FineTunedArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
-from etp.evaluation.command import FINE_TUNED, open_evaluation
+from etp.evaluation.command import FINE_TUNED, alone_in_its_output, open_evaluation
 from etp.evaluation.tables import detail_table
 from etp.scoring.heads import task_slices, tasks_of
 from etp.scoring.labels import label_columns
@@ -19,6 +19,7 @@ from etp.scoring.labels import label_columns
 from .task_metrics import TaskRecords, report_scores
 
 
+@alone_in_its_output
 def main(data: DataArguments, run: RunArguments, args: FineTunedArguments) -> None:
     with refusing_bad_input():
         if data.split in ("train", "all"):

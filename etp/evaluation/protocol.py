@@ -1,8 +1,9 @@
 """etp evaluate protocol merl --model DIR --data DIR --output DIR
 
-Zero-shot and linear probe on the six label sets of MERL's benchmark (arXiv:2403.06659), beside published averages.
+Zero-shot, linear probe and, where asked for, fine-tuning on the six label sets of MERL's benchmark (arXiv:2403.06659), beside published averages.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from etp.outputs import check_output
 from etp.pretrained import DEFAULT_MODEL
 
 LABEL_FRACTIONS = ("0.01", "0.1", "1.0")
+EPOCHS = 10  # of fine-tuning with all labels
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def main(args: ProtocolArguments) -> None:
     if args.dry_run:
         return
     results = {each.folder: [load_results(file) for file in files(args, each)] for each in found}
-    text = merl_page(results)
+    text = merl_page(results, args.fine_tune)
     with whole_file(page) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     print(text)
@@ -75,45 +77,68 @@ def main(args: ProtocolArguments) -> None:
 
 
 def files(args: ProtocolArguments, each: MerlSet) -> list[Path]:
-    """Results of the zero-shot evaluation and of the linear probe of a data set."""
-    return [args.output / f"{kind}-{each.folder}.json" for kind in ("zero-shot", "linear")]
+    """Results of the zero-shot evaluation, of the linear probe and of each fine-tuned classifier of a data set."""
+    kinds = ["zero-shot", "linear", *(f"fine-tuned-{fraction:g}" for fraction in args.fine_tune)]
+    return [args.output / f"{kind}-{each.folder}.json" for kind in kinds]
 
 
 def commands(args: ProtocolArguments, each: MerlSet) -> list[Command]:
     """The command lines for one data set, after `python`."""
-    common = ["--dataset", each.dataset, "--data_dir", str(args.data / each.folder)]
-    common += ["--model", args.model] if args.model else []
-    common += ["--dataset_config", each.config] if each.config else []
-    common += ["--split", "test", "--num_resamples", str(args.num_resamples), "--precision", args.precision]
+    base = ["--model", args.model] if args.model else []
+    data = ["--dataset", each.dataset, "--data_dir", str(args.data / each.folder)]
+    data += ["--dataset_config", each.config] if each.config else []
+    data += ["--cache_dir", str(args.cache_dir)] if args.cache_dir else []
+    common = ["--split", "test", "--num_resamples", str(args.num_resamples), "--precision", args.precision]
     common += ["--device", args.device, "--name", args.name or Path(args.model or DEFAULT_MODEL).name]
-    common += ["--cache_dir", str(args.cache_dir)] if args.cache_dir else []
     common += ["--overwrite"] if args.overwrite else []
     common += ["--embedding_cache", str(args.embedding_cache or args.output / "embeddings")]
     common += ["--tasks", *each.tasks]
+    common = [*data, *common]
     own = ["--prompts", str(args.prompts)] if args.prompts else []
     own += ["--prompt_names", str(args.prompt_names)] if args.prompt_names else []
     own += [] if args.interpret_labels else ["--interpret_labels", "false"]
     probe = ["--label_fractions", *LABEL_FRACTIONS, "--num_seeds", str(args.num_seeds)]
-    zero_shot, linear = files(args, each)
-    return [
-        ["-m", "etp.cli", "evaluate", "zero-shot", *common, *own, "--output", str(zero_shot)],
-        ["-m", "etp.cli", "evaluate", "linear", *common, *probe, "--output", str(linear)],
+    zero_shot, linear, *fine_tuned = files(args, each)
+    planned = [
+        ["-m", "etp.cli", "evaluate", "zero-shot", *base, *common, *own, "--output", str(zero_shot)],
+        ["-m", "etp.cli", "evaluate", "linear", *base, *common, *probe, "--output", str(linear)],
     ]
+    for fraction, file in zip(args.fine_tune, fine_tuned, strict=True):
+        model = file.with_suffix("")
+        planned.append(["-m", "etp.cli", "finetune", *base, *data, *fine_tuning(args, each, fraction, model)])
+        planned.append(
+            ["-m", "etp.cli", "evaluate", "fine-tuned", "--model", str(model), *common, "--output", str(file)]
+        )
+    return planned
 
 
-def merl_page(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def fine_tuning(args: ProtocolArguments, each: MerlSet, fraction: float, model: Path) -> list[str]:
+    """Options of one fine-tuning: all tasks of a data set at once, more epochs where there are fewer records."""
+    epochs = round(EPOCHS / math.sqrt(fraction))
+    options = ["--tasks", *each.tasks, "--label_fraction", f"{fraction:g}", "--num_epochs", str(epochs)]
+    options += ["--patience", str(max(3, epochs // 3)), "--precision", args.precision, "--device", args.device]
+    if args.overwrite:
+        options.append("--overwrite")
+    elif (model / "checkpoints").is_dir():  # begun, or done, which is left as it is
+        options.append("--resume")
+    return [*options, "--output_dir", str(model)]
+
+
+def merl_page(results: Mapping[str, Sequence[Mapping[str, Any]]], fine_tuned: Sequence[float] = ()) -> str:
     """One row for each label set, in percent, with the mean of those that are there and published means.
 
     Args:
-        results: Folder of a data set -> results of its zero-shot evaluation and of its linear probe.
+        results: Folder of a data set -> results of its zero-shot evaluation, its linear probe and, for each of
+            `fine_tuned`, of the classifier fine-tuned with that fraction of the labels.
     """
     header = ["label set", "records", "zero-shot AUROC", "F1, ours", "F1, as MERL", "accuracy, as MERL"]
     header += [f"probe AUROC, {float(fraction):.0%} of labels" for fraction in LABEL_FRACTIONS]
+    header += [f"fine-tuned AUROC, {fraction:.0%} of labels" for fraction in fine_tuned]
     rows, zero_shot = [], []
     for each in SETS:
         if each.folder not in results:
             continue
-        phrases, probe = results[each.folder]
+        phrases, probe, *classifiers = results[each.folder]
         for task, title in each.tasks.items():
             own = phrases["tasks"][task]
             zero_shot.append(own["macro_auroc"])
@@ -127,6 +152,7 @@ def merl_page(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
                     percent(own[f"macro_f1_{ON_TEST}"]),
                     percent(own[f"macro_accuracy_{ON_TEST}"]),
                     *(percent(fractions[fraction]["macro_auroc"]) for fraction in LABEL_FRACTIONS),
+                    *(cell(tuned["tasks"][task], "macro_auroc") for tuned in classifiers),
                 ]
             )
     empty = [EMPTY] * (len(header) - 3)

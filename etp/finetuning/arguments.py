@@ -45,7 +45,6 @@ class DataArguments(DatasetArguments, BadRecordArguments):
     )
 
     def __post_init__(self):
-        super().__post_init__()
         require(0 < self.label_fraction <= 1, f"--label_fraction is above 0 and at most 1, got {self.label_fraction}.")
 
 
@@ -53,8 +52,10 @@ class DataArguments(DatasetArguments, BadRecordArguments):
 class ModelArguments:
     """What is fine-tuned, and which of its weights."""
 
-    model: str = option(
-        "Checkpoint folder or its name on the Hub: of `etp train`, an ECG tower, or a classifier, whose head is replaced.",
+    model: str | None = option(
+        "Checkpoint folder or its name on the Hub: of `etp train`, an ECG tower, or a classifier, whose head is replaced; "
+        "the model that comes with the package if omitted.",
+        None,
         common=True,
     )
     train: Literal["full", "head", "lora"] = option(
@@ -63,9 +64,9 @@ class ModelArguments:
         common=True,
     )
     lora_rank: int = option("Rank of the adapters of --train lora.", 16)
-    lora_alpha: float = option("Adapters are scaled by this over their rank.", 32.0)
+    lora_alpha: int = option("Adapters are scaled by this over their rank.", 32)
     classifier_dropout: float = option("Dropout probability before the head.", 0.1)
-    seconds: float | None = option(
+    window_seconds: float | None = option(
         "Seconds that the model reads at a time: random ones in training, all of them, pooled, later; those of the "
         "model if omitted.",
         None,
@@ -77,7 +78,10 @@ class ModelArguments:
         require(
             0 <= self.classifier_dropout < 1, f"--classifier_dropout must be in [0, 1), got {self.classifier_dropout}."
         )
-        require(self.seconds is None or self.seconds > 0, f"--seconds must be above 0, got {self.seconds}.")
+        require(
+            self.window_seconds is None or self.window_seconds > 0,
+            f"--window_seconds must be above 0, got {self.window_seconds}.",
+        )
 
 
 @dataclass(kw_only=True)
@@ -105,8 +109,10 @@ class TrainingArguments:
     device: str = option(DEVICE_HELP, "auto")
     seed: int = option(SEED_HELP, 0, common=True)
     report_to: list[str] = option("Trackers that `Trainer` reports to, e.g. tensorboard trackio wandb.", [])
-    output_dir: Path = option("Receives the classifier, and its checkpoints meanwhile.", common=True, short="-o")
-    resume: bool = option("Go on from the newest checkpoint of --output_dir.", False, common=True)
+    output_dir: Path = option("Receives the classifier, and its checkpoints meanwhile.", common=True)
+    resume: bool = option(
+        "Go on from the newest checkpoint of --output_dir; a finished run is left as it is.", False, common=True
+    )
     overwrite: bool = option(OVERWRITE_HELP, False, common=True)
 
     def __post_init__(self):

@@ -1,5 +1,6 @@
 """Labelled records as batches for the `Trainer`."""
 
+import hashlib
 import logging
 import os
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from datasets import Dataset, DatasetDict
 from torch import Tensor
 
 from etp.archives import open_archive
-from etp.arrow_batches import column_values, content_key
+from etp.arrow_batches import column_values
 from etp.augmentation import Augmentation
 from etp.options import OptionError
 from etp.prepared_signals import prepare_signals
@@ -38,7 +39,7 @@ class LabelledSplit:
         signals: int16 µV, `(stored records, leads, samples)`, a map of a file.
         rows: Row of each record in `signals`.
         targets: 1, 0 or `UNKNOWN`, float32 `(records, labels)`.
-        content: What tells the records from any others.
+        content: Hashes of the signals and of the labels, which tell the records from any others.
     """
 
     signals: np.ndarray
@@ -94,7 +95,7 @@ def labelled_split(
         num_proc=len(os.sched_getaffinity(0)) if len(dataset) >= MANY_RECORDS else 1,
         progress=progress,
     )
-    labelled = (targets >= 0).any(axis=1)
+    labelled = np.asarray((targets >= 0).any(axis=1))
     if not labelled.any():
         raise OptionError(
             f"None of the {len(dataset)} {name} records in {args.data_dir} has a label of {', '.join(head.tasks)}. Give "
@@ -114,7 +115,8 @@ def labelled_split(
     if int(labelled.sum()) < len(dataset):
         logger.info("%d of %d %s records are used.", int(labelled.sum()), len(dataset), name)
     rows = np.flatnonzero(labelled)
-    return LabelledSplit(prepared.signals, rows, targets[rows], f"{prepared.source_sha256} {content_key(dataset)}")
+    labels = hashlib.sha256(rows.tobytes() + np.ascontiguousarray(targets[rows]).tobytes()).hexdigest()
+    return LabelledSplit(prepared.signals, rows, targets[rows], f"{prepared.source_sha256} {labels}")
 
 
 def some_labels(split: LabelledSplit, fraction: float, *, seed: int) -> LabelledSplit:

@@ -33,7 +33,7 @@ def describe_run(
     options = {**asdict(data), **asdict(model), **asdict(args), **asdict(augment)}
     files = {path.name: file_sha256(path) for path in sorted(base.folder.glob(WEIGHT_FILES))}
     return {
-        "base": str(model.model),
+        "base": str(model.model or base.folder.name),
         "base_weights_sha256": next(iter(files.values())) if len(files) == 1 else hash_of_hashes(files),
         "dataset": data.dataset,
         "data": list(contents),
@@ -47,8 +47,11 @@ def write_run(output_dir: Path, run: dict[str, Any]) -> None:
         unfinished.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
-def check_identity(output_dir: Path, run: dict[str, Any]) -> None:
+def check_identity(output_dir: Path, run: dict[str, Any]) -> bool:
     """Refuse to go on with other options, records or weights than those of the run that left the checkpoints.
+
+    Returns:
+        Whether that run is finished.
 
     Raises:
         OptionError: If something differs; names it.
@@ -68,3 +71,4 @@ def check_identity(output_dir: Path, run: dict[str, Any]) -> None:
     for key, what in (("base_weights_sha256", "the weights of --model"), ("data", "the records")):
         if before.get(key) != run[key]:
             raise OptionError(f"--resume: {what} are not those that the run began with. {cure}")
+    return "validation" in before

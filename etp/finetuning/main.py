@@ -13,6 +13,7 @@ from etp.common_options import AugmentationArguments
 from etp.devices import choose_device, use_bf16
 from etp.loading import CheckpointError
 from etp.options import OptionError
+from etp.output_lock import folder_lock
 from etp.saving import save_classifier
 
 from .arguments import DataArguments, ModelArguments, TrainingArguments
@@ -33,9 +34,16 @@ def main(data: DataArguments, model: ModelArguments, args: TrainingArguments, au
     Raises:
         OptionError: If an option, the data or the checkpoint can't be used; names it and the cure.
     """
+    make_output_dir(args.output_dir)
+    with folder_lock(args.output_dir):
+        check_output_dir(args)
+        run(data, model, args, augment)
+
+
+def run(data: DataArguments, model: ModelArguments, args: TrainingArguments, augment: AugmentationArguments) -> None:
+    """As [`main`], in an output folder that is this run's alone."""
     started = time.monotonic()
     device = choose_device(args.device)
-    check_output_dir(args)
     archive = open_labelled(data)
     try:
         head = LabelHead.of(archive["train"], data.dataset, data.tasks, data.problem_type)
@@ -54,19 +62,21 @@ def main(data: DataArguments, model: ModelArguments, args: TrainingArguments, au
             "the epoch is chosen. Put more records into that split, or leave the task out by --tasks."
         )
     training = some_labels(training, data.label_fraction, seed=args.seed)
-    run = describe_run(data, model, args, augment, base=base, contents=[training.content, validation.content])
+    made = describe_run(data, model, args, augment, base=base, contents=[training.content, validation.content])
     if args.resume:
-        check_identity(args.output_dir, run)
+        if check_identity(args.output_dir, made):
+            print(f"{args.output_dir} is finished: nothing is left to do.")
+            return
     else:
-        write_run(args.output_dir, run)
+        write_run(args.output_dir, made)
     print(f"{len(training)} training records, {len(validation)} of validation, {len(head.names)} labels.", flush=True)
     fitted, metrics = fine_tune(base, head, training, validation, model, args, augment, device=device)
-    run |= {
+    made |= {
         "validation": metrics,
         "seconds": round(time.monotonic() - started, 1),
         "num_training_records": len(training),
     }
-    save(base, fitted, args.output_dir, run)
+    save(base, fitted, args.output_dir, made)
     shown = ", ".join(f"{name.removeprefix('auroc_')} {value:.1%}" for name, value in metrics.items())
     print(f"On the validation records, by which the epoch was chosen: {shown}.")
     print(
@@ -82,8 +92,6 @@ def check_output_dir(args: TrainingArguments) -> None:
         OptionError: If the folder holds a run or a model, or there is nothing to go on with.
     """
     folder = args.output_dir
-    if folder.exists() and not folder.is_dir():
-        raise OptionError(f"--output_dir {folder} is a file; name a folder.")
     if args.resume:
         check_checkpoint(folder)
     elif args.overwrite:
@@ -96,6 +104,16 @@ def check_output_dir(args: TrainingArguments) -> None:
         )
     elif (folder / "config.json").exists():
         raise OptionError(f"--output_dir {folder} holds a model. Name another folder, or replace it by --overwrite.")
+
+
+def make_output_dir(folder: Path) -> None:
+    """Make the output folder, if it isn't there.
+
+    Raises:
+        OptionError: If that is impossible.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"--output_dir {folder} is a file; name a folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -126,7 +144,8 @@ def fine_tune(
         num_epochs=args.num_epochs,
         seed=args.seed,
     )
-    classifier = base.model.to(device)
+    classifier: Any = base.model
+    classifier.to(device)
     network: Any = choose_weights(classifier, model_args)
     problem = head.problem_type
     validated: Any = EcgBatches(validation, problem, length=length)

@@ -75,11 +75,11 @@ def open_base(args: ModelArguments, head: LabelHead, *, seed: int) -> Base:
         )
     model._init_weights(model.classifier)  # new, even where a classifier with as many labels was loaded
     feature_extractor = ETPFeatureExtractor.from_pretrained(folder)
-    if args.seconds is not None:
-        feature_extractor.num_samples = round(args.seconds * recorded.sampling_rate)
+    if args.window_seconds is not None:
+        feature_extractor.num_samples = round(args.window_seconds * recorded.sampling_rate)
         if not 1 <= feature_extractor.num_samples <= recorded.num_samples:
             raise CheckpointError(
-                f"--seconds {args.seconds}: {folder} reads {recorded.num_samples / recorded.sampling_rate:g} s at "
+                f"--window_seconds {args.window_seconds}: {folder} reads {recorded.num_samples / recorded.sampling_rate:g} s at "
                 f"{recorded.sampling_rate:g} Hz; take as many or fewer."
             )
     return Base(folder, model, recorded, feature_extractor)

@@ -92,7 +92,7 @@ def newest_checkpoint(output_dir: Path) -> str | None:
 
 def predict_logits(trainer: Trainer, batches: Any) -> np.ndarray:
     """Logits of the records, of several windows their mean, float64 `(records, labels)`."""
-    return pool(trainer.predict(batches).predictions, batches.windows)
+    return pool(np.asarray(trainer.predict(batches).predictions), batches.windows)
 
 
 def check_checkpoint(output_dir: Path) -> str:

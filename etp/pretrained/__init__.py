@@ -50,12 +50,12 @@ def model_folder(name: str = DEFAULT_MODEL, *, cache: Path | None = None) -> Pat
 
 
 def _made_of(detached: Path) -> str:
-    """Hash of the detached weights and settings, of the hash of the text tower that is named there, and of our version."""
+    """Hash of the detached weights, settings and results, of the hash of the named text tower, and of our version."""
     from etp import __version__
     from etp.file_hashes import file_sha256
 
-    files = sorted(path for path in detached.iterdir() if path.suffix in (".json", ".safetensors"))
-    content = [__version__, *(f"{path.name} {file_sha256(path)}" for path in files)]
+    files = sorted(path for path in detached.rglob("*") if path.suffix in (".json", ".safetensors"))
+    content = [__version__, *(f"{path.relative_to(detached).as_posix()} {file_sha256(path)}" for path in files)]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
 
 

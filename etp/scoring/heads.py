@@ -1,6 +1,7 @@
 """Outputs of a classifier that was fine-tuned on one label task or several."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,8 @@ def tasks_of(config: ETPEcgConfig) -> dict[str, list[str]]:
     Raises:
         ValueError: If the configuration doesn't say.
     """
-    names = [config.id2label[index] for index in range(len(config.id2label))]
+    id2label: Any = config.id2label
+    names = [id2label[index] for index in range(len(id2label))]
     if config.label_tasks is None:
         raise ValueError(
             "the classifier doesn't say which label tasks it was trained on: set `label_tasks` of its configuration, the "

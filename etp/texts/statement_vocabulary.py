@@ -129,17 +129,22 @@ class StatementVocabulary:
         return [make_lists(*texts, count=LISTS, seed=seed) for texts in zip(self._phrases, narrower, strict=True)]
 
     def _find_rare_terms(self) -> list[list[str]]:
-        """For each statement the terms that fall under it and that no statement says: what reports hardly have."""
-        said = {wording for own in term_groups() if own[0] in self._column for wording in own}
+        """For each statement the terms that fall under it and that no statement says or holds: what reports hardly have."""
+        said = {wording for own in term_groups() if self._is_held(own[0]) for wording in own}
         found: list[list[str]] = [[] for _ in self.statements]
         for term, *synonyms in term_groups():
-            if {term, f"{term}s", f"{term}es"} & said or is_modifier(term):
+            if said & {term, f"{term}s", f"{term}es", *synonyms} or is_modifier(term):
                 continue
-            wordings = [term, *(text for text in synonyms if not is_clause(text) and text not in said)]
+            wordings = [term, *(text for text in synonyms if not is_clause(text))]
             for broader in dict.fromkeys([*generalisations(term), *hypernyms_of(term)]):
                 if broader in self._column:
                     found[self._column[broader]] += wordings[:RARE_WORDINGS]
         return found
+
+    def _is_held(self, term: str) -> bool:
+        """Whether a statement is a term or has it as a part."""
+        pattern = re.compile(rf"(?<![\w-]){re.escape(term)}(?![\w-])")
+        return any(pattern.search(statement) for statement in self.statements if term in statement)
 
     def _put_beside(self, implied: Mapping[str, set[str]], *, seed: int) -> list[list[str]]:
         """Each statement beside negations of some that neither follow from it nor imply it."""

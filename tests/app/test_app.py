@@ -43,7 +43,7 @@ def test_a_missing_model_is_one_line_and_status_two(capsys, tmp_path, nothing_is
 
 def test_without_a_name_the_model_of_the_package_is_served(checkpoint, monkeypatch, nothing_is_served):
     named = []
-    monkeypatch.setattr(app, "open_checkpoint", lambda name, device: named.append(name) or checkpoint)
+    monkeypatch.setattr(app, "open_model", lambda name, device: named.append(name) or checkpoint)
     assert cli.main(["app"]) == 0
     assert named == [None]
     assert nothing_is_served

@@ -278,7 +278,7 @@ def test_nothing_is_cut_off_at_any_width(page, width):
     hidden = page.evaluate(
         """() => [...document.querySelectorAll(".main.app *")].filter((e) => {
             const style = getComputedStyle(e);
-            return e.clientWidth && e.scrollWidth > e.clientWidth + 2 && !["auto", "scroll"].includes(style.overflowX)
+            return e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 2 && !["auto", "scroll"].includes(style.overflowX)
                 && style.overflowX !== "visible" && style.textOverflow !== "ellipsis" && e.tagName !== "INPUT";
         }).map((e) => e.tagName + "." + e.className + " " + e.scrollWidth + " in " + e.clientWidth)"""
     )

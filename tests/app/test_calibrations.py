@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from datasets_scripts.label_sets import label_set_versions, load_label_set
+from datasets_scripts.label_sets import LABEL_TASKS, label_set_versions, load_label_set
 from etp.app.calibrations import find_calibrations
 from etp.app.handlers import Handlers
-from etp.app.labels import label_lines
+from etp.app.labels import label_lines, label_set, parse_labels
 from etp.app.scorer import EcgScorer
 from etp.app.sources import AppError, ExampleEcg, UploadedEcg
 from etp.evaluation.prompts import PromptOptions, load_prompts, score_labels
+from etp.pretrained import DEFAULT_MODEL, SHIPPED
 
 TASK = "superclass"
 TEMPLATE = "ECG: {}"
@@ -135,3 +136,19 @@ def test_a_checkpoint_may_carry_its_results(checkpoint, results, tmp_path):
     carrying = replace(checkpoint, folder=tmp_path)
     assert [found.task for found in find_calibrations(carrying)] == [TASK]
     assert find_calibrations(checkpoint) == []
+
+
+def test_results_of_other_weights_that_a_checkpoint_carries_calibrate_nothing(checkpoint, results, tmp_path):
+    (tmp_path / "results").mkdir()
+    results(checkpoint_sha256="0" * 64).rename(tmp_path / "results" / "zero-shot.json")
+    assert find_calibrations(replace(checkpoint, folder=tmp_path)) == []
+
+
+def test_the_shipped_results_calibrate_the_labels_of_an_empty_page(checkpoint):
+    """By the weights that were evaluated: the joined model has them, see the test of the shipped model."""
+    file = SHIPPED / DEFAULT_MODEL / "results" / "zero-shot-ptb-xl.json"
+    sha256 = json.loads(file.read_text())["checkpoint_sha256"]
+    found = find_calibrations(replace(checkpoint, files={"model.safetensors": sha256}), [file])
+    labels = parse_labels(list(label_lines(label_set("")).values()))
+    assert {calibration.task for calibration in found} == set(LABEL_TASKS) - {"cpsc2018"}
+    assert [calibration.task for calibration in found if not calibration.not_covered(labels)] == ["all"]

@@ -10,6 +10,7 @@ import pytest
 
 from etp.app.downloads import file_stem
 from etp.app.sources import ExampleEcg, UploadedEcg
+from etp.measurements import measure
 
 FIELDS = (ExampleEcg("normal"), None, "", "", ["normal ECG", "+cmd()", "AF = atrial fibrillation; no P waves"], False)
 
@@ -36,19 +37,26 @@ def test_scores_are_taken_away_as_they_are_shown(handlers):
     assert phrases["AF"] == ["atrial fibrillation", "no P waves"]
     assert sum(entry["score"] for entry in content["scores"]) == pytest.approx(1, abs=1e-5)
     assert "no score is a diagnosis" in content["warning"]
+    assert content["measurements"] == measure(FIELDS[0].read()).as_dict()
     assert content["notes"] == handlers.scorer.notes(FIELDS[0].read())
 
 
 @pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
 def test_the_picture_is_taken_away_whole(handlers, kind, start):
-    ((name, content),) = files_in(handlers.picture_file(kind, *FIELDS)).items()
+    ((name, content),) = files_in(handlers.picture_file(kind, False, None, *FIELDS)).items()
     assert name == f"normal.{kind}"
     assert content.startswith(start)
 
 
+def test_the_layer_that_is_shown_is_saved_with_the_picture(handlers):
+    plain = handlers.picture_file("png", False, "normal ECG", *FIELDS)
+    assert plain == handlers.picture_file("png", False, None, *FIELDS)
+    assert plain != handlers.picture_file("png", True, "normal ECG", *FIELDS)
+
+
 def test_no_other_kind_of_picture_is_made(handlers):
-    assert "There is no picture of the kind &#x27;svgz&#x27;" in handlers.picture_file("svgz", *FIELDS)
-    assert "etp-error" in handlers.picture_file("png", UploadedEcg({"a.npy": b""}), *FIELDS[1:])
+    assert "There is no picture of the kind &#x27;svgz&#x27;" in handlers.picture_file("svgz", False, None, *FIELDS)
+    assert "etp-error" in handlers.picture_file("png", False, None, UploadedEcg({"a.npy": b""}), *FIELDS[1:])
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ import re
 import numpy as np
 import pytest
 
+from etp.app import measured
 from etp.app.handlers import UNEXPECTED, Handlers
 from etp.app.interface import build_interface, launch_options
 from etp.app.recent import RecentResults
 from etp.app.scorer import EcgScorer
 from etp.app.sources import ExampleEcg, UploadedEcg
+from etp.measurements import measure
 from etp.search import SearchIndex
 from modeling_etp.pipeline_etp import ZeroShotEcgClassificationPipeline
 
@@ -79,7 +81,7 @@ def test_files_that_could_not_be_taken_take_the_place_of_the_ones_before_too(han
     assert 'role="alert">9 files came, expected at most 8' in results.message
     assert results.paper == ""
     assert handlers.explain(True, "AF", *fields(source)) == results.message
-    assert handlers.picture_file("pdf", *fields(source)) == results.message
+    assert handlers.picture_file("pdf", False, None, *fields(source)) == results.message
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,7 @@ def test_the_explanation_is_of_the_label_and_names_leads(handlers):
     html = handlers.explain(True, "AF", *fields())
     assert "Integrated gradients of “AF” against the other labels" in html
     assert re.search(r"Most in \w+ \d+%, \w+ \d+%, \w+ \d+%\.", html)
+    assert "averaged over beats" in html
     assert "“AF” by itself" in handlers.explain(True, "AF", *fields(independent=True))
 
 
@@ -176,6 +179,21 @@ def test_an_example_is_scored_once_for_all_visitors_and_an_upload_is_forgotten(c
     for _ in range(2):
         assert "a.csv: 2 leads" in handlers.score(*fields(source, rate=100)).message
     assert len(asked) == 4
+
+
+def test_rate_and_intervals_are_shown_where_they_can_be_measured(handlers, monkeypatch):
+    shown = handlers.score(*fields(labels="block")).measured
+    rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', shown))
+    assert rows == dict(measure(NORMAL.read()).rows())
+    assert re.fullmatch(r"\d+ /min", rows["heart rate"])
+
+    def missing(recording):
+        raise ModuleNotFoundError("No module named 'openecg'", name="openecg")
+
+    monkeypatch.setattr(measured, "measure", missing)
+    results = handlers.score(*fields(labels="no block"))
+    assert results.measured == ""
+    assert "12 leads" in results.message
 
 
 def test_only_the_results_asked_for_last_are_kept():

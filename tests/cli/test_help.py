@@ -12,7 +12,13 @@ from etp.options import Option, options_of
 
 # The same word for another thing, or another value where nothing is said, and why.
 OTHER_MEANING = {
-    "batch_size": {"train"},  # over all processes together
+    "batch_size": {"train", "finetune"},  # of a step
+    "tasks": {"finetune", "evaluate fine-tuned"},  # of the head
+    "model": {"finetune"},  # a tower or a classifier too
+    **dict.fromkeys(
+        ("output_dir", "resume", "report_to", "num_epochs", "learning_rate", "weight_decay", "warmup_ratio"),
+        "each training has its own",
+    ),
     "sampling_rate": {"train"},  # of the tower's input, which is a number of the model
     "output": "every command writes something else",
     "results": {"evaluate tables", "evaluate ablations"},  # of any model
@@ -135,7 +141,12 @@ def test_there_are_not_two_words_for_one_option():
     names = {option.name for _, option in every_option()}
     gone = {"archive", "bf16", "config", "label_set", "template", "no_cuda", "fp16"}
     assert not names & gone
-    assert not {name for name in names if name.endswith("s") and name[:-1] in names} - {"texts", "tasks", "files"}
+    assert not {name for name in names if name.endswith("s") and name[:-1] in names} - {
+        "texts",
+        "tasks",
+        "files",
+        "label_fractions",
+    }
 
 
 def test_etp_alone_and_evaluate_alone_say_what_there_is(etp):

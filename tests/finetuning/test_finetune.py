@@ -79,7 +79,7 @@ def test_adapters_are_merged_into_the_saved_tower_and_kept_beside_it(finetune, c
 
 def test_own_labels_one_for_each_ecg_give_scores_that_add_up_to_one(finetune, tmp_path):
     data = write_folder(tmp_path / "own", several=False)
-    options = ("--dataset", "folder", "--problem_type", "single_label", "--seconds", 2.5)
+    options = ("--dataset", "folder", "--problem_type", "single_label", "--window_seconds", 2.5)
     assert finetune(tmp_path / "out", *options, data_dir=data) == 0
     classifier = pipeline("ecg-classification", model=str(tmp_path / "out"))
     entries = classifier(ECG)
@@ -142,7 +142,7 @@ def test_training_stops_when_validation_no_longer_improves(finetune, tmp_path):
         (["--tasks", "finding"], "ptb_xl has no task 'finding'; it has superclass, subclass"),
         (["--tasks", "rhythm", "form", "--problem_type", "single_label"], "--tasks names 2 tasks: rhythm, form. Name one"),
         (["--tasks", "rhythm", "--resume"], "holds no checkpoint; one is written after each epoch. Start without --resume."),
-        (["--tasks", "rhythm", "--seconds", "11"], "reads 10 s at 100 Hz; take as many or fewer."),
+        (["--tasks", "rhythm", "--window_seconds", "11"], "reads 10 s at 100 Hz; take as many or fewer."),
         (["--label_fraction", "0"], "--label_fraction is above 0 and at most 1, got 0.0."),
         (["--train", "all"], "choose from full, head, lora"),
     ],

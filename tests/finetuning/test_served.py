@@ -123,6 +123,14 @@ def test_files_are_classified_without_labels(tuned, tmp_path, capsys, classifier
     assert json.loads(line)["scores"] == expected
 
 
+def test_info_names_the_labels_of_a_classifier(tuned, capsys, classifier):
+    assert cli.main(["info", str(tuned), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kind"] == "classifier"
+    assert facts["labels"] == list(classifier.model.config.id2label.values())
+    assert facts["calibrated"] is True
+
+
 def test_labels_as_text_and_labels_of_the_model_are_not_mixed(tuned, checkpoint_dir, tmp_path, capsys):
     np.save(tmp_path / "a.npy", SIGNAL)
     words = ["classify", str(tmp_path / "a.npy"), "--sampling_rate", "100", "--model"]

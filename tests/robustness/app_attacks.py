@@ -25,7 +25,7 @@ def main() -> None:
 
     SECRET.parent.mkdir()
     SECRET.write_bytes(b"of somebody else")
-    interface = build_interface(SimpleNamespace())  # no attack gets as far as the model
+    interface = build_interface(SimpleNamespace(own_labels=None))  # no attack gets as far as the model
     _, url, _ = interface.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
     visitor, attacker = Visitor(url), Visitor(url)
     pending = [Path(visitor.upload(f"pending{number}.npy", b"waits %d" % number)) for number in range(2)]

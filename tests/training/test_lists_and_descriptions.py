@@ -93,6 +93,14 @@ def test_a_rare_term_stands_in_for_what_it_falls_under_and_only_if_no_statement_
     assert {text for texts in shown.values() for text in texts} <= set(vocabulary.paraphrases())
 
 
+def test_a_term_that_a_statement_holds_as_a_part_is_not_rare():
+    records = [["conduction disturbance"], ["Wolff-Parkinson-White pattern type A"]]
+    vocabulary = StatementVocabulary(records, paraphrase_rate=0.5, rare_term_rate=1.0, seed=0)
+    rare = vocabulary._rare_terms[vocabulary.statements.index("conduction disturbance")]
+    assert "Wolff-Parkinson-White pattern" not in rare
+    assert "right bundle branch block" in rare
+
+
 def test_a_statement_stands_beside_negations_of_what_is_not_part_of_it():
     records = (
         [["left bundle branch block"]] * 20 + [["sinus rhythm"]] * 20 + [["complete left bundle branch block"]] * 20
