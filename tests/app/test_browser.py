@@ -63,7 +63,7 @@ def server(checkpoint_dir, checkpoint, tmp_path_factory):
 
 
 def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(120):
+    for _ in range(240):
         assert process.poll() is None, log.read_text()
         try:
             with urllib.request.urlopen(address, timeout=5):
