@@ -19,7 +19,7 @@ from etp.devices import choose_device
 from etp.options import OptionError
 from etp.run_files import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE
 from etp.texts.term_views import TermViews
-from etp.training.adaptation_arguments import AdaptationArguments
+from etp.training.adaptation_arguments import TERM_VIEWS, AdaptationArguments
 from etp.training.arguments import ModelArguments
 from etp.training.logs import process_figures, versions
 from etp.training.optimization import make_schedule
@@ -77,7 +77,8 @@ def train_layers(
 ) -> list[dict[str, float]]:
     """Train what is unfrozen of the text tower; returns the metrics of each step."""
     device = model.device
-    views = TermViews(weights=args.term_views, negated_fraction=args.negated_fraction, seed=args.seed)
+    weights = {kind: args.term_views[kind] for kind in TERM_VIEWS if kind in args.term_views}  # in one order
+    views = TermViews(weights=weights, negated_fraction=args.negated_fraction, seed=args.seed)
     texts = TrainableTextEncoder(
         model, tokenizer, first_layer=args.unfreeze_text_from, dtype=torch.float32, device=device
     )

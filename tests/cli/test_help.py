@@ -13,8 +13,9 @@ from etp.options import Option, options_of
 # The same word for another thing, or another value where nothing is said, and why.
 OTHER_MEANING = {
     "batch_size": {"train", "finetune"},  # of a step
-    "tasks": {"finetune", "evaluate fine-tuned"},  # of the head
-    "model": {"finetune"},  # a tower or a classifier too
+    "tasks": {"finetune", "evaluate fine-tuned", "evaluate zero-shot"},  # of the head; of the patient too
+    "unfreeze_text_from": {"adapt-text"},  # which trains the tower in any case
+    "model": {"finetune", "card", "export"},  # a tower or a classifier too; what is shared is named
     **dict.fromkeys(
         ("output_dir", "resume", "report_to", "num_epochs", "learning_rate", "weight_decay", "warmup_ratio"),
         "each training has its own",
