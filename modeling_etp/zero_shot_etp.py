@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .evaluation_mode_etp import evaluation_mode
 from .prompt_grammar_etp import Prompt, read_prompt
-from .text_limits_etp import longest_text, warn_of_cut_texts
+from .text_limits_etp import cut_texts, longest_text, warn_of_cut_texts
 
 if TYPE_CHECKING:
     from .modeling_etp import ETPModel
@@ -54,6 +54,7 @@ class LabelEmbeddings:
         label_index: Which label each phrase states, shape `(phrases,)`.
         prompt_index: Which prompt each phrase is an alternative of, in their order, shape `(phrases,)`; `None` where each
             is a prompt of its own.
+        is_whole: Which phrases are the whole text of their prompt, beside its alternatives, bool `(phrases,)`; or `None`.
         negations: What some of the phrases negate; `None` where none does.
     """
 
@@ -62,6 +63,7 @@ class LabelEmbeddings:
     label_index: Tensor
     negations: Negations | None = None
     prompt_index: Tensor | None = None
+    is_whole: Tensor | None = None
 
     @cached_property
     def alternatives_table(self) -> tuple[Tensor, Tensor] | None:
@@ -246,14 +248,22 @@ def embed_labels(
     phrases: list[str] = []
     label_index: list[int] = []
     prompt_index: list[int] = []
+    is_whole: list[bool] = []
     negated: list[tuple[int, Prompt]] = []
+    too_long = cut_texts(
+        tokenizer, [phrase for own in labels.values() for phrase in own], longest_text(model, tokenizer)
+    )
     for index, own in enumerate(labels.values()):
         for phrase in own:
             prompt = read_prompt(phrase, alone=len(own) == 1) if interpret_labels else Prompt((phrase,))
-            negated += [(len(phrases) + row, prompt) for row in range(max(len(prompt.stated), 1)) if prompt.negated]
-            phrases += prompt.stated or (phrase,)
-            label_index += [index] * max(len(prompt.stated), 1)
-            prompt_index += [prompt_index[-1] + 1 if prompt_index else 0] * max(len(prompt.stated), 1)
+            stated = prompt.stated or (phrase,)
+            negated += [(len(phrases) + row, prompt) for row in range(len(stated)) if prompt.negated]
+            whole = [phrase] if len(stated) > 1 and not prompt.negated and phrase not in too_long else []
+            phrases += [*stated, *whole]
+            is_whole += [False] * len(stated) + [True] * len(whole)
+            number = prompt_index[-1] + 1 if prompt_index else 0
+            label_index += [index] * (len(stated) + len(whole))
+            prompt_index += [number] * (len(stated) + len(whole))
     findings = [finding for _, prompt in negated for finding in prompt.negated]
     texts = [template.replace("{}", phrase) for phrase in (*phrases, *findings) for template in templates]
     embeds = embed_texts(model, tokenizer, texts).unflatten(0, (-1, len(templates)))
@@ -277,6 +287,7 @@ def embed_labels(
         label_index=torch.tensor(label_index, device=embeds.device),
         negations=negations,
         prompt_index=torch.tensor(prompt_index, device=embeds.device) if prompt_index[-1] + 1 < len(phrases) else None,
+        is_whole=torch.tensor(is_whole, device=embeds.device) if any(is_whole) else None,
     )
 
 
@@ -295,8 +306,8 @@ def label_logits(
         logit_scale: Inverse temperature.
         pooling: How the logits of a label's phrases become one. "logsumexp", minus the log of their number: any of
             them states the label, and a label gains nothing by having many. "mean" or "max". The alternatives that one
-            phrase is read as are pooled before, by a log-sum-exp at the temperature 2, in which one that is wrong or
-            too wide counts less.
+            phrase is read as are pooled before: by a log-sum-exp at the temperature 2, in which one that is wrong or
+            too wide counts less, and its mean with the logit of the phrase as it was written.
 
     Returns:
         Shape `(ecgs, labels)`, on the device of `ecg_embeds`.
@@ -312,7 +323,9 @@ def label_logits(
         logits = _with_negations(logits, ecg_embeds, label_embeddings.negations, logit_scale, pooling)
     if label_embeddings.alternatives_table is not None:
         table, real = (tensor.to(logits.device) for tensor in label_embeddings.alternatives_table)
-        logits = ALTERNATIVES_TEMPERATURE * _pool(logits[:, table] / ALTERNATIVES_TEMPERATURE, real, "logsumexp")
+        is_whole = label_embeddings.is_whole
+        whole = None if is_whole is None else real & is_whole.to(logits.device)[table]
+        logits = _pool_alternatives(logits[:, table], real, whole)
     table, real = (tensor.to(logits.device) for tensor in label_embeddings.prompt_table)
     return _pool(logits[:, table], real, pooling)
 
@@ -325,6 +338,16 @@ def _pool(logits: Tensor, is_phrase: Tensor, pooling: str) -> Tensor:
     if pooling == "mean":
         return logits.masked_fill(~is_phrase, 0).sum(dim=-1) / counts
     return logits.masked_fill(~is_phrase, -torch.inf).logsumexp(dim=-1) - counts.log()
+
+
+def _pool_alternatives(logits: Tensor, real: Tensor, whole: Tensor | None) -> Tensor:
+    """`(ecgs, prompts, phrases)` to `(ecgs, prompts)`: the alternatives of each, and its whole text where that is there."""
+    parts = real if whole is None else real & ~whole
+    pooled = ALTERNATIVES_TEMPERATURE * _pool(logits / ALTERNATIVES_TEMPERATURE, parts, "logsumexp")
+    if whole is None:
+        return pooled
+    own = logits.masked_fill(~whole, 0).sum(dim=-1)
+    return torch.where(whole.any(dim=-1), (pooled + own) / 2, pooled)
 
 
 def _with_negations(

@@ -34,16 +34,24 @@ def by_label(scores):
 
 
 def alternatives(logits: torch.Tensor) -> torch.Tensor:
-    """By hand: the log of the mean of the odds' square roots, doubled."""
-    return 2 * (logits / 2).exp().mean(dim=1, keepdim=True).log()
+    """By hand, of the parts and the whole: the log of the mean of the odds' square roots, doubled; halfway to the whole."""
+    parts, whole = logits[:, :-1], logits[:, -1:]
+    return ((parts / 2).exp().mean(dim=1, keepdim=True).log() * 2 + whole) / 2
 
 
 @pytest.mark.parametrize("pooling", ["logsumexp", "mean", "max"])
 def test_a_list_scores_as_its_alternatives(logits, pooling):
-    expected = alternatives(logits(PARTS))
+    expected = alternatives(logits([*PARTS, LIST], interpret_labels=False))
     torch.testing.assert_close(logits([LIST], pooling), expected)
     torch.testing.assert_close(logits({"a": [LIST]}, pooling), expected)
     assert not torch.allclose(logits([LIST], pooling, interpret_labels=False), expected)
+
+
+def test_of_a_description_that_is_too_long_the_sentences_count_alone(logits):
+    sentences = ["Sinus rhythm.", *["Atrial flutter and normal ecg."] * 60, "Atrial fibrillation."]
+    found = logits([" ".join(sentences)])
+    distinct = logits(list(dict.fromkeys(sentences)), interpret_labels=False)
+    torch.testing.assert_close(found, 2 * (distinct / 2).exp().mean(dim=1, keepdim=True).log(), rtol=1e-4, atol=1e-5)
 
 
 def test_phrases_of_a_label_are_pooled_after_the_alternatives_of_each(logits):
@@ -79,7 +87,10 @@ def test_what_is_not_interpreted_is_the_text_as_it_is(model, tokenizer):
 def test_templates_are_applied_to_each_alternative_and_to_what_is_negated(model, tokenizer, logits):
     template = "ecg shows {}"
     torch.testing.assert_close(
-        logits([LIST], templates=template), alternatives(logits(PARTS, templates=template)), rtol=1e-4, atol=1e-5
+        logits([LIST], templates=template),
+        alternatives(logits([*PARTS, LIST], templates=template, interpret_labels=False)),
+        rtol=1e-4,
+        atol=1e-5,
     )
     negations = embed_labels(model, tokenizer, ["no atrial flutter"], templates=template).negations
     torch.testing.assert_close(negations.embeds, embed_texts(model, tokenizer, ["ecg shows atrial flutter"]))
