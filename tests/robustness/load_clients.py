@@ -197,7 +197,7 @@ class _Page:
             {"path": path, "orig_name": name.name, "meta": {"_type": "gradio.FileData"}}
             for path, name in zip(stored.json(), names, strict=True)
         ]
-        values = {**self._values, self._labels: "\n".join(LABELS)}
+        values = {**self._values, self._labels: LABELS}
         session = uuid.uuid4().hex
         self._event(client, session, self._upload["id"], [files])
         outputs = self._event(client, session, self._score["id"], [values[key] for key in self._score["inputs"]])
