@@ -5,8 +5,8 @@ from pathlib import Path
 
 from etp.common_options import OVERWRITE_HELP, SEED_HELP
 from etp.options import OptionError, option
-from etp.texts.term_views import VIEWS
-from etp.training.arguments import check_weights
+from etp.texts.paraphrases import TERM_VIEWS
+from etp.training.arguments import NUM_THREADS_HELP, TEXT_MODEL_HELP, check_weights
 
 
 @dataclass(kw_only=True)
@@ -14,7 +14,7 @@ class AdaptationArguments:
     """How the text tower is adapted."""
 
     output_dir: Path = option("Receives the adapted tower; `etp train --text_model` takes it.", common=True)
-    text_model: str = option("Text tower to start from, as of `etp train`.", "minilm", common=True)
+    text_model: str = option(TEXT_MODEL_HELP, "minilm", common=True)
     unfreeze_text_from: int = option("First layer that is trained; embeddings and lower layers stay.", 3, minimum=0)
     num_steps: int = option("Steps of AdamW.", 70, common=True, minimum=1)
     terms_per_step: int = option(
@@ -31,12 +31,12 @@ class AdaptationArguments:
     learning_rate: float = option("Peak learning rate of AdamW.", 1.5e-4)
     weight_decay: float = option("AdamW weight decay.", 0.01, minimum=0)
     warmup_ratio: float = option("Fraction of all steps spent warming up; then a cosine to zero.", 0.1, minimum=0)
-    num_threads: int | None = option("CPU threads; none: OMP_NUM_THREADS, or all cores.", None, minimum=1)
+    num_threads: int | None = option(NUM_THREADS_HELP, None, minimum=1)
     seed: int = option(SEED_HELP, 0, common=True, minimum=0)
     overwrite: bool = option(OVERWRITE_HELP, False, common=True)
 
     def __post_init__(self):
-        check_weights("term_views", self.term_views, VIEWS)
+        check_weights("term_views", self.term_views, TERM_VIEWS)
         for name in ("temperature", "learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise OptionError(f"--{name} must be a number above 0, got {getattr(self, name)}.")

@@ -17,6 +17,12 @@ from etp.common_options import (
 from etp.options import option, require
 from etp.texts.held_out import check_patterns
 
+TEXT_MODEL_HELP = (
+    "Text tower: a folder or Hub name of an encoder or sentence-transformers model; `minilm` is all-MiniLM-L6-v2."
+)
+NUM_THREADS_HELP = (
+    "CPU threads of each process; none: OMP_NUM_THREADS, or its share of the cores where a launcher set that to 1."
+)
 TEXT_VIEWS = ("report", "statement", "subset")
 RATES = ("list_rate", "description_rate", "rare_term_rate", "beside_rate")
 OBJECTIVES = ("batch", "vocabulary", "negation", "absence")
@@ -54,7 +60,7 @@ class ModelArguments:
     """The two towers and what joins them."""
 
     text_model: str = option(
-        "Text tower: a folder or Hub name of an encoder or sentence-transformers model; `minilm` is all-MiniLM-L6-v2.",
+        TEXT_MODEL_HELP,
         "minilm",
         common=True,
     )
@@ -194,7 +200,7 @@ class OptimizationArguments:
     ema_decay: float = option("Decay of the averaged weights that are validated and saved; 0 switches them off.", 0.0)
     precision: Precision = option(PRECISION_HELP, "auto", common=True)
     num_threads: int | None = option(
-        "CPU threads of each process; none: OMP_NUM_THREADS, or its share of the cores where a launcher set that to 1.",
+        NUM_THREADS_HELP,
         None,
     )
     select_best: Literal["last", "loss", "recall"] = option(

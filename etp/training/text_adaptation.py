@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +63,9 @@ def adapt(args: AdaptationArguments) -> None:
         raise OptionError(f"--output_dir {args.output_dir} holds files. Name another folder, or pass --overwrite.")
     use_threads(args.num_threads)
     tower = ModelArguments(text_model=args.text_model)
-    model = make_model(tower, seed=args.seed).to(choose_device())
+    model = make_model(tower, seed=args.seed)
+    device: Any = choose_device()
+    model.to(device)
     tokenizer = make_processor(tower).tokenizer
     unfreeze_text_layers(model, first_layer=args.unfreeze_text_from)
     metrics = train_layers(model, tokenizer, args)
@@ -88,7 +91,8 @@ def train_layers(
         for step in range(args.num_steps):
             first, second, same = views.batch(step, size=args.terms_per_step)
             embeds = _embed(model, texts, [*first, *second], first_layer=args.unfreeze_text_from)
-            loss, found = term_loss(*embeds.chunk(2), torch.from_numpy(same).to(device), temperature=args.temperature)
+            ours, theirs = embeds.chunk(2)
+            loss, found = term_loss(ours, theirs, torch.from_numpy(same).to(device), temperature=args.temperature)
             if not torch.isfinite(loss):
                 raise ValueError(f"The loss of step {step + 1} is {loss.item()}. Lower --learning_rate.")
             loss.backward()
