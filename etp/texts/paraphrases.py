@@ -22,6 +22,7 @@ SENTENCES = (
     "does this ECG show {}?",
     "is there {}?",
 )
+TERM_VIEWS = ("synonym", "sentence", "list", "description", "beside")
 # What one may say of a finding beside it: it is there, and another one is not.
 BESIDE = ("{} without {}", "{}, no {}", "{} in the absence of {}", "{} and no evidence of {}", "{}, {} excluded")
 

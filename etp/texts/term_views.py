@@ -15,6 +15,7 @@ from .negations import NEGATIONS
 from .paraphrases import (
     BESIDE,
     SENTENCES,
+    TERM_VIEWS,
     can_be_negated,
     generalisations,
     hypernyms_of,
@@ -34,8 +35,7 @@ class TermViews:
     a list of wordings and narrower terms, a description, or a wording beside the negation of another term.
 
     Args:
-        weights: How often each of the views synonym, sentence, list, description and beside is drawn; a term without
-            descriptions shows its wordings instead.
+        weights: How often each of `TERM_VIEWS` is drawn; a term without descriptions shows its wordings instead.
         negated_fraction: Of the terms of a batch that can be negated, how many are there in the negative too.
         seed: Decides all that is drawn.
 
@@ -45,7 +45,7 @@ class TermViews:
 
     def __init__(self, *, weights: dict[str, float], negated_fraction: float, seed: int):
         self._seed, self._negated_fraction = seed, negated_fraction
-        self._kinds = [kind for kind, weight in weights.items() if weight]
+        self._kinds = [kind for kind in TERM_VIEWS if weights.get(kind)]
         shares = np.array([weights[kind] for kind in self._kinds], dtype=np.float64)
         self._shares = shares / shares.sum()
         self.terms = term_groups()

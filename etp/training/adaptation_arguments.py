@@ -5,9 +5,8 @@ from pathlib import Path
 
 from etp.common_options import OVERWRITE_HELP, SEED_HELP
 from etp.options import OptionError, option
+from etp.texts.paraphrases import TERM_VIEWS
 from etp.training.arguments import NUM_THREADS_HELP, TEXT_MODEL_HELP, check_weights
-
-TERM_VIEWS = ("synonym", "sentence", "list", "description", "beside")
 
 
 @dataclass(kw_only=True)

@@ -59,7 +59,11 @@ class DataArguments(TextsArguments, BadRecordArguments, DatasetArguments):
 class ModelArguments:
     """The two towers and what joins them."""
 
-    text_model: str = option(TEXT_MODEL_HELP, "minilm", common=True)
+    text_model: str = option(
+        TEXT_MODEL_HELP,
+        "minilm",
+        common=True,
+    )
     text_pooling: Literal["model", "cls", "mean", "pooler"] = option(
         "How tokens become one vector; model: as its sentence-transformers files say, otherwise cls.", "model"
     )
@@ -195,7 +199,10 @@ class OptimizationArguments:
     max_grad_norm: float = option("Gradient clipping threshold; 0 switches it off.", 1.0)
     ema_decay: float = option("Decay of the averaged weights that are validated and saved; 0 switches them off.", 0.0)
     precision: Precision = option(PRECISION_HELP, "auto", common=True)
-    num_threads: int | None = option(NUM_THREADS_HELP, None)
+    num_threads: int | None = option(
+        NUM_THREADS_HELP,
+        None,
+    )
     select_best: Literal["last", "loss", "recall"] = option(
         "Save the last epoch, or the one that is best on the validation split by loss or recall.", "last"
     )

@@ -19,7 +19,7 @@ from etp.devices import choose_device
 from etp.options import OptionError
 from etp.run_files import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE
 from etp.texts.term_views import TermViews
-from etp.training.adaptation_arguments import TERM_VIEWS, AdaptationArguments
+from etp.training.adaptation_arguments import AdaptationArguments
 from etp.training.arguments import ModelArguments
 from etp.training.logs import process_figures, versions
 from etp.training.optimization import make_schedule
@@ -63,8 +63,9 @@ def adapt(args: AdaptationArguments) -> None:
         raise OptionError(f"--output_dir {args.output_dir} holds files. Name another folder, or pass --overwrite.")
     use_threads(args.num_threads)
     tower = ModelArguments(text_model=args.text_model)
-    model: Any = make_model(tower, seed=args.seed)
-    model.to(choose_device())
+    model = make_model(tower, seed=args.seed)
+    device: Any = choose_device()
+    model.to(device)
     tokenizer = make_processor(tower).tokenizer
     unfreeze_text_layers(model, first_layer=args.unfreeze_text_from)
     metrics = train_layers(model, tokenizer, args)
@@ -77,8 +78,7 @@ def train_layers(
 ) -> list[dict[str, float]]:
     """Train what is unfrozen of the text tower; returns the metrics of each step."""
     device = model.device
-    weights = {kind: args.term_views[kind] for kind in TERM_VIEWS if kind in args.term_views}  # in one order
-    views = TermViews(weights=weights, negated_fraction=args.negated_fraction, seed=args.seed)
+    views = TermViews(weights=args.term_views, negated_fraction=args.negated_fraction, seed=args.seed)
     texts = TrainableTextEncoder(
         model, tokenizer, first_layer=args.unfreeze_text_from, dtype=torch.float32, device=device
     )
@@ -91,8 +91,8 @@ def train_layers(
         for step in range(args.num_steps):
             first, second, same = views.batch(step, size=args.terms_per_step)
             embeds = _embed(model, texts, [*first, *second], first_layer=args.unfreeze_text_from)
-            one, other = embeds.chunk(2)
-            loss, found = term_loss(one, other, torch.from_numpy(same).to(device), temperature=args.temperature)
+            ours, theirs = embeds.chunk(2)
+            loss, found = term_loss(ours, theirs, torch.from_numpy(same).to(device), temperature=args.temperature)
             if not torch.isfinite(loss):
                 raise ValueError(f"The loss of step {step + 1} is {loss.item()}. Lower --learning_rate.")
             loss.backward()
