@@ -20,7 +20,6 @@ OTHER_MEANING = {
         ("output_dir", "resume", "report_to", "num_epochs", "learning_rate", "weight_decay", "warmup_ratio"),
         "each training has its own",
     ),
-    "unfreeze_text_from": {"adapt-text"},  # there is always a layer that is trained
     "sampling_rate": {"train"},  # of the tower's input, which is a number of the model
     "output": "every command writes something else",
     "results": {"evaluate tables", "evaluate ablations"},  # of any model
