@@ -34,6 +34,7 @@ MIN_BEATS = 3
 MIN_LIKENESS = 0.75
 FLAT_MV = 0.05
 MIN_SHARE = 0.5  # of the beats of a lead that must have a wave, and of the leads that must have a value
+IRREGULAR = 0.1  # deviation of the distances between beats over their mean; sinus arrhythmia has P waves
 MAX_PR_SPREAD_MS = (
     40.0  # between quartiles of the beats: P waves of sinus beats keep their distance to the QRS complex
 )
@@ -210,6 +211,10 @@ def _from_beats(beats: Sequence[LeadBeats], axis: float | str, paced: bool, note
             reasons[key] = "the distance from P to QRS differs from beat to beat"
         else:
             values[key] = float(np.nanmedian(medians))
+    if reasons.get("pr_interval") == no_wave["pr_interval"] and _is_irregular(beats):
+        for key in ("qrs_duration", "qt_interval"):
+            values.pop(key, None)
+            reasons.setdefault(key, "irregular without P waves, where ends are found up to 0.1 s late")
     for key, power in (("qtc_fridericia", 1 / 3), ("qtc_bazett", 1 / 2)):
         if "qt_interval" in values:
             values[key] = values["qt_interval"] / cycle**power
@@ -220,6 +225,12 @@ def _from_beats(beats: Sequence[LeadBeats], axis: float | str, paced: bool, note
     else:
         values["axis"] = axis
     return EcgMeasurements(**values, reasons=reasons, notes=tuple(notes))
+
+
+def _is_irregular(beats: Sequence[LeadBeats]) -> bool:
+    """Whether the distances between beats vary as in atrial fibrillation, in most leads."""
+    cycles = [np.diff(lead.r_peak) for lead in beats]
+    return bool(np.median([own.std() / own.mean() for own in cycles]) > IRREGULAR)
 
 
 def _median_ms(samples: np.ndarray, plausible: tuple[float, float]) -> tuple[float, float]:

@@ -91,12 +91,14 @@ def test_the_order_of_leads_and_their_spelling_do_not_count(normal):
     assert measure(with_signal(normal, normal.signal[order], names)).as_dict() == measure(normal).as_dict()
 
 
-def test_fibrillation_has_no_pr_interval():
+def test_fibrillation_has_a_rate_and_an_axis_and_no_intervals():
     for ecg in recordings(CONDITIONS["atrial fibrillation"], 2)[0]:
         measured = measure(ecg)
-        assert measured.pr_interval is None
-        assert "P" in measured.reasons["pr_interval"]
-        assert measured.heart_rate is not None
+        assert None not in (measured.heart_rate, measured.axis)
+        assert "no P wave" in measured.reasons["pr_interval"]
+        for key in ("qrs_duration", "qt_interval", "qtc_fridericia", "qtc_bazett"):
+            assert getattr(measured, key) is None
+            assert "irregular without P waves" in measured.reasons[key]
 
 
 def test_pacemaker_spikes_leave_the_rate_alone(normal):
