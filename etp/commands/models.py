@@ -61,33 +61,24 @@ def make_classifier(checkpoint: "Checkpoint", **options) -> "ZeroShotEcgClassifi
     """
     from modeling_etp.pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 
-    try:
-        return ZeroShotEcgClassificationPipeline(
-            model=checkpoint.model,
-            processor=checkpoint.processor,
-            device=checkpoint.model.device,
-            task=TASK,
-            **options,
-        )
-    except ValueError as error:
-        raise OptionError(str(error)) from error
+    own = {"model": checkpoint.model, "processor": checkpoint.processor, "task": TASK}
+    return _make(ZeroShotEcgClassificationPipeline, {**own, **options})
 
 
 def make_fine_tuned(checkpoint: "ClassifierCheckpoint", **options) -> "EcgClassificationPipeline":
-    """The pipeline around a fine-tuned classifier, on its device, with the defaults of its calls.
-
-    Raises:
-        OptionError: If an option is impossible.
-    """
+    """As [`make_classifier`], around a fine-tuned classifier."""
     from modeling_etp.classification_pipeline_etp import CLASSIFICATION_TASK, EcgClassificationPipeline
 
+    own = {
+        "model": checkpoint.model,
+        "feature_extractor": checkpoint.feature_extractor,
+        "task": CLASSIFICATION_TASK,
+    }
+    return _make(EcgClassificationPipeline, {**own, **options})
+
+
+def _make(pipeline_class: type, options: dict[str, Any]) -> Any:
     try:
-        return EcgClassificationPipeline(
-            model=checkpoint.model,
-            feature_extractor=checkpoint.feature_extractor,
-            device=checkpoint.model.device,
-            task=CLASSIFICATION_TASK,
-            **options,
-        )
+        return pipeline_class(device=options["model"].device, **options)
     except ValueError as error:
         raise OptionError(str(error)) from error
