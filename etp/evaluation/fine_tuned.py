@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax
-from tqdm.auto import tqdm
 
 from etp.evaluation.arguments import DataArguments, FineTunedArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import FINE_TUNED, alone_in_its_output, open_evaluation
 from etp.evaluation.tables import detail_table
+from etp.progress import progress
 from etp.scoring.heads import task_slices, tasks_of
 from etp.scoring.labels import label_columns
 
@@ -35,7 +35,7 @@ def main(data: DataArguments, run: RunArguments, args: FineTunedArguments) -> No
         embeddings = evaluation.embed()
         logits = embeddings.pool_scores(embeddings.embeds, data.windows)
     slices = task_slices(tasks)
-    for task in tqdm(left, desc="Evaluating tasks", unit="task"):
+    for task in progress(left, "Evaluating tasks", total=len(left), unit="task"):
         rows, task_records = records[task]
         own = logits[rows, slices[task]]
         # Labels of which each ECG has one are ranked by their probability, not by what is left of it.

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from etp.progress import Progress
 from modeling_etp.evaluation_mode_etp import evaluation_mode
 from modeling_etp.modeling_etp import ETPForEcgClassification
 
@@ -53,7 +53,7 @@ def compute_features(
     """The features of all records, of several windows their mean, which gives the mean of their logits."""
     features, labels = [], []
     device = model.device
-    with tqdm(total=len(batches), desc=description, unit="ECG") as bar, evaluation_mode(model):
+    with Progress(description, total=len(batches), unit="ECG") as bar, evaluation_mode(model):
         for start in range(0, len(batches), batch_size):
             batch = batches.__getitems__(list(range(start, min(start + batch_size, len(batches)))))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 import yaml
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from etp.atomic_files import files_added
 from etp.devices import choose_device
 from etp.options import OptionError
+from etp.progress import Progress
 from etp.run_files import CONFIG_FILE, METRICS_FILE, VERSIONS_FILE
 from etp.texts.term_views import TermViews
 from etp.training.adaptation_arguments import AdaptationArguments
@@ -87,7 +87,7 @@ def train_layers(
     schedule = make_schedule(optimizer, num_steps=args.num_steps, warmup_ratio=args.warmup_ratio)
     model.eval()  # without dropout: two views of a term differ as it is
     metrics = []
-    with tqdm(total=args.num_steps, unit="step", dynamic_ncols=True) as bar:
+    with Progress("Adapting the text tower", total=args.num_steps, unit="step") as bar:
         for step in range(args.num_steps):
             first, second, same = views.batch(step, size=args.terms_per_step)
             embeds = _embed(model, texts, [*first, *second], first_layer=args.unfreeze_text_from)
@@ -101,8 +101,8 @@ def train_layers(
             schedule.step()
             optimizer.zero_grad()
             metrics.append({"step": step + 1, "loss": loss.item(), "found": found, **process_figures()})
+            bar.show_figures({"loss": f"{loss.item():.3f}", "found": f"{found:.0%}"})
             bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}", found=f"{found:.0%}")
     return metrics
 
 

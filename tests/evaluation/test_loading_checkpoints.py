@@ -65,5 +65,5 @@ def test_another_kind_of_model_is_refused(broken):
 
 
 def test_a_folder_that_is_not_there_is_said_with_the_cure(tmp_path):
-    with pytest.raises(CheckpointError, match=r"no checkpoint .*nowhere.*train.py"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*nowhere.*etp train"):
         load_checkpoint(tmp_path / "nowhere")

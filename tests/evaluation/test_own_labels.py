@@ -63,7 +63,11 @@ def test_a_folder_is_classified_by_the_names_of_its_labels(evaluate, folder):
     assert set(task["per_class"]) == {*FINDINGS, "even"}
     assert task["num_records"] == 18
     assert task["per_class"]["even"]["num_positive"] == 9
-    assert task["prompts"] == {"source": {"labels": "each label is its own phrase"}, "num_phrases": 4}
+    assert task["prompts"] == {
+        "source": {"labels": "each label is its own phrase"},
+        "num_phrases": 4,
+        "labels_without": [],
+    }
     assert task["supervised_reference"] is None
 
 

@@ -20,7 +20,7 @@ MV = UV / 1000
 READERS = sorted(Path(inspect.getfile(read_ecg)).parent.glob("*.py"))
 ARGUMENTS = {"sampling_rate", "lead_names", "units", "verify_checksum"}
 # Of the model's side, or of functions that people write about.
-_OTHER_INTERFACES = ("feature_extraction_etp", "ecg_checks_etp", "configuration_etp", "modeling_etp", "zero_shot_etp", "pipeline_etp", "processing_etp", "loss_etp", "two_towers_etp", "text_tower_etp", "ecg_windows_etp")  # fmt: skip
+_OTHER_INTERFACES = ("feature_extraction_etp", "ecg_checks_etp", "configuration_etp", "modeling_etp", "zero_shot_etp", "pipeline_etp", "pipeline_base_etp", "classification_pipeline_etp", "processing_etp", "loss_etp", "two_towers_etp", "text_tower_etp", "ecg_windows_etp")  # fmt: skip
 
 
 def raised_texts(path: Path) -> list[str]:

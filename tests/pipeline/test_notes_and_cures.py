@@ -135,11 +135,11 @@ def raised_texts(path: Path):
 
 
 # Named in errors and no arguments of the pipeline: a column of a table, a function, and what only the extractor is given.
-NO_CURES = {"time", "read_ecg", "open_ecg", "record_ids", "tracings", "missing", "valid"}
+NO_CURES = {"time", "read_ecg", "open_ecg", "embed_ecgs", "record_ids", "tracings", "missing", "valid"}
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(FOLDER.glob("ecg_*_etp.py")) - {FOLDER / "ecg_resnet_etp.py"}) + [FOLDER / f"{name}_etp.py" for name in ("feature_extraction", "pipeline", "matlab_files", "lead_offsets")],
+    "path", sorted(set(FOLDER.glob("ecg_*_etp.py")) - {FOLDER / "ecg_resnet_etp.py"}) + [FOLDER / f"{name}_etp.py" for name in ("feature_extraction", "pipeline", "pipeline_base", "matlab_files", "lead_offsets")],
     ids=lambda path: path.stem,
 )  # fmt: skip
 def test_every_argument_that_an_error_names_is_taken_by_the_pipeline(classifier, path):

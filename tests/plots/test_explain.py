@@ -7,6 +7,7 @@ from transformers import BertTokenizer
 
 from datasets_scripts.synthetic_ecg import CONDITIONS, simulate_ecgs
 from etp.explain import explain_label, integrated_gradients, label_score, plot_attribution
+from etp.plots import AGAINST_BREADTH, FOR_BREADTH
 from modeling_etp.configuration_etp import ETPConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 from modeling_etp.modeling_etp import ETPModel
@@ -183,7 +184,8 @@ def test_the_picture_is_coloured(trained, processor, ecgs):
     attribution = explain(trained, processor, ecgs, "left bundle branch block")
     figure = plot_attribution(attribution, scores={"left bundle branch block": 0.9})
     assert any("What speaks for 'left bundle branch block'" in text.get_text() for text in figure.axes[0].texts)
-    coloured = [part for part in figure.axes[0].collections if part.get_linewidth()[0] == 5]
+    breadths = {FOR_BREADTH, AGAINST_BREADTH}
+    coloured = [part for part in figure.axes[0].collections if breadths & set(part.get_linewidth())]
     assert sum(len(part.get_segments()) for part in coloured) > 100
 
 

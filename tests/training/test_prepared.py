@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 
+from etp import prepared_signals
 from etp.options import OptionError
 from etp.prepared_signals import prepare_signals
 from etp.training.arguments import DataArguments
-from etp.training.data import prepared
 from etp.training.data.records import load_split
 from etp.training.data.signals import SignalStore
 from modeling_etp.ecg_microvolts_etp import NO_SAMPLE
@@ -88,8 +88,8 @@ def test_a_gap_that_may_be_bridged_is_no_fault(on_disk, tmp_path):
 
 def test_signals_are_made_once_and_again_when_rows_settings_or_code_change(on_disk, tmp_path, monkeypatch):
     made = []
-    original = prepared._prepare_chunk
-    monkeypatch.setattr(prepared, "_prepare_chunk", lambda *state: made.append(state[0]) or original(*state))
+    original = prepared_signals._prepare_chunk
+    monkeypatch.setattr(prepared_signals, "_prepare_chunk", lambda *state: made.append(state[0]) or original(*state))
     folder, extractor = tmp_path / "store", ETPFeatureExtractor()
 
     def times(dataset, extractor=extractor):
@@ -101,14 +101,14 @@ def test_signals_are_made_once_and_again_when_rows_settings_or_code_change(on_di
     assert times(on_disk.select([2, 1])) == times(on_disk.select([1, 2])) == 1
     assert times(on_disk, ETPFeatureExtractor(num_samples=500)) == 1
     assert times(on_disk, ETPFeatureExtractor(max_gap_seconds=1)) == 1
-    monkeypatch.setattr(prepared, "_CODE", ("loss_etp.py",))
+    monkeypatch.setattr(prepared_signals, "_CODE", ("loss_etp.py",))
     assert times(on_disk) == 1
 
 
 def test_a_killed_preparation_goes_on_with_what_is_missing(on_disk, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepared, "ROWS_PER_CHUNK", 2)
+    monkeypatch.setattr(prepared_signals, "ROWS_PER_CHUNK", 2)
     whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "whole")
-    original, made = prepared._prepare_chunk, []
+    original, made = prepared_signals._prepare_chunk, []
 
     def killed(chunk, *state):
         if chunk == 2 and len(made) == 2:
@@ -116,7 +116,7 @@ def test_a_killed_preparation_goes_on_with_what_is_missing(on_disk, tmp_path, mo
         made.append(chunk)
         return original(chunk, *state)
 
-    monkeypatch.setattr(prepared, "_prepare_chunk", killed)
+    monkeypatch.setattr(prepared_signals, "_prepare_chunk", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
     (notes,) = (tmp_path / "store").glob("*.chunks")
@@ -205,9 +205,9 @@ def test_damaged_signals_are_prepared_again(on_disk, tmp_path, suffix, how):
 
 @pytest.mark.parametrize("how", ["missing", "cut", "zeros"])
 def test_notes_are_not_believed_of_an_unfinished_file_that_is_not_theirs(on_disk, tmp_path, monkeypatch, how):
-    monkeypatch.setattr(prepared, "ROWS_PER_CHUNK", 2)
+    monkeypatch.setattr(prepared_signals, "ROWS_PER_CHUNK", 2)
     whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "whole")
-    original = prepared._prepare_chunk
+    original = prepared_signals._prepare_chunk
 
     def killed(chunk, *state):
         if chunk == 3:
@@ -215,7 +215,7 @@ def test_notes_are_not_believed_of_an_unfinished_file_that_is_not_theirs(on_disk
         return original(chunk, *state)
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepared, "_prepare_chunk", killed)
+        patch.setattr(prepared_signals, "_prepare_chunk", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
     (unfinished,) = (tmp_path / "store").glob("*.unfinished")
@@ -226,9 +226,9 @@ def test_notes_are_not_believed_of_an_unfinished_file_that_is_not_theirs(on_disk
 
 def test_a_preparation_may_be_killed_more_than_once(on_disk, tmp_path, monkeypatch):
     """A line of the notes that was cut off is not continued by the next one."""
-    monkeypatch.setattr(prepared, "ROWS_PER_CHUNK", 2)
+    monkeypatch.setattr(prepared_signals, "ROWS_PER_CHUNK", 2)
     whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "whole")
-    original = prepared._prepare_chunk
+    original = prepared_signals._prepare_chunk
     for last in (1, 2, 3):
 
         def killed(chunk, *state, last=last):
@@ -237,7 +237,7 @@ def test_a_preparation_may_be_killed_more_than_once(on_disk, tmp_path, monkeypat
             return original(chunk, *state)
 
         with monkeypatch.context() as patch:
-            patch.setattr(prepared, "_prepare_chunk", killed)
+            patch.setattr(prepared_signals, "_prepare_chunk", killed)
             with pytest.raises(KeyboardInterrupt):
                 prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "store")
         (notes,) = (tmp_path / "store").glob("*.chunks")
