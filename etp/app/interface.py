@@ -14,7 +14,7 @@ from .gallery import NONE_PRESSED, ON_CLICK, gallery
 from .handlers import FIRST_MESSAGE, PICTURE_KINDS, Handlers
 from .limits import UploadLimits
 from .scorer import EcgScorer
-from .sources import MAX_UPLOAD_BYTES, ExampleEcg
+from .sources import MAX_UPLOAD_BYTES, ExampleEcg, Source
 from .tuned_scorer import TunedScorer
 
 MEMORY_SECONDS = 1800  # how long the content of an upload is kept for a visit
@@ -129,15 +129,12 @@ class _Events:
             ).then(None, js=SAVE_PICTURE, **self.light)
 
     def _sources(self, interface: gr.Blocks, first: str, samples: gr.HTML, files: gr.File) -> None:
-        example: dict[str, Any] = {"outputs": [self.source, *self.results], **self.model}
-        example["show_progress_on"] = self.message
-        fields = self.fields[1:]
+        def chosen(event: gr.EventData) -> Source:
+            return self.handlers.take_example(getattr(event, "example", None))
 
-        def chosen(event: gr.EventData, *fields: Any) -> tuple:
-            return self.handlers.take_example(getattr(event, "example", None), *fields)
-
-        self._then(samples.select(chosen, fields, **example))
-        self._then(interface.load(partial(self.handlers.take_example, first), fields, **example), show=False)
+        self._then(samples.select(chosen, None, self.source, **self.light).then(**self.score))
+        loaded = interface.load(partial(self.handlers.take_example, first), None, self.source, **self.light)
+        self._then(loaded.then(**self.score), show=False)
         # Files leave the disk at once, however many visitors wait for the model.
         take = {**self.model, "concurrency_id": "uploads", "concurrency_limit": 4, "show_progress_on": self.message}
         taken = files.upload(self.handlers.upload, files, [self.source, files], **take)
