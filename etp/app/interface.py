@@ -40,7 +40,8 @@ LINES_OF_LABELS = """(labels) => {
     }, 300);
     return (labels || []).join("\\n");
 }"""
-LABELS_OF_LINES = '(lines) => (lines || "").split("\\n").map((line) => line.trim()).filter(Boolean)'
+# In a list, for an array is the values of as many outputs.
+LABELS_OF_LINES = '(lines) => [(lines || "").split("\\n").map((line) => line.trim()).filter(Boolean)]'
 
 
 def build_interface(scorer: EcgScorer | TunedScorer) -> gr.Blocks:
