@@ -16,6 +16,7 @@ from etp.samples import is_sample, located, match_samples
 if TYPE_CHECKING:
     from modeling_etp.ecg_files_etp import EcgRecording
 
+TABLE_OF_A_FOLDER = "records.csv"  # docs/your-own-data.md
 FILES_HELP = "ECG files, folders of them, globs, http(s) URLs, or sample:NAME for an ECG that comes with the package."
 WFDB_SIGNALS = {".dat", ".mat"}  # belong to the header of their name, if there is one
 
@@ -59,6 +60,8 @@ def check_output_file(path: Path, *, overwrite: bool, inputs: Sequence[str | Pat
 def find_ecgs(arguments: Sequence[str]) -> list[str]:
     """Every ECG that the arguments name, once, in their order; of a WFDB record its header only.
 
+    The table of a folder that is an archive is none.
+
     Raises:
         OptionError: If a folder or a glob holds none, or there is no such sample.
     """
@@ -70,7 +73,7 @@ def find_ecgs(arguments: Sequence[str]) -> list[str]:
             matches = _samples(argument)
         elif Path(argument).is_dir():
             inside = [path for path in sorted(Path(argument).rglob("*")) if path.suffix.lower() in ECG_SUFFIXES]
-            matches = _records(inside)
+            matches = _records([path for path in inside if path.name != TABLE_OF_A_FOLDER])
             if not matches:
                 raise OptionError(f"{argument}: no ECG file in this folder. Name the files, or another folder.")
         elif glob.has_magic(argument) and not Path(argument).exists() and "://" not in argument:

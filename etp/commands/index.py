@@ -62,13 +62,17 @@ def read_texts(path: Path) -> list[str]:
 
 
 def _of_archive(checkpoint: "Checkpoint", args: IndexArguments) -> "SearchIndex":
+    from datasets import concatenate_datasets
+
     from etp.archives import open_archive
     from etp.search import index_archive
 
     splits = open_archive(args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir)
-    if args.split not in splits:
-        raise OptionError(f"--split {args.split}: unknown, choose from {', '.join(splits)}.")
-    return index_archive(checkpoint, splits[args.split], batch_size=args.batch_size)
+    chosen = list(splits) if args.split == "all" else [args.split]
+    if missing := [name for name in chosen if name not in splits]:
+        raise OptionError(f"--split {missing[0]}: there is none, choose from {', '.join([*splits, 'all'])}.")
+    dataset = concatenate_datasets([splits[name] for name in chosen])
+    return index_archive(checkpoint, dataset, batch_size=args.batch_size)
 
 
 def _of_files(

@@ -112,6 +112,8 @@ def test_folders_and_globs_give_each_record_once(ecg_folder, bad_files, tmp_path
     records = [str(ecg_folder / f"0000{number}_lr.hea") for number in range(1, 5)]
     noise = str(ecg_folder / "deeper" / "noise.npy")
     assert sorted(find_ecgs([str(ecg_folder)])) == sorted([*records, noise])
+    (ecg_folder / "records.csv").write_text("file,report\n")
+    assert sorted(find_ecgs([str(ecg_folder)])) == sorted([*records, noise])  # the table of an archive is no ECG
     assert find_ecgs([str(ecg_folder / "0000[12]*")]) == records[:2]
     assert find_ecgs([str(ecg_folder / "**" / "*.npy")]) == [noise]
     # What is named is taken whatever it is; what is named twice is taken once.

@@ -243,6 +243,9 @@ def test_an_archive_is_indexed_on_the_command_line(etp, checkpoint_dir, archive_
     status, out, _ = etp("index", "-o", tmp_path / "index", "--model", checkpoint_dir, *archive)
     assert status == 0
     assert "29 ECGs" in out
+    status, of_all, _ = etp("index", "-o", tmp_path / "whole", "--model", checkpoint_dir, *archive, "--split", "all")
+    assert status == 0
+    assert int(of_all.split(": ")[1].split()[0]) > 200
     status, _, err = etp("index", "-o", tmp_path / "other", "--model", checkpoint_dir, *archive, "--split", "best")
     assert status == 2
     assert "choose from train, validation, test" in err
