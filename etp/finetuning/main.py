@@ -86,7 +86,8 @@ def run(data: DataArguments, model: ModelArguments, args: TrainingArguments, aug
 
 
 def check_output_dir(args: TrainingArguments) -> None:
-    """Refuse to mix two runs in one folder; with --overwrite the checkpoints of the one that was there are removed.
+    """Refuse to mix two runs in one folder; with --overwrite the checkpoints of the one that was there are removed, and
+    nothing else.
 
     Raises:
         OptionError: If the folder holds a run or a model, or there is nothing to go on with.
@@ -95,8 +96,10 @@ def check_output_dir(args: TrainingArguments) -> None:
     if args.resume:
         check_checkpoint(folder)
     elif args.overwrite:
-        if newest_checkpoint(folder):
-            shutil.rmtree(folder / CHECKPOINTS)
+        if (folder / CHECKPOINTS).is_symlink():
+            raise OptionError(f"--overwrite: {folder / CHECKPOINTS} is a link, and nothing behind a link is removed.")
+        while checkpoint := newest_checkpoint(folder):
+            shutil.rmtree(checkpoint)
     elif newest_checkpoint(folder):
         raise OptionError(
             f"--output_dir {folder} holds the checkpoints of a run. Go on with it by --resume, replace it by --overwrite, "

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from datasets_scripts.synthetic_ecg import CONDITIONS, simulate_ecgs
 from etp import cli
 from etp.archives import open_archive
 from etp.finetuning.data import EcgBatches
+from etp.finetuning.main import check_output_dir
+from etp.options import OptionError
 from etp.scoring.heads import tasks_of
 from etp.scoring.labels import label_names, label_targets, stratified_fraction
 
@@ -178,3 +181,19 @@ def test_a_classifier_can_be_the_base_of_another(finetune, tuned, tmp_path):
     assert set(config.label_tasks) == {"form"}
     one, other = (load_file(folder / "model.safetensors") for folder in (tuned, tmp_path / "out"))
     assert torch.equal(one["ecg_model.stem.conv.weight"], other["ecg_model.stem.conv.weight"])
+
+
+def test_overwriting_removes_checkpoints_by_name_and_nothing_behind_a_link(tmp_path):
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    for name in ("checkpoint-2", "checkpoint-10", "notes"):
+        (folder / "checkpoints" / name).mkdir(parents=True)
+        (elsewhere / name).mkdir(parents=True)
+    args = SimpleNamespace(output_dir=folder, resume=False, overwrite=True)
+    check_output_dir(args)
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["notes"]
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "checkpoints").symlink_to(elsewhere)
+    args.output_dir = tmp_path / "linked"
+    with pytest.raises(OptionError, match="checkpoints is a link"):
+        check_output_dir(args)
+    assert len(list(elsewhere.iterdir())) == 3
