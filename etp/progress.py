@@ -94,7 +94,13 @@ def progress(items: Iterable[Item], description: str, *, total: int, unit: str, 
 
 def bars_are_seen() -> bool:
     """Whether a bar can move where it is written: in a terminal, or in a notebook."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel runs this; that `ipykernel` is imported says nothing, tools that start kernels import it too."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def _states_no_size() -> bool:

@@ -102,6 +102,22 @@ def test_short_work_writes_nothing_into_a_file():
     assert {line.partition(" of ")[0] for line in done.stderr.splitlines()} == {"a message", "a warning"}
 
 
+IN_A_KERNEL = """
+from ipykernel.embed import IPKernelApp
+app = IPKernelApp.instance(quiet=True)
+app.initialize(["--no-secure"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "seen"), [("import ipykernel.kernelapp", False), ("import IPython", False), (IN_A_KERNEL, True)]
+)
+def test_a_notebook_is_a_kernel_that_runs_and_not_a_package_that_is_imported(before, seen, tmp_path):
+    code = f"{before}\nfrom etp.progress import bars_are_seen\nopen('seen', 'w').write(str(bars_are_seen()))"
+    subprocess.run([sys.executable, "-c", code], env=environment(), cwd=tmp_path, capture_output=True, check=True)
+    assert (tmp_path / "seen").read_text() == str(seen)
+
+
 @pytest.mark.parametrize("folder", ["etp"])
 def test_nothing_shows_a_bar_by_itself(folder):
     users = [path for path in (ROOT / folder).rglob("*.py") if "import tqdm" in path.read_text(encoding="utf-8")]
