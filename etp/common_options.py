@@ -154,6 +154,11 @@ class AugmentationArguments:
     lead_dropout: float = option("Chance that a lead is silenced; at least one lead stays.", 0.0)
     limb_only: float = option("Chance that all chest leads are silenced, as in a wearable recording.", 0.0)
     single_lead: float = option("Chance that all leads but one limb lead are silenced, as in a watch.", 0.0)
+    handheld: float = option(
+        "Chance that an ECG looks as from a handheld recorder: lead I or II alone, 0.5 to 40 Hz, noise of muscles, "
+        "upside down now and then.",
+        0.0,
+    )
     time_mask: float = option("Longest stretch that is silenced in all leads, as a fraction of the length.", 0.0)
     augment_fraction: float = option("Fraction of the records that is augmented.", 1.0)
 
@@ -163,7 +168,7 @@ class AugmentationArguments:
             require(0 <= getattr(self, name) < 1, f"--{name} must be in [0, 1), got {getattr(self, name)}.")
         for name in ("wander_mv", "noise_mv"):
             require(getattr(self, name) >= 0, f"--{name} can't be negative, got {getattr(self, name)}.")
-        for name in ("limb_only", "single_lead", "augment_fraction"):
+        for name in ("limb_only", "single_lead", "handheld", "augment_fraction"):
             require(0 <= getattr(self, name) <= 1, f"--{name} must be in [0, 1], got {getattr(self, name)}.")
         changes = [name for name in asdict(self) if name not in ("augment_fraction", "initial_crop")]
         require(

@@ -25,7 +25,7 @@ NUM_THREADS_HELP = (
 )
 TEXT_VIEWS = ("report", "statement", "subset")
 RATES = ("list_rate", "description_rate", "rare_term_rate", "beside_rate")
-OBJECTIVES = ("batch", "vocabulary", "negation", "absence")
+OBJECTIVES = ("batch", "vocabulary", "negation", "absence", "windows")
 
 
 @dataclass(kw_only=True)
@@ -147,7 +147,7 @@ class ObjectiveArguments:
     objectives: dict[str, float] = option(
         "Weights of the losses: batch (texts of the batch), vocabulary (all statements of the training split), negation "
         "(each statement of the vocabulary against its negation), absence (ECGs with a finding against those without, by "
-        "its negation).",
+        "its negation), windows (two windows of an ECG against those of other ECGs; alone, no report is needed).",
         {"batch": 1.0},
         weights=True,
         common=True,
@@ -286,6 +286,16 @@ class Arguments:
             or not {"vocabulary", "negation", "absence"} & set(self.training.objectives),
             "--unfreeze_text_from and the objectives vocabulary and negation contradict each other: every statement of the vocabulary would run "
             "through the text tower at every step. Leave one of them out.",
+        )
+        require(
+            not self.model.freeze_ecg_model or "windows" not in self.training.objectives,
+            "--freeze_ecg_model and the objective windows contradict each other: windows train the ECG tower. Leave one of "
+            "them out.",
+        )
+        require(
+            "windows" not in self.training.objectives or self.augmentation != AugmentationArguments(),
+            "--objectives windows compares two windows of each ECG, which are the same one here: add --initial_crop 0.3, "
+            "--max_shift 0.2 or another augmentation.",
         )
         untouched = asdict(AugmentationArguments())
         active = [name for name, value in asdict(self.augmentation).items() if value != untouched[name]]

@@ -126,6 +126,8 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     lines = read_metrics(metrics)
     training = [line for line in lines if "loss" in line]
     validation = [line for line in lines if "validation_loss" in line]
+    by_windows = bool(validation) and "window_to_window_recall_at_1" in validation[0]  # trained without texts
+    direction, of_what = ("window_to_window", "windows") if by_windows else ("ecg_to_text", "batch")
     figure = Figure(figsize=(12, 3.5), layout="constrained")
     loss_axes, recall_axes, rate_axes = figure.subplots(1, 3)
     trained = [line["step"] for line in training]
@@ -134,13 +136,15 @@ def plot_curves(metrics: Path, picture: Path) -> None:
         loss_axes.plot(trained, [line[name] for line in training], linewidth=1, label=label)
     steps = [line["step"] for line in validation]
     loss_axes.plot(
-        steps, [line["validation_loss"] for line in validation], "ko-", markersize=4, label="validation, batch"
+        steps, [line["validation_loss"] for line in validation], "ko-", markersize=4, label=f"validation, {of_what}"
     )
     loss_axes.set(title="Loss (nats)", xlabel="step")
     loss_axes.legend()
     for k in (1, 5, 10):
-        recall_axes.plot(steps, [line[f"ecg_to_text_recall_at_{k}"] for line in validation], "o-", label=f"R@{k}")
-    recall_axes.set(title="ECG to text, validation", xlabel="step", ylim=(0, None))
+        recall_axes.plot(steps, [line[f"{direction}_recall_at_{k}"] for line in validation], "o-", label=f"R@{k}")
+    recall_axes.set(
+        title=f"{direction.replace('_', ' ').replace('ecg', 'ECG')}, validation", xlabel="step", ylim=(0, None)
+    )
     recall_axes.legend()
     rate_axes.plot(trained, [line["learning_rate"] for line in training])
     rate_axes.set(title="Learning rate", xlabel="step")

@@ -39,11 +39,11 @@ from .identity import Identity, Lineage
 from .interruption import Interruption
 from .logs import MetricsFile, process_figures
 from .meter import Meter
-from .objectives import ContrastiveModel
+from .objectives import ContrastiveModel, uses_texts
 from .optimization import WeightAverage, make_optimizer, make_schedule, parameter_groups, trained_tensors
 from .resumption import Position, Resumption, check_best, go_on_with_other_data, read_position
 from .steps import Batch, BatchMaker, backward
-from .validation import validate
+from .validation import in_words, validate
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +235,8 @@ class Trainer:
         epoch = self.position.epoch
         order = self.plan.order(epoch)
         views = self.train_split.views.draw(epoch)
-        self.prepare_texts(self.batches.texts_of_epoch(views))
+        if uses_texts(self.args.training.objectives):
+            self.prepare_texts(self.batches.texts_of_epoch(views))
         self._bar.describe(self._epoch_name())
         self.model.train()
         self._meter.restart()
@@ -313,10 +314,7 @@ class Trainer:
         self._note_best(figures)
         self._write({"step": self.position.step, "epoch": self.position.epoch, **figures})
         if self.accelerator.is_main_process:
-            tqdm.write(
-                f"epoch {self.position.epoch}: validation loss {figures['validation_loss']:.4f}, ECG to text "
-                f"R@1/5/10 {_percent(figures, 'ecg_to_text')}, text to ECG {_percent(figures, 'text_to_ecg')}"
-            )
+            tqdm.write(f"epoch {self.position.epoch}: {in_words(figures)}")
 
     def _note_best(self, figures: dict[str, float]) -> None:
         chosen = self.args.training.select_best
@@ -420,7 +418,3 @@ class Trainer:
         if self._metrics is not None:
             self._metrics.append({**figures, **process_figures()})
         self.accelerator.log({name: value for name, value in figures.items() if name != "step"}, step=figures["step"])
-
-
-def _percent(figures: dict[str, float], direction: str) -> str:
-    return "/".join(f"{100 * figures[f'{direction}_recall_at_{k}']:.1f}" for k in (1, 5, 10))

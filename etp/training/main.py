@@ -36,7 +36,7 @@ from .identity import Identity, run_facts, tower_sha256
 from .interruption import Interruption
 from .logs import plot_curves, write_run_files, write_unusable
 from .loop import NonFiniteLossError, Trainer
-from .objectives import ContrastiveModel
+from .objectives import ContrastiveModel, uses_texts
 from .preflight import (
     check_before_computing,
     check_processes,
@@ -161,7 +161,8 @@ def make_trainer(args: Arguments, accelerator: Accelerator) -> tuple[Trainer, ET
     trainer = Trainer(
         accelerator, contrastive, args, train=train, validation=validation, texts=texts, identity=identity
     )
-    trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
+    if uses_texts(args.training.objectives):
+        trainer.prepare_texts([validation.views.text(key) for key in validation.views.reports()])
     return trainer, processor
 
 
@@ -190,6 +191,7 @@ def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerat
             seed=args.training.seed,
             device=accelerator.device,
             progress=accelerator.is_local_main_process,
+            needs_text=uses_texts(args.training.objectives),
         )
         for name, split in splits.items()
     )

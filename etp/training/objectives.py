@@ -1,7 +1,8 @@
 """Training objectives: weighted contrastive losses between ECGs and texts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -9,8 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from etp.training.towers.trainable_text import upper_features
-from modeling_etp.loss_etp import gather_with_gradient, pairwise_logits
+from modeling_etp.configuration_etp import ETPEcgConfig
+from modeling_etp.loss_etp import gather_with_gradient, info_nce_loss, pairwise_logits
 from modeling_etp.modeling_etp import ETPModel
+
+WINDOWS = "windows"
+NUM_WINDOWS = 2  # of each ECG in a batch, with that objective
+WINDOW_DIM = (
+    128  # of the space in which windows are compared, and its temperature: arXiv:2002.05709, section 2.1 and table 5
+)
+WINDOW_TEMPERATURE = 0.1
+
+
+def uses_texts(objectives: Iterable[str]) -> bool:
+    """Whether an objective compares ECGs with texts."""
+    return bool(set(objectives) - {WINDOWS})
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,11 @@ class ContrastiveModel(nn.Module):
         self.across_processes = across_processes
         self.first_text_layer = first_text_layer
         self.frozen_ecg_model = frozen_ecg_model
+        self.window_projection = window_projection(model) if WINDOWS in weights else None
+        if not uses_texts(weights):
+            model.text_projection.requires_grad_(False)
+            model.ecg_projection.requires_grad_(False)
+            model.logit_scale.requires_grad_(False)
 
     def forward(
         self,
@@ -66,12 +85,13 @@ class ContrastiveModel(nn.Module):
 
         Args:
             input_values: mV, `(ecgs, leads, samples)`, or features of a frozen tower; none where `other_embeds` are all
-                ECGs.
+                ECGs. With the objective `windows` the first windows of all ECGs, then the second ones.
             columns: Texts of each objective; none returns the embeddings of the ECGs.
             other_embeds: Embeddings of the ECGs that come before these in the batch (GradCache).
 
         Returns:
-            Embeddings `(ecgs, projection_dim)`; or a dict of scalars in nats: each objective's loss under its name and
+            Embeddings `(ecgs, projection_dim)`, in training with the objective `windows` with those of
+            [`window_projection`] behind them; or a dict of scalars in nats: each objective's loss under its name and
             their weighted sum as `loss`.
         """
         parts = [] if other_embeds is None else [other_embeds]
@@ -80,7 +100,11 @@ class ContrastiveModel(nn.Module):
         ecg_embeds = parts[0] if len(parts) == 1 else torch.cat(parts)
         if columns is None:
             return ecg_embeds
-        losses = {name: self._loss(name, ecg_embeds, column) for name, column in columns.items()}
+        losses = {}
+        if self.window_projection is not None:
+            ecg_embeds, windows = ecg_embeds.split([ecg_embeds.shape[1] - WINDOW_DIM, WINDOW_DIM], dim=1)
+            losses[WINDOWS] = window_loss(windows, across_processes=self.across_processes)
+        losses |= {name: self._loss(name, ecg_embeds, column) for name, column in columns.items()}
         total = torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
         return {"loss": total, **{name: loss.detach() for name, loss in losses.items()}}
 
@@ -93,7 +117,17 @@ class ContrastiveModel(nn.Module):
     def _embed_ecgs(self, input_values: Tensor) -> Tensor:
         if self.frozen_ecg_model:
             return self.model.ecg_projection(input_values)
-        return self.model.get_ecg_features(input_values).pooler_output
+        if self.window_projection is None or not self.training:
+            return self.model.get_ecg_features(input_values).pooler_output
+        pooled = self.model.ecg_model(input_values).pooler_output
+        windows = F.normalize(self.window_projection(pooled).float(), dim=-1)
+        return torch.cat([self.model.ecg_projection(pooled), windows], dim=1)
+
+    def embed_windows(self, input_values: Tensor) -> Tensor:
+        """Unit vectors in which windows of an ECG are compared, `(ecgs, WINDOW_DIM)`."""
+        if self.window_projection is None:
+            raise ValueError("embed_windows is of a model that is trained with the objective windows.")
+        return F.normalize(self.window_projection(self.model.ecg_model(input_values).pooler_output).float(), dim=-1)
 
     def _loss(self, name: str, ecg_embeds: Tensor, columns: TextColumns) -> Tensor:
         text_embeds = self.embed_texts(columns.texts)
@@ -110,6 +144,29 @@ class ContrastiveModel(nn.Module):
         return self.model.contrastive_loss(
             ecg_embeds, text_embeds, columns.positives, across_processes=self.across_processes
         )
+
+
+def window_projection(model: ETPModel) -> nn.Module:
+    """What windows of an ECG are compared by: in a space of its own, which is left behind when training ends.
+
+    In the space of the texts two normal ECGs are to be alike, here they are negatives of each other.
+    """
+    size = cast(ETPEcgConfig, model.config.ecg_config).pooled_size
+    return nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, WINDOW_DIM))
+
+
+def window_loss(windows: Tensor, *, across_processes: bool = False) -> Tensor:
+    """Cross-entropy of which window belongs to which among those of all ECGs of the batch (arXiv:2002.05709).
+
+    Args:
+        windows: L2-normalised, first windows and then second ones in the same order, `(2 * ecgs, WINDOW_DIM)`.
+        across_processes: As for `info_nce_loss`: each process has its own ECGs.
+
+    Returns:
+        Scalar in nats.
+    """
+    first, second = windows.chunk(NUM_WINDOWS)
+    return info_nce_loss(first, second, first.new_tensor(1 / WINDOW_TEMPERATURE), across_processes=across_processes)
 
 
 def negation_loss(

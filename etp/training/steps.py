@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from etp.training.processes.sharding import average_whole_gradients, is_sharded
 from etp.training.towers.building import FrozenTextEncoder
 from etp.training.towers.trainable_text import TrainableTextEncoder
 
-from .objectives import TextColumns
+from .objectives import NUM_WINDOWS, WINDOWS, TextColumns
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Batch:
 
     Attributes:
         records: Positions in the split of all ECGs of the global batch.
-        input_values: Own ECGs, mV, `(own ECGs, leads, samples)`.
+        input_values: Own ECGs, mV, `(own ECGs, leads, samples)`; with the objective `windows` the first windows of all of
+            them, then the second ones.
         columns: Texts of each objective.
     """
 
@@ -68,6 +70,7 @@ class BatchMaker:
         self._rank = accelerator.process_index
         self._world_size = accelerator.num_processes
         self._device = accelerator.device
+        self._num_windows = NUM_WINDOWS if WINDOWS in objectives else 1
         self._vocabulary = vocabulary
         self._negations = negations
 
@@ -89,7 +92,7 @@ class BatchMaker:
         rows = self._share(len(records))
         own = records[rows]
         ecg = self._split.signals.batch(own)
-        ecg = self._augmentation(ecg, epoch=epoch, step=step, rows=rows, batch_size=len(records))
+        ecg = self._windows(ecg, epoch=epoch, step=step, rows=rows, batch_size=len(records))
         columns = {}
         if "batch" in self._objectives:
             keys = list(dict.fromkeys(views[record] for record in records))
@@ -113,11 +116,19 @@ class BatchMaker:
         """Begin to read this process's ECGs of the next global batch."""
         self._split.signals.expect(records[self._share(len(records))])
 
+    def _windows(self, ecg: Tensor, **batch: Any) -> Tensor:
+        """Each ECG changed as often as the objectives want it, `(windows * ECGs, leads, samples)`."""
+        windows = [
+            # the last in place
+            self._augmentation(ecg.clone() if window + 1 < self._num_windows else ecg, window=window, **batch)
+            for window in range(self._num_windows)
+        ]
+        return windows[0] if len(windows) == 1 else torch.cat(windows)
+
     def _columns(self, texts: Sequence[str], positives: np.ndarray) -> TextColumns:
         own_texts = texts[self._share(len(texts))]
-        return TextColumns(
-            texts=self._texts.columns(own_texts), positives=torch.from_numpy(positives).to(self._device)
-        )
+        of_windows = torch.from_numpy(positives).to(self._device).repeat(self._num_windows, 1) / self._num_windows
+        return TextColumns(texts=self._texts.columns(own_texts), positives=of_windows)
 
     def _share(self, num_rows: int) -> slice:
         return share(num_rows, rank=self._rank, world_size=self._world_size)
@@ -133,7 +144,8 @@ def backward(accelerator: Accelerator, model, batch: Batch, *, chunk: int | None
     Returns:
         Detached scalars, see `ContrastiveModel.forward`.
     """
-    largest_share = math.ceil(len(batch.records) / accelerator.num_processes)
+    windows = NUM_WINDOWS if WINDOWS in accelerator.unwrap_model(model).weights else 1
+    largest_share = windows * math.ceil(len(batch.records) / accelerator.num_processes)
     # Every process makes as many passes as the one with most rows: each pass ends in a meeting of all.
     passes = 1 if chunk is None else math.ceil(largest_share / chunk)
     with accelerator.autocast():  # which `prepare` wraps around the forward pass of a whole model only

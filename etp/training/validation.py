@@ -5,14 +5,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from etp.retrieval import retrieval_metrics
+from etp.retrieval import RECALL_AT, retrieval_metrics
 from etp.training.data.batches import share
 from etp.training.data.records import Split
 from etp.training.towers.building import FrozenTextEncoder
 from etp.training.towers.trainable_text import TrainableTextEncoder
 from modeling_etp.loss_etp import gather_with_gradient
 
-from .objectives import ContrastiveModel
+from .objectives import ContrastiveModel, uses_texts, window_loss
 
 BATCH_SIZE = 128
 
@@ -33,9 +33,12 @@ def validate(
     on any number of processes.
 
     Returns:
-        `validation_loss` in nats and what `retrieval_metrics` gives.
+        `validation_loss` in nats and what `retrieval_metrics` gives; of a model that is trained without texts the loss of
+        the objective `windows` between the two halves of each ECG, and `window_to_window_recall_at_1`, `…_5`, `…_10`.
     """
     model.eval()
+    if not uses_texts(model.weights):
+        return _validate_windows(model, split, accelerator, loss_batch=loss_batch)
     reports = split.views.reports()
     distinct = list(dict.fromkeys(reports))
     row_of = {key: row for row, key in enumerate(distinct)}
@@ -55,6 +58,42 @@ def validate(
         losses.append(loss.item() * len(rows))
     counted = min(len(split), len(losses) * loss_batch)
     return {"validation_loss": sum(losses) / counted, **figures}
+
+
+def _validate_windows(
+    model: ContrastiveModel, split: Split, accelerator: Accelerator, *, loss_batch: int
+) -> dict[str, float]:
+    own = np.arange(len(split))[
+        share(len(split), rank=accelerator.process_index, world_size=accelerator.num_processes)
+    ]
+    halves: tuple[list[Tensor], ...] = ([], [])
+    with accelerator.autocast():
+        for start in range(0, len(own), BATCH_SIZE):
+            ecg = split.signals.batch(own[start : start + BATCH_SIZE])
+            for half, windows in zip(ecg.tensor_split(2, dim=-1), halves, strict=True):
+                windows.append(model.embed_windows(half))
+    several = accelerator.num_processes > 1
+    first, second = (gather_with_gradient(torch.cat(part)) if several else torch.cat(part) for part in halves)
+    found = retrieval_metrics(first, second, torch.arange(len(first)))
+    starts = range(0, len(first) - 1, loss_batch)
+    losses, counts = [], []
+    for start in starts:
+        parts = [windows[start : start + loss_batch] for windows in (first, second)]
+        losses.append(window_loss(torch.cat(parts)).item() * len(parts[0]))
+        counts.append(len(parts[0]))
+    recalls = {f"window_to_window_recall_at_{k}": found[f"ecg_to_text_recall_at_{k}"] for k in RECALL_AT}
+    return {"validation_loss": sum(losses) / sum(counts), **recalls}
+
+
+def in_words(figures: dict[str, float]) -> str:
+    """What [`validate`] found, for a line."""
+    directions = [name.removesuffix("_recall_at_1") for name in figures if name.endswith("_recall_at_1")]
+    recalls = [
+        f"{direction.replace('_', ' ').replace('ecg', 'ECG')} "
+        + "/".join(f"{100 * figures[f'{direction}_recall_at_{k}']:.1f}" for k in RECALL_AT)
+        for direction in directions
+    ]
+    return f"validation loss {figures['validation_loss']:.4f}, R@1/5/10 {', '.join(recalls)}"
 
 
 def embed_ecgs(model: ContrastiveModel, split: Split, accelerator: Accelerator) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from etp.augmentation import Augmentation
+from etp.augmentation import Augmentation, in_band
 from etp.common_options import AugmentationArguments
 
 BATCH, LEADS, SAMPLES, EPOCHS = 40, 12, 200, 5
@@ -123,3 +123,46 @@ def test_a_time_mask_is_one_stretch_in_all_leads(ecg):
     edges = silent[:, 0].int().diff(dim=-1).abs().sum(dim=-1)
     assert edges.max() <= 2
     assert 0 < silent[:, 0].sum(dim=-1).max() <= 0.3 * SAMPLES
+
+
+def test_a_handheld_recording_is_one_limb_lead_now_and_then_upside_down(ecg):
+    out = augment(ecg + torch.randn(1, 1, SAMPLES, generator=torch.Generator().manual_seed(1)), handheld=1.0)
+    there = (out != 0).any(dim=-1)
+    assert (there.sum(dim=1) == 1).all()
+    assert there[:, 0].sum() > there[:, 1].sum() > 0
+    assert not there[:, 2:].any()
+
+
+def test_a_handheld_recording_keeps_its_beats_and_loses_what_its_band_lacks():
+    position = torch.arange(1000) / 100
+    beat = torch.exp(-(((position % 0.8) - 0.4) ** 2) / (2 * 0.02**2))  # 20 ms wide, 75 a minute
+    ecg = (beat + 3.0 + 0.5 * torch.sin(2 * torch.pi * 0.1 * position)).expand(BATCH, LEADS, 1000)
+    out = augment(ecg, handheld=1.0)
+    lead = out[:, :2].sum(dim=1)  # the other one is zero
+    likeness = torch.stack([torch.corrcoef(torch.stack([beat, one]))[0, 1] for one in lead])
+    assert (likeness.abs() > 0.8).all()  # neither offset nor wander is left
+    assert 0 < (likeness < 0).sum() < BATCH / 3
+    assert lead.mean(dim=-1).abs().max() < 0.01
+
+
+def test_handhelds_are_the_chosen_share_and_leave_the_others_as_they_were(ecg):
+    with_some = augment(ecg, **ALL, handheld=0.3)
+    without = augment(ecg, **ALL)
+    changed = (with_some != without).flatten(1).any(dim=1)
+    assert 0.1 < changed.float().mean() < 0.5
+
+
+def test_a_band_halves_the_power_at_its_ends():
+    position = torch.arange(1000) / 100
+    for frequency, power in ((0.5, 0.5), (10.0, 1.0), (40.0, 0.5), (0.1, 0.04)):
+        wave = torch.sin(2 * torch.pi * frequency * position)
+        assert in_band(wave, (0.5, 40.0), sampling_rate=100).square().mean() / 0.5 == pytest.approx(power, abs=0.02)
+
+
+def test_windows_of_a_batch_are_drawn_apart(ecg):
+    augmentation = Augmentation(AugmentationArguments(**ALL), sampling_rate=100, num_epochs=EPOCHS, seed=0)
+    batch = {"epoch": 0, "step": 0, "rows": slice(0, BATCH), "batch_size": BATCH}
+    first, second, again = (augmentation(ecg.clone(), window=window, **batch) for window in (0, 1, 0))
+    assert torch.equal(first, augment(ecg, **ALL))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)

@@ -90,13 +90,17 @@ def load_split(
     seed: int,
     device: torch.device,
     progress: bool,
+    needs_text: bool = True,
 ) -> Split:
     """Read a split, leaving out records without text.
+
+    Args:
+        needs_text: Whether an objective reads texts; where none does, all records stay, with an empty one.
 
     Raises:
         OptionError: No record has a text, no training text has what is to be left out, or a record's signal can't be used.
     """
-    statements = record_statements(dataset, args)
+    statements = record_statements(dataset, args) if needs_text else [[""]] * len(dataset)
     if args.held_out_findings:
         # A rare finding may be in no validation report, but a run that leaves out nothing is not what was asked for.
         statements = without_finding(statements, args.held_out_findings, must_match=name == "train")
