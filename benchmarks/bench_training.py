@@ -92,7 +92,7 @@ def loop_step(trainer: Trainer, accelerator: Accelerator, *, epoch: int) -> Call
     """One step of an epoch as `Trainer` makes it: batch, augmentation, objectives, backward, clipping, optimizer, average."""
     options = trainer.args.training
     views = trainer.train_split.views.draw(epoch)
-    trainer.prepare_texts(trainer.batches.texts_of_epoch(views))
+    trainer.prepare_texts(trainer.batches.texts_of_epoch(views, epoch=epoch))
     order = trainer.plan.order(epoch)
     trainer.model.train()
     count = iter(range(10**9))

@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     NEGATIONS = 7
     TERM_VIEWS = 8
     BESIDE = 9
+    PATIENTS = 10
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

@@ -17,6 +17,8 @@ from etp.common_options import (
 from etp.options import option, require
 from etp.texts.held_out import check_patterns
 
+from .objective_names import OBJECTIVES, OF_STATEMENTS
+
 TEXT_MODEL_HELP = (
     "Text tower: a folder or Hub name of an encoder or sentence-transformers model; `minilm` is all-MiniLM-L6-v2."
 )
@@ -25,7 +27,6 @@ NUM_THREADS_HELP = (
 )
 TEXT_VIEWS = ("report", "statement", "subset")
 RATES = ("list_rate", "description_rate", "rare_term_rate", "beside_rate")
-OBJECTIVES = ("batch", "vocabulary", "negation", "absence", "windows")
 
 
 @dataclass(kw_only=True)
@@ -147,7 +148,8 @@ class ObjectiveArguments:
     objectives: dict[str, float] = option(
         "Weights of the losses: batch (texts of the batch), vocabulary (all statements of the training split), negation "
         "(each statement of the vocabulary against its negation), absence (ECGs with a finding against those without, by "
-        "its negation), windows (two windows of an ECG against those of other ECGs; alone, no report is needed).",
+        "its negation), windows (two windows of an ECG against those of other ECGs; alone, no report is needed), patient (age and sex, where "
+        "the archive has them).",
         {"batch": 1.0},
         weights=True,
         common=True,
@@ -254,7 +256,7 @@ class TrainingArguments(OptimizationArguments, ObjectiveArguments, RunArguments)
         )
         require(self.seed >= 0, f"--seed must be 0 or more, got {self.seed}.")
         require(
-            bool({"vocabulary", "negation", "absence"} & set(self.objectives))
+            bool(set(OF_STATEMENTS) & set(self.objectives))
             or (
                 self.vocabulary_size,
                 self.vocabulary_min_count,
@@ -282,8 +284,7 @@ class Arguments:
             finite = not isinstance(value, float) or math.isfinite(value)
             require(finite, f"--{name} must be a finite number, got {value}.")
         require(
-            self.model.unfreeze_text_from is None
-            or not {"vocabulary", "negation", "absence"} & set(self.training.objectives),
+            self.model.unfreeze_text_from is None or not set(OF_STATEMENTS) & set(self.training.objectives),
             "--unfreeze_text_from and the objectives vocabulary and negation contradict each other: every statement of the vocabulary would run "
             "through the text tower at every step. Leave one of them out.",
         )

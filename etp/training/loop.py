@@ -39,7 +39,8 @@ from .identity import Identity, Lineage
 from .interruption import Interruption
 from .logs import MetricsFile, process_figures
 from .meter import Meter
-from .objectives import ContrastiveModel, uses_texts
+from .objective_names import uses_texts
+from .objectives import ContrastiveModel
 from .optimization import WeightAverage, make_optimizer, make_schedule, parameter_groups, trained_tensors
 from .resumption import Position, Resumption, check_best, go_on_with_other_data, read_position
 from .steps import Batch, BatchMaker, backward
@@ -236,7 +237,7 @@ class Trainer:
         order = self.plan.order(epoch)
         views = self.train_split.views.draw(epoch)
         if uses_texts(self.args.training.objectives):
-            self.prepare_texts(self.batches.texts_of_epoch(views))
+            self.prepare_texts(self.batches.texts_of_epoch(views, epoch=epoch))
         self._bar.describe(self._epoch_name())
         self.model.train()
         self._meter.restart()

@@ -36,7 +36,8 @@ from .identity import Identity, run_facts, tower_sha256
 from .interruption import Interruption
 from .logs import plot_curves, write_run_files, write_unusable
 from .loop import NonFiniteLossError, Trainer
-from .objectives import ContrastiveModel, uses_texts
+from .objective_names import uses_texts
+from .objectives import ContrastiveModel
 from .preflight import (
     check_before_computing,
     check_processes,
@@ -191,7 +192,7 @@ def load_splits(args: Arguments, processor: ETPProcessor, accelerator: Accelerat
             seed=args.training.seed,
             device=accelerator.device,
             progress=accelerator.is_local_main_process,
-            needs_text=uses_texts(args.training.objectives),
+            objectives=args.training.objectives,
         )
         for name, split in splits.items()
     )

@@ -1,6 +1,6 @@
 """Training objectives: weighted contrastive losses between ECGs and texts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,22 +9,17 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from etp.training.objective_names import WINDOWS, uses_texts
 from etp.training.towers.trainable_text import upper_features
 from modeling_etp.configuration_etp import ETPEcgConfig
 from modeling_etp.loss_etp import gather_with_gradient, info_nce_loss, pairwise_logits
 from modeling_etp.modeling_etp import ETPModel
 
-WINDOWS = "windows"
 NUM_WINDOWS = 2  # of each ECG in a batch, with that objective
 WINDOW_DIM = (
     128  # of the space in which windows are compared, and its temperature: arXiv:2002.05709, section 2.1 and table 5
 )
 WINDOW_TEMPERATURE = 0.1
-
-
-def uses_texts(objectives: Iterable[str]) -> bool:
-    """Whether an objective compares ECGs with texts."""
-    return bool(set(objectives) - {WINDOWS})
 
 
 @dataclass(frozen=True)

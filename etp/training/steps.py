@@ -1,9 +1,9 @@
 """One optimizer step: batch, loss and backward pass, on one process or several, whole or in chunks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from etp.augmentation import Augmentation
 from etp.texts.negations import NegationVocabulary
+from etp.texts.patients import PatientText, PatientTexts
 from etp.texts.statement_vocabulary import StatementVocabulary
 from etp.texts.views import TextKey
 from etp.training.data.batches import share
@@ -21,7 +22,8 @@ from etp.training.processes.sharding import average_whole_gradients, is_sharded
 from etp.training.towers.building import FrozenTextEncoder
 from etp.training.towers.trainable_text import TrainableTextEncoder
 
-from .objectives import NUM_WINDOWS, WINDOWS, TextColumns
+from .objective_names import PATIENT, WINDOWS
+from .objectives import NUM_WINDOWS, TextColumns
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,20 @@ class BatchMaker:
         self._num_windows = NUM_WINDOWS if WINDOWS in objectives else 1
         self._vocabulary = vocabulary
         self._negations = negations
+        self._patients_epoch: int | None = None
+        self._patients: list[PatientText | None] = []
 
-    def texts_of_epoch(self, views: Sequence[TextKey]) -> list[str]:
+    def texts_of_epoch(self, views: Sequence[TextKey], *, epoch: int) -> list[str]:
         """Every text that an epoch's batches will ask for."""
         drawn = [self._split.views.text(key) for key in dict.fromkeys(views)] if "batch" in self._objectives else []
         vocabulary_texts = self._vocabulary.paraphrases() if "vocabulary" in self._objectives else []
         negated = self._negations.paraphrases() if {"negation", "absence"} & set(self._objectives) else []
-        return [*drawn, *vocabulary_texts, *negated]
+        return [
+            *drawn,
+            *vocabulary_texts,
+            *negated,
+            *map(str, self._texts_on_patients(range(len(self._split)), epoch)),
+        ]
 
     def make(self, records: np.ndarray, views: Sequence[TextKey], *, epoch: int, step: int) -> Batch:
         """Build this process's part of a global batch.
@@ -94,6 +103,10 @@ class BatchMaker:
         ecg = self._split.signals.batch(own)
         ecg = self._windows(ecg, epoch=epoch, step=step, rows=rows, batch_size=len(records))
         columns = {}
+        if PATIENT in self._objectives:
+            texts = self._texts_on_patients(records, epoch)
+            true = cast(PatientTexts, self._split.patients).positives(own, texts)
+            columns[PATIENT] = self._columns(list(map(str, texts)), true)
         if "batch" in self._objectives:
             keys = list(dict.fromkeys(views[record] for record in records))
             columns["batch"] = self._columns(
@@ -115,6 +128,14 @@ class BatchMaker:
     def expect(self, records: np.ndarray) -> None:
         """Begin to read this process's ECGs of the next global batch."""
         self._split.signals.expect(records[self._share(len(records))])
+
+    def _texts_on_patients(self, records: Iterable[int], epoch: int) -> list[PatientText]:
+        """What the epoch says of the patients of some records, without repetition."""
+        if self._split.patients is None:
+            return []
+        if self._patients_epoch != epoch:
+            self._patients_epoch, self._patients = epoch, self._split.patients.draw(epoch)
+        return list(dict.fromkeys(text for record in records if (text := self._patients[record]) is not None))
 
     def _windows(self, ecg: Tensor, **batch: Any) -> Tensor:
         """Each ECG changed as often as the objectives want it, `(windows * ECGs, leads, samples)`."""

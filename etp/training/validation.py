@@ -12,7 +12,8 @@ from etp.training.towers.building import FrozenTextEncoder
 from etp.training.towers.trainable_text import TrainableTextEncoder
 from modeling_etp.loss_etp import gather_with_gradient
 
-from .objectives import ContrastiveModel, uses_texts, window_loss
+from .objective_names import uses_texts
+from .objectives import ContrastiveModel, window_loss
 
 BATCH_SIZE = 128
 

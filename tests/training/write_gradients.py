@@ -33,7 +33,7 @@ def learn(args: Arguments, accelerator: Accelerator) -> dict[str, torch.Tensor]:
     """Losses, gradients and statistics of norms of the epoch's last, smaller batch; then the weights after some steps."""
     trainer, _ = train.make_trainer(args, accelerator)
     views = trainer.train_split.views.draw(0)
-    trainer.prepare_texts(trainer.batches.texts_of_epoch(views))
+    trainer.prepare_texts(trainer.batches.texts_of_epoch(views, epoch=0))
     trainer.model.train()
 
     def step(index: int) -> dict[str, torch.Tensor]:

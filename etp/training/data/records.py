@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from etp.arrow_batches import column_values
 from etp.options import OptionError
 from etp.prepared_signals import prepare_signals
 from etp.texts.held_out import without_finding
+from etp.texts.patients import PatientTexts
 from etp.texts.views import TextViews
 from etp.training.arguments import DataArguments
+from etp.training.objective_names import uses_texts
 
 from .fingerprint import Fingerprint, fingerprint
 from .signals import FeatureStore, SignalStore, compute_features
@@ -43,6 +45,7 @@ class Split:
         views: Texts of the records.
         fingerprint: Identity of all of these.
         unusable: Record id -> why it is left out, with `--on_error skip`.
+        patients: Texts of age and sex, where an objective reads them.
     """
 
     record_ids: list[str]
@@ -51,6 +54,7 @@ class Split:
     views: TextViews
     fingerprint: Fingerprint
     unusable: Mapping[str, str] = field(default_factory=dict)
+    patients: PatientTexts | None = None
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -90,17 +94,17 @@ def load_split(
     seed: int,
     device: torch.device,
     progress: bool,
-    needs_text: bool = True,
+    objectives: Collection[str] = ("batch",),
 ) -> Split:
     """Read a split, leaving out records without text.
 
     Args:
-        needs_text: Whether an objective reads texts; where none does, all records stay, with an empty one.
+        objectives: What is read of the records; where none of them reads texts, all records stay, with an empty one.
 
     Raises:
         OptionError: No record has a text, no training text has what is to be left out, or a record's signal can't be used.
     """
-    statements = record_statements(dataset, args) if needs_text else [[""]] * len(dataset)
+    statements = record_statements(dataset, args) if uses_texts(objectives) else [[""]] * len(dataset)
     if args.held_out_findings:
         # A rare finding may be in no validation report, but a run that leaves out nothing is not what was asked for.
         statements = without_finding(statements, args.held_out_findings, must_match=name == "train")
@@ -134,7 +138,17 @@ def load_split(
             [record_ids[row] for row in kept], statements, rows=kept, source_sha256=prepared.source_sha256
         ),
         unusable=unusable,
+        patients=_patients(dataset, kept, statements, seed=seed) if "patient" in objectives else None,
     )
+
+
+def _patients(
+    dataset: Dataset, rows: Sequence[int], statements: Sequence[Sequence[str]], *, seed: int
+) -> PatientTexts:
+    ages, sexes = ([column_values(dataset, column)[row] for row in rows] for column in ("age", "sex"))
+    if not any(value is not None for value in (*ages, *sexes)):
+        raise OptionError("--objectives patient: no record has an age or a sex. Leave that objective out.")
+    return PatientTexts(ages, sexes, statements, seed=seed)
 
 
 def signals_folder(cache_dir: Path | None) -> Path:
