@@ -192,7 +192,7 @@ class Augmentation:
         # After what is added: a lead that is not there is exactly zero, as the feature extractor gives it.
         if o.amplitude_range or o.lead_dropout or o.limb_only or o.single_lead or o.handheld:
             ecg.mul_(gain[:, :, None])
-        if o.handheld:
+        if handheld.any():  # MKL has no transform of nothing
             ecg[handheld] = in_band(ecg[handheld], HANDHELD_HZ, sampling_rate=self._sampling_rate)
         if o.time_mask:
             inside = (position >= mask_start[:, None]) & (position < (mask_start + mask_length)[:, None])

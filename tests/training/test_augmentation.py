@@ -166,3 +166,9 @@ def test_windows_of_a_batch_are_drawn_apart(ecg):
     assert torch.equal(first, augment(ecg, **ALL))
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
+
+
+def test_parts_without_any_handheld_are_left_alone(ecg):
+    parts = [augment(ecg, handheld=0.05, rows=slice(row, row + 1)) for row in range(BATCH)]
+    assert torch.equal(torch.cat(parts), augment(ecg, handheld=0.05))
+    assert 0 < sum(not torch.equal(part[0], own) for part, own in zip(parts, ecg, strict=True)) < BATCH / 4
