@@ -60,7 +60,7 @@ def _cure_of_gaps(signal: np.ndarray, sampling_rate: float, max_gap_seconds: flo
     """What to do about samples of `(leads, samples)` that are not finite: straight lines bridge NaN between numbers only."""
     missing = np.isnan(signal)
     if missing.all(axis=1).any():
-        return "Leave out leads that have no sample."
+        return "Cut them out, or leave these leads out."
     if np.isinf(signal).any():
         return "Cut them out."
     edges = np.diff(np.pad(missing, ((0, 0), (1, 1))).astype(np.int8), axis=1)

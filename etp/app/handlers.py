@@ -85,7 +85,7 @@ class Request:
         if self.source is None:
             raise AppError(FIRST_MESSAGE)
         names = self.lead_names or ""
-        leads = [name.strip() for name in names.split(",")] if "," in names else names.split()
+        leads = [*filter(None, map(str.strip, names.split(",")))] if "," in names else names.split()
         stated = {"sampling_rate": self.sampling_rate, "lead_names": leads, "units": self.units}
         return self.source.name, read_source(self.source, **{name: value for name, value in stated.items() if value})
 

@@ -78,6 +78,9 @@ def test_no_argument_of_python_is_named_on_a_command_line_or_on_the_page(path):
             worded = as_flags(text, own)
             assert not re.search(rf"`(?:{'|'.join(ARGUMENTS)})\b", worded), worded
             assert set(re.findall(r"--(\w+)", worded)) <= own, worded
+        about = re.match(r"`(\w+)` must be", text)
+        if about and about[1] not in FIELDS:  # an argument that nobody can give there
+            continue
         worded = reworded(text, dict.fromkeys(FIELDS, lambda value: "“…”"))
         assert not re.search(rf"`(?:{'|'.join(ARGUMENTS)})\b", worded), worded
 
