@@ -145,7 +145,8 @@ class EcgRun:
         from modeling_etp.ecg_addresses_etp import printable_url
 
         for start in range(0, len(self.paths), self._batch_size):
-            paths, recordings = self.paths[start : start + self._batch_size], {}
+            paths = self.paths[start : start + self._batch_size]
+            recordings: dict[str, Any] = {}
             for path in paths:
                 try:
                     recordings[path] = read_recording(path, self._args)
