@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etp.common_options import DatasetArguments, MissingSamplesArguments
+from etp.cures import as_flags
 
 from .files import printable, write
 
@@ -32,7 +33,8 @@ def run(args: CheckArguments) -> int:
         texts = sum(map(bool, dataset["statements"][:]))
         write(f"{name}: {len(dataset)} records, {texts} with text")
     for record_id, reason in faults:
-        write(printable(f"Record {record_id}: {' '.join(reason.split())}"), file=sys.stderr)
+        reason = as_flags(" ".join(reason.split()), vars(args))
+        write(printable(f"Record {record_id}: {reason}"), file=sys.stderr)
     write(f"{total - len(faults)} of {total} records can be used")
     return 1 if faults else 0
 

@@ -27,8 +27,10 @@ class ClassifyArguments(LabelArguments, ModelArguments, FilesArguments):
 def run(args: ClassifyArguments) -> int:
     labels = read_labels(args) if args.given else None
     paths = find_ecgs(args.files)
-    classifier = open_classifier(args, labels)
     ecgs = EcgRun(paths, args, batch_size=args.batch_size)
+    if not ecgs.any_readable():
+        return ecgs.status
+    classifier = open_classifier(args, labels)
 
     def classify(recordings):
         scores = classifier(recordings, batch_size=len(recordings), return_notes=True)

@@ -34,6 +34,9 @@ def run(args: SearchArguments) -> int:
     if args.text and not all(text.strip() for text in args.text):
         raise OptionError("--text: a blank text is near to nothing.")
     paths = find_ecgs(args.ecg or [])
+    ecgs = EcgRun(paths, args, batch_size=args.batch_size)
+    if paths and not ecgs.any_readable():
+        return ecgs.status
     checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     try:
         index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)
@@ -44,7 +47,7 @@ def run(args: SearchArguments) -> int:
         raise OptionError(f"{args.index} holds no {wanted}; --find the other kind, or make an index with both.")
     find = {"ecgs": index.nearest_ecgs, "texts": index.nearest_texts}[wanted]
 
-    classifier, ecgs = make_classifier(checkpoint), EcgRun(paths, args, batch_size=args.batch_size)
+    classifier = make_classifier(checkpoint)
     queries: Iterable[tuple[str, Any]]
     if args.text:
         queries = zip(args.text, classifier.embed_texts(args.text), strict=True)
