@@ -125,7 +125,7 @@ def load_checkpoint(model: str | Path | None = None, *, device: torch.device | s
     if is_classifier(folder):
         raise CheckpointError(
             f"{folder} holds a fine-tuned classifier, which has labels of its own and no text tower: `etp classify` "
-            "without --labels and `etp evaluate fine-tuned` take it."
+            "and `etp plot` without --labels, and `etp evaluate fine-tuned`, take it."
         )
     _check_files(
         folder,
