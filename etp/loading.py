@@ -195,6 +195,13 @@ def hash_of_hashes(files: dict[str, str]) -> str:
     ).hexdigest()
 
 
+def model_name(model: str | Path | None) -> str:
+    """What opens the same checkpoint from anywhere on this machine: a whole path, or a name of the package or the Hub."""
+    if model is not None and Path(model).is_dir():
+        return str(Path(model).resolve())
+    return DEFAULT_MODEL if model is None else str(model)
+
+
 def checkpoint_folder(model: str | Path | None) -> Path:
     """The folder of a checkpoint: one here, one that comes with the package, or one on the Hub.
 

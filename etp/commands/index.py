@@ -65,6 +65,7 @@ def _of_archive(checkpoint: "Checkpoint", args: IndexArguments) -> "SearchIndex"
     from datasets import concatenate_datasets
 
     from etp.archives import open_archive
+    from etp.loading import model_name
     from etp.search import index_archive
 
     splits = open_archive(args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir)
@@ -72,7 +73,7 @@ def _of_archive(checkpoint: "Checkpoint", args: IndexArguments) -> "SearchIndex"
     if missing := [name for name in chosen if name not in splits]:
         raise OptionError(f"--split {missing[0]}: there is none, choose from {', '.join([*splits, 'all'])}.")
     dataset = concatenate_datasets([splits[name] for name in chosen])
-    return index_archive(checkpoint, dataset, batch_size=args.batch_size)
+    return index_archive(checkpoint, dataset, model=model_name(args.model), batch_size=args.batch_size)
 
 
 def _of_files(
@@ -81,6 +82,7 @@ def _of_files(
     """The index, and how many files are not in it."""
     import numpy as np
 
+    from etp.loading import model_name
     from etp.search import SearchIndex
 
     classifier, ecgs = make_classifier(checkpoint), EcgRun(paths, args, batch_size=args.batch_size)
@@ -90,4 +92,4 @@ def _of_files(
         parts |= {"ecgs": list(embedded), "ecg_embeds": np.stack(list(embedded.values()))}
     if texts:
         parts |= {"texts": texts, "text_embeds": classifier.embed_texts(texts)}
-    return SearchIndex(checkpoint.sha256, **parts), ecgs.failed
+    return SearchIndex(checkpoint.sha256, model=model_name(args.model), **parts), ecgs.failed

@@ -25,6 +25,7 @@ class SearchArguments(ModelArguments, ReadingArguments, BatchArguments):
 
 
 def run(args: SearchArguments) -> int:
+    from etp.loading import model_name
     from etp.search import SearchIndex, SearchIndexError
 
     if args.top_k < 1:
@@ -36,7 +37,7 @@ def run(args: SearchArguments) -> int:
     paths = find_ecgs(args.ecg or [])
     checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     try:
-        index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)
+        index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256, model=model_name(args.model))
     except SearchIndexError as error:
         raise OptionError(str(error)) from error
     wanted = args.find or ("texts" if args.ecg else "ecgs")
