@@ -47,13 +47,16 @@ class Hit:
 
     Attributes:
         score: Cosine similarity.
-        ecg: Name of the ECG; None if a text was found.
+        ecg: Name of the ECG: its file, or its record in a data set. Where a text was found, that of the first ECG whose
+            report it is; None for a text of no ECG.
         text: The text that was found, or that belongs to the ECG; None where an ECG has none.
+        more_ecgs: Where a text was found: how many further ECGs have the same.
     """
 
     score: float
     ecg: str | None
     text: str | None
+    more_ecgs: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class SearchIndex:
         """
         scores, rows = _nearest(self.text_embeds, queries, k, what="texts")
         return [
-            [Hit(float(score), None, self.texts[row]) for score, row in zip(*found, strict=True)]
+            [Hit(float(score), text=self.texts[row], **self._ecgs_of(row)) for score, row in zip(*found, strict=True)]
             for found in zip(scores, rows, strict=True)
         ]
 
@@ -109,6 +112,10 @@ class SearchIndex:
             [Hit(float(score), self.ecgs[row], self._text_of(row)) for score, row in zip(*found, strict=True)]
             for found in zip(scores, rows, strict=True)
         ]
+
+    def _ecgs_of(self, text: int) -> dict[str, Any]:
+        rows = np.flatnonzero(np.asarray(self.text_of_ecg) == text)
+        return {"ecg": self.ecgs[rows[0]], "more_ecgs": len(rows) - 1} if len(rows) else {"ecg": None}
 
     def _text_of(self, row: int) -> str | None:
         text = self.text_of_ecg[row] if len(self.text_of_ecg) else -1

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from etp.common_options import INDEX_HELP, JSON_HELP, BatchArguments, ModelArguments, ReadingArguments
 from etp.options import OptionError, option
 
 from .files import EcgRun, find_ecgs, json_line, printable, write
 from .models import make_classifier, open_checkpoint
+
+if TYPE_CHECKING:
+    from etp.search import Hit
 
 
 @dataclass(kw_only=True)
@@ -57,10 +60,14 @@ def run(args: SearchArguments) -> int:
     return ecgs.status
 
 
-def _as_json(query: str, hits) -> str:
+def _as_json(query: str, hits: "list[Hit]") -> str:
     return json_line({"query": query, "hits": [asdict(hit) for hit in hits]})
 
 
-def _as_text(query: str, hits) -> str:
-    found = [f"  {hit.score:6.3f}  {printable('  '.join(filter(None, (hit.ecg, hit.text))))}" for hit in hits]
-    return "\n".join([printable(query), *found])
+def _as_text(query: str, hits: "list[Hit]") -> str:
+    return "\n".join([printable(query), *(f"  {hit.score:6.3f}  {printable(_named(hit))}" for hit in hits)])
+
+
+def _named(hit: "Hit") -> str:
+    ecg = f"{hit.ecg} and {hit.more_ecgs} more" if hit.more_ecgs else hit.ecg
+    return "  ".join(filter(None, (ecg, hit.text)))

@@ -55,7 +55,14 @@ def test_an_ecg_is_nearest_to_itself_and_brings_its_text(index):
 
 def test_texts_are_found_as_they_were_written(index):
     ((hit,),) = index.nearest_texts(index.text_embeds[2:], k=1)
-    assert hit == Hit(pytest.approx(1, abs=1e-6), None, "Vorhofflimmern, „absolute“ Arrhythmie")
+    text, ecgs = "Vorhofflimmern, „absolute“ Arrhythmie", [f"ecg {row}" for row in range(3, 50, 4)]
+    assert hit == Hit(pytest.approx(1, abs=1e-6), ecgs[0], text, more_ecgs=len(ecgs) - 1)
+
+
+def test_a_text_of_no_ecg_names_none():
+    index = SearchIndex("a" * 64, texts=["normal ECG"], text_embeds=unit_vectors(1))
+    ((hit,),) = index.nearest_texts(unit_vectors(1))
+    assert (hit.ecg, hit.more_ecgs) == (None, 0)
 
 
 def test_equal_ecgs_come_in_their_order():
@@ -229,7 +236,8 @@ def test_files_and_texts_are_indexed_and_searched_on_the_command_line(etp, check
     assert status == 0
     answer = json.loads(out)
     assert answer["query"] == str(records[1])
-    assert answer["hits"] == [{"ecg": str(records[1]), "text": None, "score": pytest.approx(1, abs=1e-5)}]
+    (hit,) = answer["hits"]
+    assert hit == {"ecg": str(records[1]), "text": None, "score": pytest.approx(1, abs=1e-5), "more_ecgs": 0}
 
     status, out, _ = etp("search", folder, "--ecg", records[0], *model)
     assert status == 0
@@ -279,6 +287,16 @@ def test_an_archive_is_indexed_on_the_command_line(etp, checkpoint_dir, archive_
     status, out, _ = etp("index", "-o", tmp_path / "index", "--model", checkpoint_dir, *archive)
     assert status == 0
     assert "29 ECGs" in out
+    search = ["search", tmp_path / "index", "--model", checkpoint_dir, "-k", 3]
+    ids = set(SearchIndex.load(tmp_path / "index").ecgs)
+    header = next(archive_dir.rglob("00001_lr.hea"))
+    for query in (["--ecg", header], ["--ecg", header, "--find", "ecgs"], ["--text", "sinus rhythm"]):
+        answer = json.loads(etp(*search, *query, "--json")[1])
+        assert [hit["ecg"] in ids for hit in answer["hits"]] == [True] * 3
+        lines = etp(*search, *query)[1].splitlines()[1:]
+        for hit, line in zip(answer["hits"], lines, strict=True):
+            more = f" and {hit['more_ecgs']} more" if hit["more_ecgs"] else ""
+            assert line.split(maxsplit=1)[1].startswith(f"{hit['ecg']}{more}  {hit['text']}")
     status, of_all, _ = etp("index", "-o", tmp_path / "whole", "--model", checkpoint_dir, *archive, "--split", "all")
     assert status == 0
     assert int(of_all.split(": ")[1].split()[0]) > 200
