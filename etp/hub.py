@@ -20,7 +20,8 @@ from etp.card import CARD_FILE, DEFAULT_LICENSE, check_results, make_card
 from etp.evaluation.results import RESULTS_FOLDER, load_results, results_beside
 from etp.loading import WEIGHT_FILES, Checkpoint, ClassifierCheckpoint, load_model
 from etp.saving import save_classifier, save_whole
-from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
+from modeling_etp.classification_etp import ETPForEcgClassification
+from modeling_etp.modeling_etp import ETPModel
 
 WEIGHTS_INDEX = "model.safetensors.index.json"
 # Formats that may run code when they are opened.

@@ -14,9 +14,10 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from etp.atomic_files import NotWrittenError
 from etp.file_hashes import file_sha256
 from etp.pretrained import DEFAULT_MODEL, list_models, model_folder
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
+from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
 WEIGHT_FILES = "model*.safetensors"  # one, or the parts of one; a run of train.py may leave others beside them

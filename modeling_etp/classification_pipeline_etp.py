@@ -11,7 +11,7 @@ from .evaluation_mode_etp import evaluation_mode
 from .pipeline_base_etp import EcgPipeline, in_parts, scores_of, sort_arguments
 
 if TYPE_CHECKING:
-    from .modeling_etp import ETPForEcgClassification
+    from .classification_etp import ETPForEcgClassification
 
 CLASSIFICATION_TASK = "ecg-classification"
 SHOWN_LABELS = 5  # of a model's own, in an error
