@@ -28,6 +28,8 @@ class IndexArguments(DatasetArguments, ModelArguments, FilesArguments):
 
 
 def run(args: IndexArguments) -> int:
+    from etp.loading import model_name
+
     if args.output.exists():
         raise OptionError(f"-o {args.output} exists already. Delete it, or choose another folder.")
     if bool(args.data_dir) == bool(args.files or args.texts):
@@ -40,7 +42,10 @@ def run(args: IndexArguments) -> int:
     if paths and not ecgs.any_readable() and not texts:
         return ecgs.status
     checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
-    index = _of_archive(checkpoint, args) if args.data_dir else _of_files(checkpoint, ecgs, texts)
+    if args.data_dir:
+        index = _of_archive(checkpoint, args)
+    else:
+        index = _of_files(checkpoint, ecgs, texts, model=model_name(args.model))
     index.save(args.output)
     write(f"{args.output}: {len(index.ecgs)} ECGs, {len(index.texts)} texts, model {index.checkpoint_sha256[:12]}")
     return ecgs.status
@@ -66,6 +71,7 @@ def _of_archive(checkpoint: "Checkpoint", args: IndexArguments) -> "SearchIndex"
     from datasets import concatenate_datasets
 
     from etp.archives import open_archive
+    from etp.loading import model_name
     from etp.search import index_archive
 
     splits = open_archive(args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir)
@@ -74,12 +80,12 @@ def _of_archive(checkpoint: "Checkpoint", args: IndexArguments) -> "SearchIndex"
         raise OptionError(f"--split {missing[0]}: there is none, choose from {', '.join([*splits, 'all'])}.")
     dataset = concatenate_datasets([splits[name] for name in chosen])
     try:
-        return index_archive(checkpoint, dataset, batch_size=args.batch_size)
+        return index_archive(checkpoint, dataset, model=model_name(args.model), batch_size=args.batch_size)
     except ValueError as error:  # of a record; what may be stated of files isn't of an archive
         raise ValueError(as_flags(str(error), set(vars(args)) - set(STATED))) from error
 
 
-def _of_files(checkpoint: "Checkpoint", ecgs: EcgRun, texts: list[str]) -> "SearchIndex":
+def _of_files(checkpoint: "Checkpoint", ecgs: EcgRun, texts: list[str], *, model: str) -> "SearchIndex":
     import numpy as np
 
     from etp.search import SearchIndex
@@ -91,4 +97,4 @@ def _of_files(checkpoint: "Checkpoint", ecgs: EcgRun, texts: list[str]) -> "Sear
         parts |= {"ecgs": list(embedded), "ecg_embeds": np.stack(list(embedded.values()))}
     if texts:
         parts |= {"texts": texts, "text_embeds": classifier.embed_texts(texts)}
-    return SearchIndex(checkpoint.sha256, **parts)
+    return SearchIndex(checkpoint.sha256, model=model, **parts)

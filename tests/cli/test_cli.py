@@ -204,7 +204,10 @@ def usage_errors(checkpoint_dir: Path, ecg: Path, tmp_path: Path) -> dict[str, t
         "output folder": (["embed", ecg, *model, "-o", tmp_path], "is a folder"),
         "output nowhere": (["embed", ecg, *model, "-o", "no/where.npz"], "there is no folder no"),
         "picture format": (["plot", ecg, "-o", tmp_path / "ecg.xyz"], "must end in .png"),
-        "model without labels": (["plot", ecg, "-o", tmp_path / "e.png", *model], "which need labels too"),
+        "model without labels": (
+            ["plot", ecg, "-o", tmp_path / "e.png", *model],
+            "leave out --model, which draws the ECG alone",
+        ),
         "nothing to index": (["index", "-o", tmp_path / "i", *model], "say what to index"),
         "both to index": (["index", ecg, "-o", tmp_path / "i", *model, "--data_dir", tmp_path], "say what to index"),
         "data set unknown": (["index", "-o", tmp_path / "i", *model, "--dataset", "ptbxl"], "choose from ptb_xl"),
