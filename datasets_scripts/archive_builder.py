@@ -186,7 +186,7 @@ class EcgArchiveBuilder(ArrowBasedBuilder):
             record_id = table["record_id"][position].as_py()
             if self.config.on_error == "raise":
                 raise RecordError(
-                    f'Record {record_id}: {error} With on_error="skip" the build goes on without such records.'
+                    f'Record {record_id}: {str(error).rstrip(".")}; with `on_error="skip"` the build goes on without such records.'
                 ) from error
             logger.warning(f"Record {record_id} skipped: {error}")
             if self._skipped_path is not None:

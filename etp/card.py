@@ -9,7 +9,10 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from datasets_scripts.archives import ARCHIVES, title_of
-from etp.loading import Checkpoint
+from etp.card_texts import TASKS, cost_text, data_license_text, results_text, splits_text
+from etp.classifier_card import TEMPLATE as CLASSIFIER_TEMPLATE
+from etp.classifier_card import base_classifier, classifier_facts, fine_tuning_facts
+from etp.loading import Checkpoint, ClassifierCheckpoint, Files
 from etp.run_files import CONFIG_FILE, ECG_MODEL_RUN, RUN_FILE, TEXT_MODEL_RUN, VERSIONS_FILE, training_seconds
 from etp.strict_yaml import read_json
 from etp.text_towers import TOWERS
@@ -21,21 +24,8 @@ PAPER = "2309.07145"
 TEMPLATE = Path(__file__).with_name("card_template.md")
 # The Hub has no task for ECGs: any of its tasks for texts shows a text box and code that can't work with this model.
 PIPELINE_TAG = "other"
-TAGS = (
-    "etp", "ecg", "electrocardiography", "medical", "contrastive-learning", "zero-shot-ecg-classification",
-    f"arxiv:{PAPER}",
-)  # fmt: skip
-# Kind of result -> its task, which is none of the Hub's, and the title of that.
-TASKS = {
-    "zero_shot": ("zero-shot-ecg-classification", "Zero-shot classification"),
-    "linear_probe": ("ecg-classification", "Linear probe of frozen features"),
-    "fine_tuned": ("ecg-classification", "Fine-tuned classification"),
-    "retrieval": ("ecg-text-retrieval", "Retrieval between ECGs and reports"),
-    "open_vocabulary": (
-        "zero-shot-ecg-classification",
-        "Zero-shot classification in paraphrases that training never showed",
-    ),
-}
+TAGS = ("etp", "ecg", "electrocardiography", "medical")
+PAPER_TAG = f"arxiv:{PAPER}"
 METRICS = {
     "macro_auroc": ("roc_auc", "macro AUROC"),
     "macro_average_precision": ("average_precision", "macro average precision"),
@@ -46,7 +36,7 @@ METRICS = {
 
 
 def make_card(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | ClassifierCheckpoint,
     results: Sequence[Mapping[str, Any]] = (),
     *,
     repo_id: str,
@@ -56,7 +46,7 @@ def make_card(
     """Write a model card.
 
     Args:
-        checkpoint: The model; what `train.py` left beside it is read too.
+        checkpoint: The model; what `etp train` or `etp finetune` left beside it is read too.
         results: Contents of JSON files of the evaluation commands, of this very model.
         repo_id: `user/name`, under which the card says the model is found.
         license: Of the weights, as the Hub spells it.
@@ -66,18 +56,25 @@ def make_card(
         ValueError: If a result is of another model, or the card is none that `huggingface_hub` reads.
     """
     check_results(checkpoint, results)
-    run = training_facts(checkpoint.folder)
+    if tuned := isinstance(checkpoint, ClassifierCheckpoint):
+        run, tags = fine_tuning_facts(checkpoint.folder), ["fine-tuning", "ecg-classification"]
+    else:
+        run, tags = training_facts(checkpoint.folder), ["contrastive-learning", "zero-shot-ecg-classification"]
     datasets = dict.fromkeys([*([run["dataset"]] if run else []), *(result["dataset"] for result in results)])
-    emissions = {"emissions": co2_grams, "source": "measured by the authors", "training_type": "pre-training"}
+    emissions = {
+        "emissions": co2_grams,
+        "source": "measured by the authors",
+        "training_type": "fine-tuning" if tuned else "pre-training",
+    }
     shown = list(eval_results([result for result in results if is_test(result, run)]))
     data = ModelCardData(
         language="en",
         license=license,
         library_name="transformers",
         pipeline_tag=PIPELINE_TAG,
-        tags=list(TAGS),
+        tags=[*TAGS, *tags, PAPER_TAG],
         datasets=list(datasets) or None,
-        base_model=base_model(run),
+        base_model=base_classifier(run) if tuned else base_model(run),
         model_name=repo_id.rpartition("/")[2],
         eval_results=shown or None,
         metrics=sorted({result.metric_type for result in shown}) or None,
@@ -88,7 +85,7 @@ def make_card(
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")  # parses the metadata, and refuses what it can't
 
 
-def check_results(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) -> None:
+def check_results(checkpoint: Files, results: Sequence[Mapping[str, Any]]) -> None:
     """Refuse results of other weights.
 
     Raises:
@@ -173,7 +170,7 @@ def interval_note(value: float, interval: Sequence[float | None] | None) -> str:
 
 
 def _body(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | ClassifierCheckpoint,
     results: Sequence[Mapping[str, Any]],
     run: Mapping[str, Any] | None,
     *,
@@ -181,27 +178,37 @@ def _body(
     license: str,
     co2_grams: float | None,
 ) -> str:
-    extractor = checkpoint.processor.feature_extractor
-    config: Any = checkpoint.model.config
-    seconds = extractor.num_samples / extractor.sampling_rate
-    return TEMPLATE.read_text(encoding="utf-8").format(
+    extractor = checkpoint.feature_extractor
+    if isinstance(checkpoint, ClassifierCheckpoint):
+        template, own = CLASSIFIER_TEMPLATE, classifier_facts(checkpoint, run)
+    else:
+        template, own = TEMPLATE, _two_tower_facts(checkpoint, run)
+    return template.read_text(encoding="utf-8").format(
         name=repo_id.rpartition("/")[2],
         repo_id=repo_id,
         paper=PAPER,
         leads=", ".join(extractor.lead_names),
         rate=f"{extractor.sampling_rate:g}",
-        seconds=f"{seconds:g}",
+        seconds=f"{extractor.num_samples / extractor.sampling_rate:g}",
         parameters=f"{checkpoint.model.num_parameters():,}",
-        ecg_parameters=f"{checkpoint.model.ecg_model.num_parameters():,}",
-        text_tower=config.text_config.model_type,
-        dim=config.projection_dim,
         weights=checkpoint.weights_sha256,
-        training=_training_text(run),
-        data_license=_data_license_text(run),
-        results=_results_text(results),
-        cost=_cost_text(run, co2_grams),
+        data_license=data_license_text(run),
+        results=results_text(results),
+        cost=cost_text(run, co2_grams),
         license=license,
+        **own,
     )
+
+
+def _two_tower_facts(checkpoint: Checkpoint, run: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Fields of the template that a classifier does not have."""
+    config: Any = checkpoint.model.config
+    return {
+        "ecg_parameters": f"{checkpoint.model.ecg_model.num_parameters():,}",
+        "text_tower": config.text_config.model_type,
+        "dim": config.projection_dim,
+        "training": _training_text(run),
+    }
 
 
 def _training_text(run: Mapping[str, Any] | None) -> str:
@@ -218,7 +225,7 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
     first = run.get("ecg_model_run")
     before = "" if first is None else f"ECG tower of a run before: {_schedule(first)}. Then projections on it: "
     return (
-        f"Training split of {title_of(run['dataset'])}{_splits_text(run['dataset'])}. Texts: "
+        f"Training split of {title_of(run['dataset'])}{splits_text(run['dataset'])}. Texts: "
         f"{source}. Text tower: {tower}, {frozen}. {before}{_schedule(run)}."
     )
 
@@ -226,21 +233,6 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
 def _texts_of(dataset: str) -> str:
     texts = ARCHIVES[dataset].texts if dataset in ARCHIVES else ""
     return texts or "the statements of the records' reports"
-
-
-def _splits_text(dataset: str) -> str:
-    splits = ARCHIVES[dataset].splits if dataset in ARCHIVES else ""
-    return f" ({splits})" if splits else ""
-
-
-def _data_license_text(run: Mapping[str, Any] | None) -> str:
-    archive = ARCHIVES.get(run["dataset"]) if run else None
-    if archive is None or archive.license is None:
-        return "The licence of the training data is that of whoever gave them: ask before you pass the weights on."
-    return (
-        f"{archive.title} ({archive.citation}) is under {archive.license.upper().replace('CC-BY-', 'CC BY ')}: name it "
-        "when you pass the weights on."
-    )
 
 
 def _schedule(run: Mapping[str, Any]) -> str:
@@ -262,36 +254,3 @@ def _data_text(parts: Sequence[Mapping[str, Any]]) -> str:
         steps = f"steps {part['first_step']} to {part['last_step']} on " if len(parts) > 1 else "on "
         stretches.append(steps + (" and ".join(counts) or "data that was not recorded"))
     return f", {'; '.join(stretches)}" if stretches else ""
-
-
-def _results_text(results: Sequence[Mapping[str, Any]]) -> str:
-    if not results:
-        return "No evaluation was given to this card."
-    from etp.evaluation.open_vocabulary_tables import negation_table, open_vocabulary_table
-    from etp.evaluation.tables import overview_table, retrieval_table
-
-    parts = ["In percent; brackets: 95% interval over resampled patients. Baselines stand below the model."]
-    for result in results:
-        title = title_of(result["dataset"])
-        leads = result["conditions"]["leads"]
-        shown = "" if leads is None else f", leads {' '.join(leads)} only"
-        parts.append(f"### {TASKS[result['kind']][1]}, {title}, {result['split']} split{shown}")
-        if result["kind"] == "retrieval":
-            parts.append(retrieval_table([dict(result)]))
-        elif result["kind"] == "open_vocabulary":
-            parts += ["Macro AUROC:", open_vocabulary_table([dict(result)]), negation_table([dict(result)])]
-        else:
-            parts += ["Macro AUROC:", overview_table([dict(result)])]
-        code = result["commit"] or result["source_sha256"]
-        parts.append(f"Code `{code[:12]}`, seed {result['seed']}, {result['date'][:10]}.")
-    return "\n\n".join(parts)
-
-
-def _cost_text(run: Mapping[str, Any] | None, co2_grams: float | None) -> str:
-    hours, machine = (run["hours"], run["machine"]) if run else (None, None)
-    time = f"{hours:.2f} hours of training" if hours else "The time of training is not recorded"
-    where = f" on {machine}" if machine else ""
-    carbon = (
-        "Emissions were not measured." if co2_grams is None else f"Emissions: {co2_grams:g} g of CO2, as measured."
-    )
-    return f"{time}{where}. {carbon}"

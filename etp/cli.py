@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from etp import __version__
+from etp.cures import as_flags
 from etp.extras import install_hint
-from etp.options import HELP_FLAGS, OptionError, parse_options
+from etp.options import HELP_FLAGS, OptionError, options_of, parse_options
 
 DONE, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
@@ -148,6 +149,7 @@ def _split(words: Sequence[str]) -> tuple[str, list[str]]:
 
 def _run(command: Command, name: str, words: Sequence[str]) -> int:
     expected = (ValueError, OSError) if command.data_errors else ()
+    groups: Any = ()
     try:
         groups = _load(command.arguments)
         groups = groups if isinstance(groups, tuple) else (groups,)
@@ -157,14 +159,14 @@ def _run(command: Command, name: str, words: Sequence[str]) -> int:
     except BrokenPipeError:  # an OSError, but nobody is there to read a sentence
         raise
     except OptionError as error:
-        return _say(name, error, USAGE)
+        return _say(name, as_flags(str(error), options_of(groups)), USAGE)
     except ModuleNotFoundError as error:
         hint = install_hint(error, extra=command.extra)
         if hint is None:
             raise
         return _say(name, hint, FAILED)
     except expected as error:
-        return _say(name, error, FAILED)
+        return _say(name, as_flags(str(error), options_of(groups)), FAILED)
 
 
 def _load(name: str) -> Any:

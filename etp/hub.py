@@ -18,8 +18,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from etp.card import CARD_FILE, DEFAULT_LICENSE, check_results, make_card
 from etp.evaluation.results import RESULTS_FOLDER, load_results, results_beside
-from etp.loading import WEIGHT_FILES, Checkpoint, load_checkpoint
-from etp.saving import save_whole
+from etp.loading import WEIGHT_FILES, Checkpoint, ClassifierCheckpoint, load_model
+from etp.saving import save_classifier, save_whole
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.modeling_etp import ETPModel
 
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -48,7 +49,7 @@ def reserve_repo(repo_id: str, *, private: bool = True, repo_type: RepoType = "m
 
 
 def push_model(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | ClassifierCheckpoint,
     repo_id: str,
     *,
     results: Mapping[str, Mapping[str, Any]] | None = None,
@@ -62,7 +63,7 @@ def push_model(
     README.md in the checkpoint's folder is taken as the card.
 
     Args:
-        checkpoint: From [`~etp.loading.load_checkpoint`].
+        checkpoint: From [`~etp.loading.load_model`].
         repo_id: `user/name`; made if missing.
         results: File name -> content of results files, for the card and the folder `results`, where `etp app` finds
             what calibrates the scores; `None`: those in the folder `results` of the checkpoint.
@@ -123,7 +124,7 @@ def push_folder(folder: str | Path, repo_id: str, *, repo_type: RepoType, privat
     return _commit(folder, name, repo_type)
 
 
-def stage_model(checkpoint: Checkpoint, folder: Path) -> Path:
+def stage_model(checkpoint: Checkpoint | ClassifierCheckpoint, folder: Path) -> Path:
     """Write all of a model repository but its card: weights, processor, pipeline, code.
 
     Args:
@@ -133,16 +134,20 @@ def stage_model(checkpoint: Checkpoint, folder: Path) -> Path:
     Returns:
         `folder`.
     """
-    # In the precision of its file, which `load_checkpoint` widens.
-    model = ETPModel.from_pretrained(checkpoint.folder, dtype="auto")
-    save_whole(model, checkpoint.processor, folder)
+    # In the precision of its file, which `load_model` widens.
+    if isinstance(checkpoint, ClassifierCheckpoint):
+        classifier = ETPForEcgClassification.from_pretrained(checkpoint.folder, dtype="auto")
+        save_classifier(classifier, checkpoint.feature_extractor, folder)
+    else:
+        model = ETPModel.from_pretrained(checkpoint.folder, dtype="auto")
+        save_whole(model, checkpoint.processor, folder)
     for pattern in (WEIGHT_FILES, WEIGHTS_INDEX):
         for path in folder.glob(pattern):
             path.unlink()
         for path in checkpoint.folder.glob(pattern):
             shutil.copyfile(path, folder / path.name)
     _check_files(folder)
-    staged = load_checkpoint(folder)
+    staged = load_model(folder)
     if staged.weights_sha256 != checkpoint.weights_sha256:
         raise RuntimeError(f"the staged weights are {staged.weights_sha256}, not {checkpoint.weights_sha256}")
     return folder

@@ -14,9 +14,10 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from etp.atomic_files import NotWrittenError
 from etp.file_hashes import file_sha256
 from etp.pretrained import DEFAULT_MODEL, list_models, model_folder
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
+from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.processing_etp import ETPProcessor
 
 WEIGHT_FILES = "model*.safetensors"  # one, or the parts of one; a run of train.py may leave others beside them
@@ -125,7 +126,7 @@ def load_checkpoint(model: str | Path | None = None, *, device: torch.device | s
     if is_classifier(folder):
         raise CheckpointError(
             f"{folder} holds a fine-tuned classifier, which has labels of its own and no text tower: `etp classify` "
-            "without --labels and `etp evaluate fine-tuned` take it."
+            "and `etp plot` without --labels, and `etp evaluate fine-tuned`, take it."
         )
     _check_files(
         folder,
@@ -193,6 +194,13 @@ def hash_of_hashes(files: dict[str, str]) -> str:
     return hashlib.sha256(
         "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items())).encode()
     ).hexdigest()
+
+
+def model_name(model: str | Path | None) -> str:
+    """What opens the same checkpoint from anywhere on this machine: a whole path, or a name of the package or the Hub."""
+    if model is not None and Path(model).is_dir():
+        return str(Path(model).resolve())
+    return DEFAULT_MODEL if model is None else str(model)
 
 
 def checkpoint_folder(model: str | Path | None) -> Path:

@@ -10,6 +10,7 @@ VERSIONS_FILE = "versions.json"
 BEST_WEIGHTS = "best.safetensors"  # what the run trains, where it was best on the validation split
 RUN_FILE = "training_run.json"  # which run made the model, on which data
 ECG_MODEL_RUN = "ecg_model_run"  # files of the run that trained the tower of --ecg_model
+FINE_TUNING_FILE = "fine_tuning.json"  # what a classifier was fine-tuned from, on which data, and how
 TEXT_MODEL_RUN = "text_model_run"  # files of the run that adapted the tower of --text_model
 
 

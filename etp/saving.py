@@ -5,9 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.classification_pipeline_etp import CLASSIFICATION_TASK, EcgClassificationPipeline
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
+from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.pipeline_etp import TASK, ZeroShotEcgClassificationPipeline
 from modeling_etp.processing_etp import ETPProcessor
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from etp.loading import Checkpoint
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 EMBEDS_FILE, ENTRIES_FILE = "embeds.safetensors", "index.json"
 ROWS_AT_A_TIME = 65_536  # bounds the matrix of scores
 UNIT_TOLERANCE = 0.01  # float32 normalisation is good to 1e-6; what is further off was not made by a model of ours
@@ -32,6 +33,7 @@ _ENTRIES = {
     "texts",
     "text_of_ecg",
 }
+_ENTRIES_OF_FORMAT = {2: _ENTRIES, FORMAT_VERSION: {*_ENTRIES, "model"}}
 _CURE = "Delete it and make it again with `etp index`."
 
 
@@ -45,13 +47,16 @@ class Hit:
 
     Attributes:
         score: Cosine similarity.
-        ecg: Name of the ECG; None if a text was found.
+        ecg: Name of the ECG: its file, or its record in a data set. Where a text was found, that of the first ECG whose
+            report it is; None for a text of no ECG.
         text: The text that was found, or that belongs to the ECG; None where an ECG has none.
+        more_ecgs: Where a text was found: how many further ECGs have the same.
     """
 
     score: float
     ecg: str | None
     text: str | None
+    more_ecgs: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class SearchIndex:
         texts: Distinct texts.
         text_embeds: float32 `(texts, dim)`.
         text_of_ecg: Row of each ECG's text, -1 where it has none, `(ecgs,)`.
+        model: What the model is opened by, see `etp.loading.model_name`; None where that is not known.
     """
 
     checkpoint_sha256: str
@@ -73,6 +79,7 @@ class SearchIndex:
     texts: Sequence[str] = ()
     text_embeds: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     text_of_ecg: Sequence[int] = ()
+    model: str | None = None
 
     def __post_init__(self):
         for what, names, embeds in (("ECGs", self.ecgs, self.ecg_embeds), ("texts", self.texts, self.text_embeds)):
@@ -83,6 +90,8 @@ class SearchIndex:
             raise SearchIndexError("there is nothing to search: an index needs ECGs or texts.")
         if not isinstance(self.checkpoint_sha256, str):
             raise SearchIndexError(f"the model is named by its sha256, got {self.checkpoint_sha256!r}.")
+        if not isinstance(self.model, (str, type(None))):
+            raise SearchIndexError(f"the model is opened by a name, got {self.model!r}.")
 
     def nearest_texts(self, queries: np.ndarray, *, k: int = 10) -> list[list[Hit]]:
         """The texts nearest to each of some unit vectors `(queries, dim)`, nearest first.
@@ -92,7 +101,7 @@ class SearchIndex:
         """
         scores, rows = _nearest(self.text_embeds, queries, k, what="texts")
         return [
-            [Hit(float(score), None, self.texts[row]) for score, row in zip(*found, strict=True)]
+            [Hit(float(score), text=self.texts[row], **self._ecgs_of(row)) for score, row in zip(*found, strict=True)]
             for found in zip(scores, rows, strict=True)
         ]
 
@@ -103,6 +112,10 @@ class SearchIndex:
             [Hit(float(score), self.ecgs[row], self._text_of(row)) for score, row in zip(*found, strict=True)]
             for found in zip(scores, rows, strict=True)
         ]
+
+    def _ecgs_of(self, text: int) -> dict[str, Any]:
+        rows = np.flatnonzero(np.asarray(self.text_of_ecg) == text)
+        return {"ecg": self.ecgs[rows[0]], "more_ecgs": len(rows) - 1} if len(rows) else {"ecg": None}
 
     def _text_of(self, row: int) -> str | None:
         text = self.text_of_ecg[row] if len(self.text_of_ecg) else -1
@@ -120,6 +133,7 @@ class SearchIndex:
             "ecgs": list(self.ecgs),
             "texts": list(self.texts),
             "text_of_ecg": list(self.text_of_ecg),
+            "model": self.model,
         }
         with whole_folder(folder) as unfinished:
             save_file({"ecgs": self.ecg_embeds, "texts": self.text_embeds}, unfinished / EMBEDS_FILE)
@@ -129,11 +143,14 @@ class SearchIndex:
         return Path(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, *, checkpoint_sha256: str | None = None) -> "SearchIndex":
+    def load(
+        cls, folder: str | Path, *, checkpoint_sha256: str | None = None, model: str | None = None
+    ) -> "SearchIndex":
         """Read an index.
 
         Args:
             checkpoint_sha256: Of the model that is to search; None skips the comparison, to look at an index.
+            model: What that model was opened by, for the error where it is another one than that of the index.
 
         Raises:
             SearchIndexError: If it is missing, damaged, or was made with another model.
@@ -148,9 +165,9 @@ class SearchIndex:
             embeds_sha256 = file_sha256(folder / EMBEDS_FILE)
         except (SafetensorError, ValueError, OSError, RecursionError, KeyError, TypeError) as error:
             raise SearchIndexError(f"{folder} can't be read as a search index ({error}). {_CURE}") from error
-        known = isinstance(entries, dict) and entries.keys() == _ENTRIES and embeds.keys() == {"ecgs", "texts"}
-        if not known or entries.pop("format_version") != FORMAT_VERSION:
+        if not _is_known(entries) or embeds.keys() != {"ecgs", "texts"}:
             raise SearchIndexError(f"{folder} is not a search index of format {FORMAT_VERSION}. {_CURE}")
+        del entries["format_version"]
         for name, found in ((EMBEDS_FILE, embeds_sha256), (ENTRIES_FILE, None)):
             stated = entries.pop("embeds_sha256" if found else "entries_sha256")
             if stated != (found or _sha256(entries)):
@@ -158,10 +175,9 @@ class SearchIndex:
         made_with = entries["checkpoint_sha256"]
         if not isinstance(made_with, str):
             raise SearchIndexError(f"{folder} is damaged: it names its model {made_with!r}. {_CURE}")
-        if checkpoint_sha256 not in (None, made_with):
+        if checkpoint_sha256 is not None and checkpoint_sha256 != made_with:
             raise SearchIndexError(
-                f"{folder} was made with the model {made_with[:12]}, it is to be searched with {checkpoint_sha256[:12]}: "
-                "their embeddings have nothing in common. Take the model it was made with, or make it again."
+                _of_another_model(folder, made_with, entries.get("model"), checkpoint_sha256, model)
             )
         try:
             return cls(**entries, ecg_embeds=embeds["ecgs"], text_embeds=embeds["texts"])
@@ -169,12 +185,15 @@ class SearchIndex:
             raise SearchIndexError(f"{folder} is damaged: {error} {_CURE}") from error
 
 
-def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: int = 64) -> SearchIndex:
+def index_archive(
+    checkpoint: "Checkpoint", dataset: "Dataset", *, model: str | None = None, batch_size: int = 64
+) -> SearchIndex:
     """Index the ECGs of a data set and the statements of their reports, each distinct text once.
 
     Args:
         checkpoint: From `etp.loading.load_checkpoint`.
         dataset: Rows of an archive, see `etp.archives.open_archive`; read as one window each.
+        model: What the checkpoint was opened by, see `etp.loading.model_name`.
         batch_size: ECGs that are run at a time.
     """
     from etp.evaluation.embedding import Conditions, embed_ecgs
@@ -194,7 +213,31 @@ def index_archive(checkpoint: "Checkpoint", dataset: "Dataset", *, batch_size: i
     )
     if rows:
         texts["text_embeds"] = embed_texts(checkpoint.model, checkpoint.processor.tokenizer, list(rows)).cpu().numpy()
-    return SearchIndex(checkpoint.sha256, list(dataset["record_id"][:]), embedded.embeds.numpy(), **texts)
+    return SearchIndex(checkpoint.sha256, list(dataset["record_id"][:]), embedded.embeds.numpy(), model=model, **texts)
+
+
+def _of_another_model(folder: Path, sha256: str, model: str | None, other_sha256: str, other_model: str | None) -> str:
+    """That an index was made with `model`, not with `other_model`, and how it is searched all the same."""
+    made_with = f"{folder} was made with the model {model or f'of sha256 {sha256[:12]}'}"
+    again = f"make it again: `etp index --model {quote(other_model or 'MODEL')} …`"
+    if model is not None and model == other_model:
+        return (
+            f"{made_with}, whose files have changed since (sha256 {sha256[:12]}, now {other_sha256[:12]}), so that old and "
+            f"new embeddings have nothing in common. Delete the index and {again}."
+        )
+    cure = f"--model {quote(model)}" if model else "the --model whose sha256 begins so in `etp info MODEL`"
+    return (
+        f"{made_with}, not with {other_model or f'that of sha256 {other_sha256[:12]}'}: their embeddings have nothing in "
+        f"common. Search it with {cure}, or {again}."
+    )
+
+
+def _is_known(entries: Any) -> bool:
+    """Whether these are the entries of a format that can be read."""
+    return isinstance(entries, dict) and any(
+        entries.keys() == names and entries["format_version"] == version
+        for version, names in _ENTRIES_OF_FORMAT.items()
+    )
 
 
 def _sha256(entries: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ _SUBMODULES = {
     "ETPEcgConfig": "configuration_etp",
     "ETPEcgModel": "modeling_etp",
     "ETPFeatureExtractor": "feature_extraction_etp",
-    "ETPForEcgClassification": "modeling_etp",
+    "ETPForEcgClassification": "classification_etp",
     "ETPModel": "modeling_etp",
     "ETPOutput": "modeling_etp",
     "ETPProcessor": "processing_etp",

@@ -24,8 +24,9 @@ def _register_configs() -> None:
 def _register_models() -> None:
     from transformers import AutoModel, AutoModelForAudioClassification
 
+    from .classification_etp import ETPForEcgClassification
     from .configuration_etp import ETPConfig, ETPEcgConfig
-    from .modeling_etp import ETPEcgModel, ETPForEcgClassification, ETPModel
+    from .modeling_etp import ETPEcgModel, ETPModel
 
     for auto_class, config_class, model_class in (
         (AutoModel, ETPConfig, ETPModel),

@@ -11,9 +11,10 @@ from .evaluation_mode_etp import evaluation_mode
 from .pipeline_base_etp import EcgPipeline, in_parts, scores_of, sort_arguments
 
 if TYPE_CHECKING:
-    from .modeling_etp import ETPForEcgClassification
+    from .classification_etp import ETPForEcgClassification
 
 CLASSIFICATION_TASK = "ecg-classification"
+SHOWN_LABELS = 5  # of a model's own, in an error
 
 
 class EcgClassificationPipeline(EcgPipeline):
@@ -55,7 +56,7 @@ class EcgClassificationPipeline(EcgPipeline):
                 "`ETPFeatureExtractor.save_pretrained` wrote to."
             )
 
-    def __call__(self, ecg: Any, **kwargs) -> Any:
+    def __call__(self, ecg: Any, *labels, **kwargs) -> Any:
         """Score one ECG or several.
 
         Args:
@@ -77,6 +78,7 @@ class EcgClassificationPipeline(EcgPipeline):
             top_k: How many labels to return at most; all of them if omitted.
             threshold: Lowest score to return; "own": of each label the one that its configuration holds.
             batch_size: ECGs that are run at a time.
+            labels: Refused: the model has labels of its own.
 
         Returns:
             For one ECG a list of `{"score", "label"}`, highest score first; with `return_windows` each has "windows"
@@ -86,15 +88,31 @@ class EcgClassificationPipeline(EcgPipeline):
         Raises:
             ValueError: If an argument or an ECG cannot be used; names it and the cure.
         """
+        if labels:
+            raise ValueError(self._own_labels_only())
         return super().__call__(ecg, **kwargs)
 
     def _sanitize_parameters(self, **kwargs) -> tuple[dict, dict, dict]:
+        if "candidate_labels" in kwargs:
+            raise ValueError(self._own_labels_only())
         preprocess, forward, postprocess = sort_arguments(kwargs)
-        names: Any = self.model.config.id2label
-        postprocess["labels"] = tuple(names[index] for index in range(len(names)))
+        postprocess["labels"] = self._labels()
         if postprocess.get("threshold") == "own":
             postprocess["threshold"] = self._own_thresholds()
         return preprocess, forward, postprocess
+
+    def _labels(self) -> tuple[str, ...]:
+        names: Any = self.model.config.id2label
+        return tuple(names[index] for index in range(len(names)))
+
+    def _own_labels_only(self) -> str:
+        names = self._labels()
+        shown = ", ".join(names[:SHOWN_LABELS]) + (", …" if len(names) > SHOWN_LABELS else "")
+        return (
+            f"a fine-tuned classifier has labels of its own ({shown}), so this pipeline takes no candidate labels and "
+            'nothing but the ECG by position; labels as text are for `pipeline("zero-shot-ecg-classification")` with a '
+            "model of two towers."
+        )
 
     def _own_thresholds(self) -> list[float]:
         own = self.model.config.thresholds

@@ -99,8 +99,8 @@ def connect_to_public(host: str, port: int, timeout: float | None) -> socket.soc
             raise EcgUnsafeError(
                 host,
                 f"its address {address[0]} is not one of the public internet, and others are not allowed here. Download "
-                f"the file and pass its path, or allow private addresses: `allow_private_addresses=True` or "
-                f"{PRIVATE_ADDRESSES_VARIABLE}=1.",
+                f"the file and pass its path, or allow private addresses by {PRIVATE_ADDRESSES_VARIABLE}=1 in the "
+                "environment; of one call, by `allow_private_addresses=True`.",
             )
     problem: OSError | None = None
     for family, kind, protocol, _, address in found:

@@ -56,7 +56,7 @@ def read_npz(content: bytes, source: str, **stated: Any) -> EcgRecording:
     if needed:
         raise needed[0]
     _check_counts(loaded, source)
-    notes = [f"Not read, as they are Python objects: {', '.join(f'`{name}`' for name in objects)}."] if objects else []
+    notes = [f"Not read, as they are Python objects: {', '.join(map(repr, objects))}."] if objects else []
     return recording_from_arrays(loaded, source, "NumPy", notes=notes, **stated)
 
 
@@ -97,7 +97,7 @@ def read_matlab(content: bytes, source: str, **stated: Any) -> EcgRecording:
     """
     loaded = load_matlab(content, source)
     variables = {name: value for name, value in loaded.items() if value is not None}
-    unread = [f"`{name}`" for name, value in loaded.items() if value is None]
+    unread = [repr(name) for name, value in loaded.items() if value is None]
     notes = [f"Not read, as they are neither numbers nor text: {', '.join(unread[:20])}."] if unread else []
     _check_counts(variables, source)
     ecg = variables.get("ECG")
@@ -120,7 +120,8 @@ def _read_cpsc2018(ecg: dict[str, Any], source: str, *, sampling_rate, lead_name
     rate, unit = stated_rate(sampling_rate, source), stated_unit(units, source)
     if rate not in (None, 500) or unit_size(unit) not in (None, 1.0):
         raise EcgContentError(
-            source, f"the CPSC2018 archive is in mV at 500 Hz, got {sampling_rate} and {units}. Leave both out."
+            source,
+            f"the CPSC2018 archive is in mV at 500 Hz, got {sampling_rate} and {units}. Leave `sampling_rate` and `units` out.",
         )
     recording = recording_from_arrays(
         ecg, source, "CPSC2018", sampling_rate=500, lead_names=lead_names, units=None,

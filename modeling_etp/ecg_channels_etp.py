@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from .ecg_errors_etp import EcgContentError
+from .ecg_errors_etp import EcgContentError, argument
 from .ecg_units_etp import is_other_quantity, millivolts_per, unit_size
 from .leads_etp import STANDARD_LEADS, leads_of
 
@@ -97,7 +97,7 @@ def _choose(
     ]
     chosen = tuple(lead for lead in leads if lead)
     if rows or required:
-        _check_names(chosen, shown)
+        _check_names(leads, called, shown)
     if unknown := [row for row in rows if scales[row] is None]:
         which = [called[row] for row in unknown]
         stated = ", ".join(
@@ -105,10 +105,10 @@ def _choose(
         )
         if given is None:
             raise _refusal(
-                f"the unit of lead(s) {_listed(which)} is {stated}, expected a voltage. If the values are in mV, pass "
-                'units="mV" (or "uV", "V").'
+                f"the unit of lead(s) {_listed(which)} is {stated}, expected a voltage. Pass it, e.g. "
+                '`units="mV"`, `units="uV"` or `units="V"`.'
             )
-        notes.append(f"The unit of {', '.join(which)} ({stated}) is taken as {stated_units}, as `units` says.")
+        notes.append(f"The unit of {', '.join(which)} ({stated}) is taken as {stated_units}, which was given.")
     for row in rows:
         if given is not None and scales[row] not in (None, given):
             raise _refusal(
@@ -158,13 +158,14 @@ def _usable_leads(
         wanted = lead in STANDARD_LEADS
         if wanted and row in faults:
             raise _refusal(
-                f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}."
+                f"{faults[row]} To read the other leads, pass `lead_names` with another name for {names[row]}, e.g. "
+                f"{_without(names, [row])}."
             )
         if is_other_quantity(units[row]):
             if named_by_caller and wanted:
                 raise _refusal(
                     f"`lead_names` calls channel {row + 1} {lead}, the file says that it is in {units[row]}. "
-                    "Give that channel another name."
+                    f"Give that channel another name, e.g. {_without(names, [row])}."
                 )
             leads[row] = None
         elif not wanted:
@@ -189,25 +190,35 @@ def _channel_names(count: int, names: Sequence[str] | None, lead_names: Sequence
         return list(names)
     if count == len(STANDARD_LEADS):
         return list(STANDARD_LEADS)
-    raise _refusal(f"it has {count} channels and doesn't name them. Pass their names in order as `lead_names`.")
+    raise _refusal(f"it has {count} channels and doesn't name them. Pass their names in order, {names_wanted(count)}.")
 
 
-def _check_names(leads: Sequence[str], shown: Sequence[str]) -> None:
+def _check_names(channels: Sequence[str | None], called: Sequence[str], shown: Sequence[str]) -> None:
+    leads = [lead for lead in channels if lead]
     if not leads:
-        count = len(shown)
-        example = (
-            f"e.g. {list(STANDARD_LEADS[:count])}" if count <= len(STANDARD_LEADS) else f"one for each of {count}"
-        )
         raise _refusal(
             f"none of its channels is an ECG lead ({_listed(shown)}). If they are leads under other names, "
-            f"pass their names in order as `lead_names`, {example}.",
+            f"pass their names in order, {names_wanted(len(shown))}.",
         )
     repeated = sorted({name for name in leads if leads.count(name) > 1})
     if repeated:
+        again = [row for row, lead in enumerate(channels) if lead in repeated and lead in channels[:row]]
         raise _refusal(
             f"lead(s) {', '.join(repeated)} occur more than once among its channels ({_listed(shown)}). "
-            "Keep one of each, or tell them apart with `lead_names`.",
+            f"Keep one of each, or tell them apart with `lead_names`, e.g. {_without(called, again)}.",
         )
+
+
+def names_wanted(count: int) -> str:
+    """What an error says on how to name so many channels."""
+    if count > len(STANDARD_LEADS):
+        return f"as `lead_names`, one for each of {count}"
+    return f"e.g. {argument('lead_names', STANDARD_LEADS[:count])}"
+
+
+def _without(names: Sequence[str], rows: Sequence[int]) -> str:
+    """The argument that names all channels as they are called, and some of them by no lead's name."""
+    return argument("lead_names", ["unused" if row in rows else name for row, name in enumerate(names)])
 
 
 def _listed(names: Sequence[str], limit: int = 20) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .ecg_errors_etp import argument
+
 # Two amplitudes of a record are robust, each a median over the leads that vary, as electrodes fall off:
 # the beat, which is the range within 1 s in the middle one of all seconds (an artefact of 20 mV for a moment is real),
 # and the reach, which is the distance from the median that 99% of the samples keep (a spike of 32 mV is real).
@@ -32,6 +34,7 @@ def check_finite(
     record_names: Sequence[str],
     lead_names: Sequence[str],
     max_gap_seconds: float,
+    sampling_rate: float,
 ) -> None:
     """Refuse NaN and infinite values.
 
@@ -39,6 +42,7 @@ def check_finite(
         low: Minima over time of `signals`, shape `(batch, leads)`; NaN where a lead holds one.
         high: Maxima.
         signals: Shape `(batch, leads, samples)`, mV.
+        sampling_rate: Of `signals`, Hz.
     """
     finite = np.isfinite(low) & np.isfinite(high)
     if finite.all():
@@ -48,7 +52,22 @@ def check_finite(
     bad_samples = np.flatnonzero(~np.isfinite(signals[record]).all(axis=0))
     raise ValueError(
         f"{record_names[record]}: NaN or infinite values in lead(s) {', '.join(leads)}, {len(bad_samples)} samples from "
-        f"sample {bad_samples[0]}. Cut them out, or let short gaps be bridged with `max_gap_seconds` "
+        f"sample {bad_samples[0]}. {_cure_of_gaps(signals[record], sampling_rate, max_gap_seconds)}"
+    )
+
+
+def _cure_of_gaps(signal: np.ndarray, sampling_rate: float, max_gap_seconds: float) -> str:
+    """What to do about samples of `(leads, samples)` that are not finite: straight lines bridge NaN between numbers only."""
+    missing = np.isnan(signal)
+    if missing.all(axis=1).any():
+        return "Cut them out, or leave these leads out."
+    if np.isinf(signal).any():
+        return "Cut them out."
+    edges = np.diff(np.pad(missing, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    longest = max((np.argwhere(edges == -1) - np.argwhere(edges == 1))[:, 1]) / sampling_rate
+    needed = -(-round(longest * 1000, 3) // 10) / 100
+    return (
+        f"Cut them out; to have gaps of up to {longest:.3g} s bridged by straight lines, pass {argument('max_gap_seconds', needed)} "
         f"(now {max_gap_seconds:g})."
     )
 
@@ -69,7 +88,7 @@ def check_amplitude(
         record = int(np.argmin(count))
         raise ValueError(
             f"{record_names[record]}: flat, no lead varies by more than {height[record].max():.2g} mV. Check the "
-            'electrodes; if the values are in volts, pass units="V".'
+            'electrodes; if they are volts of which the file states no unit, pass `units="V"`.'
         )
     # A record that is within the limits as a whole is so in every second.
     large = ((height > HIGHEST_BEAT_MV).sum(axis=1) * 2 >= count).nonzero()[0]
@@ -80,32 +99,38 @@ def check_amplitude(
         if beat > (HIGHEST_BEAT_MV if several else HIGHEST_BEAT_OF_FEW_LEADS_MV) and reach > HIGHEST_REACH_MV:
             raise ValueError(
                 f"{record_names[record]}: an amplitude of {beat:.3g} mV is physically impossible, the heart gives "
-                'about 1 mV. If the values are in microvolts, pass units="uV"; else their gain is wrong, correct it.'
+                'about 1 mV. Correct the gain; if they are microvolts of which the file states no unit, pass `units="uV"`.'
             )
         if several and beat < LOWEST_BEAT_MV:
             raise ValueError(
                 f"{record_names[record]}: an amplitude of {beat:.2g} mV is too small for an ECG, the heart gives "
-                'about 1 mV. If the values are in volts, pass units="V"; else their gain is wrong, correct it.'
+                "about 1 mV. Correct the gain."
             )
 
 
 def unusual_amplitude(signal: np.ndarray, sampling_rate: float) -> float | None:
     """The beat of `(leads, samples)` in mV where hardly any ECG has such a one, else `None`.
 
-    It is looked for in the first 3 s, which hold several beats, and then in all of the signal.
+    It is looked for in the first 3 s, which hold several beats, and then in all of the signal. Fewer than `FEWEST_LEADS`
+    differ so much that only what `check_amplitude` refuses is unusual. Leads that are constant tell nothing.
     """
-    if len(signal) < FEWEST_LEADS:
-        return None
+    few = len(signal) < FEWEST_LEADS
+    high, high_reach = (HIGHEST_BEAT_OF_FEW_LEADS_MV, HIGHEST_REACH_MV) if few else (HIGH_BEAT_MV, HIGH_REACH_MV)
+    low = LOWEST_RANGE_MV if few else LOW_BEAT_MV
     start = signal[:, : int(3 * sampling_rate)]
     middle = np.sort(start.max(axis=1) - start.min(axis=1))[len(signal) // 2]
-    if not (middle > HIGH_BEAT_MV or LOWEST_RANGE_MV < middle < LOW_BEAT_MV):
+    if not (middle > high or 0 < middle < low):
         return None
-    complete = signal[:, np.isfinite(signal).all(axis=0)]
-    varying = np.ptp(complete, axis=1) >= LOWEST_RANGE_MV
-    if varying.sum() < FEWEST_LEADS:
+    present = signal[np.isfinite(signal).any(axis=1)]
+    complete = present[:, np.isfinite(present).all(axis=0)]
+    height = np.ptp(complete, axis=1) if complete.size else np.zeros(1)
+    if 0 < height.max() < LOWEST_RANGE_MV:
+        return float(height.max())
+    varying = height >= LOWEST_RANGE_MV
+    if varying.sum() < (1 if few else FEWEST_LEADS):
         return None
     beat, reach = beat_and_reach(complete[varying], sampling_rate)
-    return beat if (beat > HIGH_BEAT_MV and reach > HIGH_REACH_MV) or beat < LOW_BEAT_MV else None
+    return beat if (beat > high and reach > high_reach) or beat < low else None
 
 
 def beat_and_reach(signal: np.ndarray, sampling_rate: float) -> tuple[float, float]:

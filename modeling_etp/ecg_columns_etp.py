@@ -14,6 +14,7 @@ from .ecg_facts_etp import (
     means_counts,
     seconds_per,
     size_in_millivolts,
+    unit_assumed,
     without_marks,
 )
 from .ecg_rates_etp import RateFacts
@@ -110,6 +111,9 @@ def recording_from_columns(
         marked += count
         whole = are_counts(signal[row]) if counts is None else counts
         scales[row] = size_in_millivolts(table.units[column], units, source, counts=whole, what=f" of {name}")
+    leads = [row for row, lead in enumerate(is_lead) if lead]
+    stated = [table.units[kept[row]] for row in leads]
+    notes.extend(unit_assumed(stated, units, None if called is None else [called[row] for row in leads]))
     if marked:
         notes.append(f"{marked} values of {-32768} or the like count as no sample.")
     metadata = {"format": table.file_format, **table.metadata}

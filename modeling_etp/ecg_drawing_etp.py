@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .ecg_channels_etp import LeadChoice, check_names
+from .ecg_channels_etp import LeadChoice, check_names, names_wanted
 from .ecg_errors_etp import EcgContentError, EcgFormatError
 from .ecg_paper_etp import Drawing, Scale, calibration_pulse, grid_of, joined, scale_of, without_pulse
 from .ecg_recording_etp import EcgRecording, recording_of
@@ -50,7 +50,7 @@ def recording_from_drawing(
     """
     if units not in (None, "mV"):
         raise EcgContentError(
-            source, f"a drawing states its amplitude by its grid, `units` says {units!r}. Leave it out."
+            source, f"a drawing states its amplitude by its grid, `units` says {units!r}. Leave `units` out."
         )
     lines = joined(drawing.lines)
     grid = grid_of(lines, drawing.millimetres)
@@ -129,11 +129,10 @@ def _named(
     if unnamed and len(alone) == 1 and len(traces) > 1:
         return [(next(iter(alone)), _one_behind_the_other(traces, scale))]
     if not pieces:
-        example = [*STANDARD_LEADS][: len(unnamed)]
         raise EcgContentError(
             source,
-            f"none of its {len(unnamed)} traces has the name of a lead beside it. Pass their names from top to bottom as "
-            f"`lead_names`, e.g. {example}.",
+            f"none of its {len(unnamed)} traces has the name of a lead beside it. Pass their names from top to bottom, "
+            f"{names_wanted(len(unnamed))}.",
         )
     if unnamed:
         scale.notes.append(f"Left out: {len(unnamed)} traces without a name.")

@@ -1,6 +1,8 @@
 """What goes wrong with an ECG file."""
 
+import json
 import os
+from typing import Any
 
 
 class EcgFileError(ValueError):
@@ -18,7 +20,10 @@ class EcgFileError(ValueError):
 
     Args:
         source: Path or description of the file.
-        problem: What was expected and what came, and what to do about it. Quoted from the file, it may hold what a
+        problem: What was expected and what came, and what to do about it. An argument of the reader is named as `name`,
+            or `name=value` with a literal, see [`argument`], and nothing else of that name stands in backticks: each
+            interface puts its own words there. What comes behind a semicolon can be left out with an argument that an
+            interface doesn't have. Quoted from the file, it may hold what a
             terminal would obey: that is escaped here, for everybody who shows or logs the error.
     """
 
@@ -29,6 +34,16 @@ class EcgFileError(ValueError):
 
     def __reduce__(self):  # an exception raised in a worker process has to cross back
         return type(self), (self.source, self.problem)
+
+
+def argument(name: str, value: Any) -> str:
+    """An argument as errors name it.
+
+    Example:
+        >>> argument("lead_names", ["I", "II"])
+        '`lead_names=["I", "II"]`'
+    """
+    return f"`{name}={json.dumps(value, ensure_ascii=False)}`"
 
 
 class EcgFileNotFoundError(EcgFileError): ...

@@ -255,6 +255,23 @@ def size_in_millivolts(
     return 1.0
 
 
+def unit_assumed(units: Sequence[str | None], given: str | None, names: Sequence[str] | None) -> list[str]:
+    """The note that values are taken as mV where nobody states a unit, in a list; empty where nothing is assumed.
+
+    Args:
+        units: What the file says of each lead; whole numbers without a unit are refused by [`size_in_millivolts`].
+        given: What the caller says.
+        names: Of the leads.
+    """
+    rows = [row for row, unit in enumerate(units) if given is None and unit_size(unit) is None]
+    if not rows:
+        return []
+    whose = (
+        f"The values of {', '.join(names[row] for row in rows)}" if names and len(rows) < len(units) else "Its values"
+    )
+    return [f"{whose} are taken as mV, as no unit is stated."]
+
+
 def all_leads(texts: Sequence[str] | None) -> bool:
     """Whether most of these names are leads, which names of anything else aren't."""
     if not texts:

@@ -114,7 +114,8 @@ def read_ecg(
 
     if rate is not None and abs(rate - recording.sampling_rate) > 1e-3 * rate:
         raise EcgContentError(
-            name, f"its sampling rate is {recording.sampling_rate} Hz, `sampling_rate` says {rate:g}. Leave it out."
+            name,
+            f"its sampling rate is {recording.sampling_rate} Hz, `sampling_rate` says {rate:g}. Leave `sampling_rate` out.",
         )
     return recording
 

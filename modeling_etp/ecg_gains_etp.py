@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_facts_etp import are_counts, as_plain, means_counts, size_in_millivolts
+from .ecg_facts_etp import are_counts, as_plain, means_counts, size_in_millivolts, unit_assumed
 from .ecg_recording_etp import EcgContentError
 from .ecg_units_etp import unit_size
 
@@ -62,8 +62,8 @@ def in_millivolts(
     elif stated and (factors is None or not counts):
         raise EcgContentError(
             source,
-            f"it states {_listed(stated)}, and it isn't clear what of it the values still need. If they are mV, pass "
-            '`units="mV"`; else save them in mV.'
+            f"it states {_listed(stated)}, and it isn't clear what of it the values still need. Save them in mV; if "
+            'they are, pass `units="mV"`.'
             if not counts
             else f"it states {_listed(stated)} without a gain. Save the values in mV.",
         )
@@ -73,9 +73,14 @@ def in_millivolts(
         if offsets is None or factors is None
         else (signal - offsets[:, None]) * scales[:, None]
     )
-    if factors is not None:
+    if factors is None:
+        notes.extend(unit_assumed(file_units, units, names))
+    else:
         _check_typical(values, stated, source)
-        notes.append(f"Applied to whole numbers: {_listed(stated)}.")
+        assumed = units is None and not any(_unit_in(key) for key in stated) and not any(map(unit_size, file_units))
+        notes.append(
+            f"Applied to whole numbers: {_listed(stated)}{'; mV is assumed, as no unit is stated' if assumed else ''}."
+        )
     return values
 
 
@@ -121,7 +126,7 @@ def _per_lead(facts: dict[str, Any], kind: str, count: int, source: str) -> np.n
         ):
             raise EcgContentError(
                 source,
-                f"its `{name}` is {str(value)[:60]}, expected numbers{'' if kind == 'offset' else ' above 0'}, one or "
+                f"its {name!r} is {str(value)[:60]}, expected numbers{'' if kind == 'offset' else ' above 0'}, one or "
                 f"{count}. Correct it, or save the values in mV without it.",
             )
         found.append(np.broadcast_to(numbers, count))
@@ -151,4 +156,4 @@ def _check_typical(values: np.ndarray, stated: dict[str, Any], source: str) -> N
 
 
 def _listed(facts: dict[str, Any]) -> str:
-    return ", ".join(f"`{name}` {str(as_plain(value))[:40]}" for name, value in facts.items())
+    return ", ".join(f"{name!r} {str(as_plain(value))[:40]}" for name, value in facts.items())

@@ -69,7 +69,7 @@ def _inside(file: Any, name: str, h5py: Any, source: str) -> Any:
         return None
     if not isinstance(link, h5py.HardLink):
         raise EcgUnsafeError(
-            source, f"`{name}` is a link. Only what is in the file itself is read: store the data in it."
+            source, f"{name!r} is a link. Only what is in the file itself is read: store the data in it."
         )
     _check_stored(file[name], name, h5py, source)
     return file[name]
@@ -79,7 +79,7 @@ def _check_stored(item: Any, name: str, h5py: Any, source: str) -> None:
     if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
         raise EcgUnsafeError(
             source,
-            f"the values of `{name}` are in other files. Only what is in the file itself is read: store them in it.",
+            f"the values of {name!r} are in other files. Only what is in the file itself is read: store them in it.",
         )
 
 
@@ -110,7 +110,7 @@ def _read_code(
     if stated.get("units") is None and "units" not in tracings.attrs and not are_counts(signal):
         raise EcgContentError(
             source,
-            "`tracings` doesn't state its unit: the description of CODE-15 says 0.1 mV, other files of this layout hold mV. "
+            "'tracings' doesn't state its unit: the description of CODE-15 says 0.1 mV, other files of this layout hold mV. "
             'Pass `units="0.1 mV"` for CODE-15 itself, or `units="mV"`.',
         )
     arrays = {"signal": signal, "lead_names": _CODE_LEADS, "fs": _CODE_RATE, **_plain_attributes(tracings)}

@@ -145,7 +145,7 @@ def _from_mapping(ecg: Mapping, name: str, *, sampling_rate: Any, lead_names, un
         arrays["units"] = "uV"  # what the dataset builders write
     elif is_row:
         raise ValueError(
-            f'{name}: a dataset row holds "ecg" as integers in µV, got {signal.dtype}. Pass the unit, e.g. units="mV".'
+            f'{name}: a dataset row holds "ecg" as integers in µV, got {signal.dtype}. Pass the unit, e.g. `units="mV"`.'
         )
     others = {key: value for key, value in arrays.items() if key not in ("record_id", "report", "labels")}
     unnamed = (
@@ -194,7 +194,7 @@ def _one_rate(name: str, own: Any, given: Any) -> Any:
     rate = stated_rate(given, name)
     if own is not None and rate is not None and float(own) != rate:
         raise ValueError(
-            f"{name}: it states a sampling rate of {own} Hz itself, `sampling_rate` says {given}. Leave the argument out."
+            f"{name}: it states a sampling rate of {own} Hz itself, `sampling_rate` says {given}. Leave `sampling_rate` out."
         )
     if own is None and rate is None:
         raise ValueError(

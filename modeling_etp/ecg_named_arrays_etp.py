@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .ecg_channels_etp import check_names
+from .ecg_channels_etp import check_names, names_wanted
 from .ecg_facts_etp import (
     all_leads,
     as_plain,
@@ -125,7 +125,7 @@ class _Facts:
         physical = next((name for name in found if fact_key(name.rpartition(".")[2]) == "psignal"), None)
         if physical is not None and len(found) > 1:
             others = [name for name in found if name != physical]
-            self.notes.append(f"Read `{physical}`, not {', '.join(f'`{name}`' for name in others)}.")
+            self.notes.append(f"Read {physical!r}, not {', '.join(map(repr, others))}.")
             self._left = {name: value for name, value in self._left.items() if name not in others}
             found = {physical: found[physical]}
         if not found:
@@ -176,7 +176,9 @@ class _Facts:
             signal = signal.reshape(1, -1)  # a vector is one lead, whichever way it lies
         if signal.ndim != 2 or signal.dtype.kind not in "fiu":
             raise EcgContentError(
-                self.source, f"expected numbers of shape (leads, samples), got {signal.dtype} of shape {signal.shape}."
+                self.source,
+                f"expected numbers of shape (leads, samples), got {signal.dtype} of shape {signal.shape}. "
+                "Save one ECG so.",
             )
         return signal
 
@@ -208,18 +210,18 @@ class _Facts:
             elif given is None:
                 raise EcgContentError(
                     self.source,
-                    f"its `{name}` is {str(plain)[:80]}, expected the names of its {count} rows. Pass them in order as "
-                    "`lead_names`.",
+                    f"its {name!r} is {str(plain)[:80]}, expected the names of its {count} rows. Pass them in order, "
+                    f"{names_wanted(count)}.",
                 )
         if not found:
             taken = self._take(
                 lambda _, value: (texts := as_texts(value)) is not None and len(texts) == count and all_leads(texts)
             )
             found = {name: as_texts(value) or [] for name, value in taken.items()}
-            self.notes.extend(f"Names of leads are taken from `{name}`." for name in found)
+            self.notes.extend(f"Names of leads are taken from {name!r}." for name in found)
         leads = {name: texts for name, texts in found.items() if all_leads(texts)}
         compared = {
-            f"`{name}`": ", ".join(canonical_lead(text) or text for text in texts)
+            repr(name): ", ".join(canonical_lead(text) or text for text in texts)
             for name, texts in (leads or found).items()
         }
         one_of(compared, "sets of lead names", self.source)
@@ -232,7 +234,7 @@ class _Facts:
                 if isinstance(plain, (int, float)) and plain != signal.shape[axis]:
                     raise EcgContentError(
                         self.source,
-                        f"its `{name}` is {plain:g}, its signal has {signal.shape[axis]} {what}. Save it again.",
+                        f"its {name!r} is {plain:g}, its signal has {signal.shape[axis]} {what}. Save it again.",
                     )
 
     def rate(self, length: int, given: float | None) -> tuple[float, Times | None]:
@@ -253,7 +255,7 @@ class _Facts:
         for name, value in self._take_keys(_SHIFT_KEYS).items():
             if np.size(value) and np.any(np.asarray(as_plain(value)) != 0):
                 raise EcgContentError(
-                    self.source, f"its leads are shifted by `{name}` {as_plain(value)}. Save them aligned."
+                    self.source, f"its leads are shifted by {name!r} {as_plain(value)}. Save them aligned."
                 )
         missing = self._take_keys(_MISSING_KEYS)
         valid = self._take_keys(_VALID_KEYS)
@@ -269,11 +271,11 @@ class _Facts:
             if fact_key(name) == "mask" and marks.any() and not marks.all():
                 raise EcgContentError(
                     self.source,
-                    f"its `{name}` marks {int(marks.sum())} values without saying as what. Save it as `missing` or `valid`.",
+                    f"its {name!r} marks {int(marks.sum())} values without saying as what. Save it as 'missing' or 'valid'.",
                 )
             if fact_key(name) != "mask" and marks.any():
                 signal = np.where(marks, np.nan, signal)
-                self.notes.append(f"{int(marks.sum())} values that `{name}` marks count as no sample.")
+                self.notes.append(f"{int(marks.sum())} values that {name!r} marks count as no sample.")
         signal, count = without_marks(signal)
         if count:
             self.notes.append(f"{count} values that are the lowest of their type count as no sample.")
@@ -289,7 +291,7 @@ class _Facts:
             if texts is None or len(texts) not in (1, count):
                 raise EcgContentError(
                     self.source,
-                    f"its `{name}` is {str(as_plain(value))[:80]}, expected a unit of voltage, one or {count}. Correct it.",
+                    f"its {name!r} is {str(as_plain(value))[:80]}, expected a unit of voltage, one or {count}. Correct it.",
                 )
             found[name] = texts * count if len(texts) == 1 else texts
         if not found:
@@ -299,7 +301,7 @@ class _Facts:
                 for name, value in taken.items()
             }
         sizes = {
-            f"`{name}`": ", ".join(str(unit_size(text) or text) for text in texts) for name, texts in found.items()
+            repr(name): ", ".join(str(unit_size(text) or text) for text in texts) for name, texts in found.items()
         }
         one_of(sizes, "units", self.source)
         own: list[str | None] = [*next(iter(found.values()), [None] * count)]
@@ -334,7 +336,7 @@ class _Facts:
 
     def note_unread(self) -> None:
         if self._left:
-            names = [f"`{name}`" for name in self._left]
+            names = [repr(name) for name in self._left]
             self.notes.append(f"Not read: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}.")
 
 

@@ -112,13 +112,13 @@ class RateFacts:
                 raise EcgContentError(
                     self.source,
                     f"{next(iter(self._stated))} and `sampling_rate` disagree: its sampling rate is {rate:g} Hz, "
-                    f"`sampling_rate` says {given:g}. Leave it out.",
+                    f"`sampling_rate` says {given:g}. Leave `sampling_rate` out.",
                 )
             return given, self._times
         # What the argument cures is said in the error; what is left is wrong whatever the rate.
         lasting = [error for error in self._problems if "`sampling_rate" not in error.problem]
         if given is not None and not lasting:
-            self.notes.extend(f"Not used, as `sampling_rate` is given: {_what(error)}." for error in self._problems)
+            self.notes.extend(f"Not used, as the sampling rate was given: {_what(error)}." for error in self._problems)
             return given, None
         if rate is None:
             raise (lasting or self._problems or [EcgContentError(self.source, missing)])[0]
@@ -150,12 +150,12 @@ def add_arrays(facts: RateFacts, taken: Mapping[str, Any], length: int, units: M
         if plain is None or (isinstance(plain, (str, list, np.ndarray)) and len(plain) == 0):
             continue
         if is_rate(last, value):
-            facts.add_value(f"`{name}`", value)
+            facts.add_value(f"{name!r}", value)
         elif fact_key(last) in INTERVAL_KEYS:
-            facts.add_interval(f"its `{name}`", value, units.get(name))
+            facts.add_interval(f"its {name!r}", value, units.get(name))
         elif np.size(value) == length > 1 and np.asarray(value).dtype.kind in "fiu":
             times = np.asarray(value, dtype=np.float64).ravel()
-            facts.add_times(f"its `{name}`", times, layout_to_unit(times_key(last)[1]))
+            facts.add_times(f"its {name!r}", times, layout_to_unit(times_key(last)[1]))
         else:
             left.append(name)
     return left

@@ -101,7 +101,12 @@ def _header(table: Text, source: str, notes: list[str]) -> tuple[list[str] | Non
         if sum(map(_is_unit, row)) * 2 >= sum(bool(cell) for cell in row):
             units = [own or (cell or None) for own, cell in zip(units, row, strict=True)]
             used.add(index)
-    return names, units, [row for index, row in enumerate(table.preamble) if index not in used]
+    others = [row for index, row in enumerate(table.preamble) if index not in used]
+    numbered = [name for name in names if name]
+    if numbered in ([str(first + k) for k in range(len(numbered))] for first in (0, 1)):
+        notes.append("Its columns are numbered, not named.")
+        return None, nothing, others
+    return names, units, others
 
 
 def _fitted(row: list[str], table: Text) -> list[str] | None:

@@ -86,9 +86,23 @@ def split_text(text: str, source: str) -> Text:
         if all(number(cell, False) is None for cell in first):
             raise EcgContentError(source, "it has column names and no rows of numbers. Export it with its samples.")
         start = 0
+    if _numbers_columns(rows[start], rows[start + 1 : start + 20], separator):
+        start += 1
     width = _width(rows[start:], separator)
     preamble = [cells(row, separator) for row in rows[:start]]
     return Text(comments, preamble, rows[start:], numbers[start:], separator, decimal_comma, width)
+
+
+def _numbers_columns(row: str, following: list[str], separator: str | None) -> bool:
+    """Whether the first row of numbers only counts the columns, 0, 1, … or 1, 2, …, as pandas writes in place of names.
+
+    Of three columns and fewer it may be a sample, so there it has to be the one row of whole numbers.
+    """
+    row_cells = cells(row, separator)
+    count = len(row_cells)
+    if count < 2 or not following or row_cells not in ([str(first + k) for k in range(count)] for first in (0, 1)):
+        return False
+    return count > 3 or not any(cell.lstrip("+-").isdigit() for other in following for cell in cells(other, separator))
 
 
 def cells(row: str, separator: str | None) -> list[str]:

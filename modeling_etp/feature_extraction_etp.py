@@ -196,7 +196,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
                 f" = {float(signal.shape[1] * rate) / self.sampling_rate:g} s. Use a longer recording, or check the rate."
             )
         if longest_gap and np.isnan(signal).any():
-            signal = bridge_short_gaps(signal, int(longest_gap * self.sampling_rate / rate))
+            signal = bridge_short_gaps(signal, int(round(longest_gap * self.sampling_rate / rate, 6)))
         with np.errstate(over="ignore"):
             signal = signal.astype(np.float32, copy=False)
         self._check_values(signal[None], [name], plan.given, float(self.sampling_rate / rate), longest_gap)
@@ -213,7 +213,7 @@ class ETPFeatureExtractor(SequenceFeatureExtractor):
     ) -> None:
         """Refuse what can't be an ECG in mV; `signals` is float32 `(batch, leads, samples)`."""
         low, high = signals.min(axis=2), signals.max(axis=2)  # a NaN anywhere in a lead is in both
-        check_finite(low, high, signals, record_names, lead_names, longest_gap)
+        check_finite(low, high, signals, record_names, lead_names, longest_gap, sampling_rate)
         check_amplitude(low, high, signals, record_names, sampling_rate)
 
     def _center(self, signals: np.ndarray) -> np.ndarray:

@@ -36,6 +36,8 @@ _PREFIX = re.compile(r"^(?:mdc[\s_]*)?(?:(?:ecg|ekg)[\s_:-]+)?(?:elec_potl[\s_]+
 _SUFFIX = re.compile(
     r"\s*(?:\((?:einthoven|goldberger|wilson|bipolar|unipolar)\)|,\s*augmented voltage,\s*(?:right|left|foot))$"
 )
+_SPACED = re.compile(r"[\s_-]+")
+_SPACED_LEAD = re.compile(r"(?:v[\s_-]+[1-9]r?|a[\s_-]*v[\s_-]*[rlf])$")  # "V 1", "V-2", "aV R"
 _NUMBERED = re.compile(r"[Cc](\d{1,3})$")
 _SCALP = re.compile(
     r"(?:eeg[\s_:-]*)?(?:fp[12z]|fz|f[3478]|t[3-8]|p[34z]|o[12z]|cz|a[12]|m[12])(?:\W|$)", re.IGNORECASE
@@ -63,6 +65,7 @@ def canonical_lead(name: str) -> str | None:
     text = name.strip().lower()
     prefix = _PREFIX.match(text)
     key = _SUFFIX.sub("", text[prefix.end() :] if prefix else text)
+    key = _SPACED.sub("", key) if _SPACED_LEAD.match(key) else key
     return _BY_KEY.get(key) or (_NUMERALS.get(key) if prefix and prefix["lead"] else None)
 
 

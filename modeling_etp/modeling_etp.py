@@ -1,18 +1,17 @@
-"""The ECG tower, the two-tower ETP model that aligns it with a text encoder, and a classifier on the tower."""
+"""The ECG tower, and the two-tower ETP model that aligns it with a text encoder."""
 
 import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
-from transformers.loss.loss_utils import ForSequenceClassificationLoss
-from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
@@ -31,7 +30,6 @@ from .text_tower_etp import make_text_model, pool_tokens
 from .two_towers_etp import join_towers
 from .weight_files_etp import check_weight_files
 
-UNKNOWN = -100  # a label that nobody gave, as torch's cross-entropy has it
 # Weights of a full ETP checkpoint that are none of the ECG tower's.
 BESIDES_THE_TOWER = [r"^text_model\.", r"^(ecg|text)_projection\.", r"^logit_(scale|bias)$"]
 
@@ -437,77 +435,14 @@ class ETPModel(ETPPreTrainedModel):
         )
 
 
-class ETPForEcgClassification(ETPPreTrainedModel):
-    """ECG tower with a linear head, for one label per ECG, several, or a number (`config.problem_type`)."""
+def __getattr__(name: str) -> Any:
+    # Its place before it had a file of its own, by which old checkpoints and the code of others name it. That file
+    # imports this one, so this one imports it only when it is asked for.
+    if name == "ETPForEcgClassification":
+        from .classification_etp import ETPForEcgClassification
 
-    config: ETPEcgConfig  # type: ignore[assignment]  # each class narrows it, as everywhere in transformers
-    base_model_prefix = "ecg_model"
-    input_modalities = "audio"
-    _keys_to_ignore_on_load_unexpected = BESIDES_THE_TOWER
-    # Its loss is a mean over the batch: `Trainer` is to divide it by the steps of gradient accumulation.
-    accepts_loss_kwargs = False
-
-    def __init__(self, config: ETPEcgConfig):
-        super().__init__(config)
-        self.ecg_model = ETPEcgModel(config)
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(config.pooled_size, cast(int, config.num_labels))
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.ecg_model.get_input_embeddings()
-
-    def train(self, mode: bool = True) -> "ETPForEcgClassification":
-        """As of any module, but a batch norm whose weights are frozen keeps its statistics too."""
-        super().train(mode)
-        for module in self.modules():
-            is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-            if is_norm and not any(parameter.requires_grad for parameter in module.parameters()):
-                module.eval()
-        return self
-
-    @can_return_tuple
-    def forward(
-        self, input_values: Tensor, labels: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
-    ) -> SequenceClassifierOutput:
-        """Classify ECGs.
-
-        Args:
-            input_values: Shape `(batch, leads, samples)`, mV as the feature extractor gives it.
-            labels: Class indices `(batch,)`; or for several labels per ECG 0/1 as floats `(batch, num_labels)`; or the
-                numbers of a regression. Where `config.problem_type` is unset it is taken from their type. What is -100
-                of the first two is not known, and no part of the loss.
-
-        Returns:
-            `logits` of shape `(batch, num_labels)` and, with `labels`, the `loss` in nats.
-        """
-        ecg_output = self.ecg_model(input_values, **{**kwargs, "return_dict": True})
-        logits = self.classifier(self.dropout(ecg_output.pooler_output))
-        loss = None if labels is None else self.label_loss(logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=ecg_output.hidden_states)
-
-    def label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of logits `(batch, num_labels)` in nats, labels as [`~ETPForEcgClassification.forward`] takes them."""
-        if self.config.problem_type == "multi_label_classification" and labels.is_floating_point():
-            known = labels != UNKNOWN
-            losses = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
-            return losses[known].sum() / known.sum().clamp(min=1)
-        return ForSequenceClassificationLoss(labels, logits, self.config)
-
-    def label_probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities of the labels, calibrated where `config.calibration` is set; of a regression its numbers.
-
-        Args:
-            logits: `(…, num_labels)`.
-        """
-        config = self.config
-        if config.problem_type == "regression":
-            return logits
-        if config.calibration is not None:
-            scale, bias = (logits.new_tensor(config.calibration[name]) for name in ("scale", "bias"))
-            logits = logits * scale + bias
-        several = config.problem_type == "multi_label_classification" or config.num_labels == 1
-        return torch.sigmoid(logits) if several else torch.softmax(logits, dim=-1)
+        return ETPForEcgClassification
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["ETPEcgModel", "ETPForEcgClassification", "ETPModel", "ETPOutput", "ETPPreTrainedModel"]
+__all__ = ["ETPEcgModel", "ETPModel", "ETPOutput", "ETPPreTrainedModel"]

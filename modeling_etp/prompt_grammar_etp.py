@@ -20,6 +20,7 @@ from .prompt_words_etp import (
     names_a_finding,
     negated_finding,
     only_modifies,
+    without_patient,
     words_of,
 )
 
@@ -43,7 +44,8 @@ class Prompt:
 def read_prompt(text: str, *, alone: bool = True) -> Prompt:
     """Read a candidate label or phrase by rules; what no rule is certain of stays one text, letter by letter.
 
-    What nomenclatures and carts put around a name goes: "Q wave abnormal (finding)", "*** Abnormal ECG ***".
+    What nomenclatures and carts put around a name goes: "Q wave abnormal (finding)", "*** Abnormal ECG ***"; so do age and sex
+    in front of a finding: "72-year-old woman with atrial fibrillation".
 
     Args:
         text: Label or phrase, before any template.
@@ -60,7 +62,7 @@ def read_prompt(text: str, *, alone: bool = True) -> Prompt:
     """
     if "\0" in text or len(text) > LONGEST_PROMPT:
         return Prompt((text,))
-    text = bare_name(text)
+    text = without_patient(bare_name(text))
     sentences = _split_sentences(text)
     parts = sentences if len(sentences) > 1 else _read_list(text, alone=alone)
     stated: list[str] = []

@@ -170,6 +170,27 @@ def bare_name(text: str) -> str:
     return bare if bare and bare != text.strip() else text
 
 
+_PERSON = r"(?:man|woman|male|female|boy|girl|lady|gentleman)"
+_AGE = r"(?:over |under )?\d{1,3}[ -]?(?:years?|yrs?|y)(?:[ -](?:old|of age)|/o|o)?|\d{1,3}[ ]?(?:yo|y/o)|aged? (?:over )?\d{1,3}(?: years?)?"
+_OF_AGE = rf"(?:an? )?(?:(?:{_AGE})[ -]?,? ?(?:{_PERSON}|patient|person)?|(?:{_PERSON}|patient|person)(?: patient)?,? (?:{_AGE}))(?: patient)?"
+_WITH = r"\s+(?:with|who has|presenting with)\s+"
+# A sex alone and a comma may begin a list: "male, female".
+_PATIENT = re.compile(
+    rf"(?:{_OF_AGE}(?:,?{_WITH}|[.,:]\s+)|(?:an? )?{_PERSON}(?: patient)?(?:,?{_WITH}|[.:]\s+))(?=\S*[^\W\d])", re.I
+)
+
+
+def without_patient(text: str) -> str:
+    """A finding without the age and sex in front of it, which tell patients apart and not findings; else the text.
+
+    Example:
+        >>> without_patient("72-year-old woman with atrial fibrillation"), without_patient("72-year-old woman")
+        ('atrial fibrillation', '72-year-old woman')
+    """
+    found = _PATIENT.match(text)
+    return text[found.end() :] if found else text
+
+
 def negated_finding(text: str) -> str | None:
     """The finding that a negation of `text` negates; `None` if it negates none, or not certainly.
 

@@ -29,6 +29,15 @@ def pytest_unconfigure() -> None:
     _hf_home.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command writes on stderr is the same however slow this machine is."""
+    from etp import progress
+
+    monkeypatch.setattr(progress, "QUIET_SECONDS", float("inf"))
+    monkeypatch.setattr(progress, "LINE_SECONDS", float("inf"))
+
+
 @pytest.fixture(scope="session")
 def data_root(pytestconfig: pytest.Config) -> Path:
     """Folder of the real archives; tests that use it are marked `real_data`."""

@@ -49,7 +49,11 @@ def stated_fields() -> list:
             label=f"{FIELDS['lead_names']}, in the order of the file", placeholder="I II III aVR …", max_length=400
         )
         units = gr.Dropdown(
-            [("as the file says, or mV", ""), *((unit, unit) for unit in UNITS)], value="", label=FIELDS["units"]
+            [("as the file says, or mV", ""), *((unit, unit) for unit in UNITS)],
+            value="",
+            label=f"{FIELDS['units']}, or type the size of a count, e.g. 4.88 uV",
+            allow_custom_value=True,
+            elem_id="units",
         )
     return [rate, leads, units]
 

@@ -23,6 +23,7 @@ from .sources import (
     RefusedUpload,
     SharedUploads,
     Source,
+    in_fields,
     read_source,
     take_upload,
 )
@@ -83,7 +84,8 @@ class Request:
         """
         if self.source is None:
             raise AppError(FIRST_MESSAGE)
-        leads = (self.lead_names or "").replace(",", " ").split()
+        names = self.lead_names or ""
+        leads = [*filter(None, map(str.strip, names.split(",")))] if "," in names else names.split()
         stated = {"sampling_rate": self.sampling_rate, "lead_names": leads, "units": self.units}
         return self.source.name, read_source(self.source, **{name: value for name, value in stated.items() if value})
 
@@ -227,6 +229,6 @@ def _failed(error: Exception) -> Results:
 def sentence(error: Exception) -> str:
     """What a visitor is told; what nobody foresaw goes to the server's log."""
     if isinstance(error, (ValueError, OSError)):
-        return str(error)
+        return in_fields(str(error))
     _log.error("unexpected error on the page", exc_info=error)
     return UNEXPECTED

@@ -12,7 +12,7 @@ from etp.app.scorer import EcgScorer
 from etp.app.sources import AppError
 from etp.app.tuned_scorer import TunedScorer
 from etp.commands.models import open_model
-from etp.loading import ClassifierCheckpoint
+from etp.loading import ClassifierCheckpoint, model_name
 from etp.options import OptionError
 from etp.search import SearchIndex, SearchIndexError
 
@@ -46,7 +46,7 @@ def open_scorer(args: AppArguments) -> EcgScorer | TunedScorer:
         return TunedScorer(checkpoint)
     index = None
     if args.index:
-        index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)
+        index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256, model=model_name(args.model))
         if not index.texts:
             raise AppError(f"--index {args.index}: it holds no reports. Make one of an archive, or with --texts.")
     return EcgScorer(checkpoint, calibrations=find_calibrations(checkpoint, args.results), index=index)

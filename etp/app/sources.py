@@ -1,6 +1,5 @@
 """Where the page's ECG comes from: uploaded files, which leave the disk as soon as they are read, or one of the samples."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from etp.cures import reworded, shown
 from modeling_etp.ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
 
 from .examples import Example, examples
@@ -233,16 +233,22 @@ def _size(file: Path, uploads: UploadFolder) -> int:
         return 0
 
 
+def in_fields(text: str) -> str:
+    """An error in the words of the page."""
+    named: list[str] = []
+
+    def word(name: str, value: Any) -> str:
+        named.append(name)
+        values = [] if value is None else value if isinstance(value, list) else [value]
+        return " ".join([f"“{FIELDS[name]}”", *filter(None, [", ".join(map(shown, values))])])
+
+    worded = reworded(text, {name: partial(word, name) for name in FIELDS})
+    return f"{worded} The fields are under “{FIELDS_HEADING}”." if named else worded
+
+
 def _explain(error: EcgFileError) -> str:
     """The reader's words without folders of this machine, and with the names of the page's fields."""
-    problem = " ".join(error.problem.split()).replace(f"{Path(error.source).parent}/", "")
-    in_fields = re.sub(
-        rf"`({'|'.join(FIELDS)})(?:=([^`]*))?`",
-        lambda found: " ".join(["“" + FIELDS[found[1]] + "”", *filter(None, [found[2]])]),
-        problem,
-    )
-    if in_fields != problem:
-        problem = f"{in_fields} The fields are under “{FIELDS_HEADING}”."
+    problem = in_fields(" ".join(error.problem.split()).replace(f"{Path(error.source).parent}/", ""))
     if isinstance(error, EcgFileNotFoundError):
         problem += " Choose the .hea and the files that it names together, in one go."
     return problem

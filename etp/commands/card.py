@@ -10,10 +10,10 @@ from etp.common_options import MODEL_HELP, OVERWRITE_HELP, REPO_HELP, RESULTS_HE
 from etp.options import OptionError, option
 
 from .files import check_output_file, write
-from .models import open_checkpoint
+from .models import open_model
 
 if TYPE_CHECKING:
-    from etp.loading import Checkpoint
+    from etp.loading import Files
 
 
 @dataclass(kw_only=True)
@@ -40,7 +40,7 @@ def run(args: CardArguments) -> int:
 
     if args.output is not None:
         check_output_file(args.output, overwrite=args.overwrite)
-    checkpoint = open_checkpoint(args.model)
+    checkpoint = open_model(args.model)
     results = list(read_results(args.results, checkpoint).values())
     repo_id = args.repo or checkpoint.folder.resolve().name
     card = make_card(checkpoint, results, repo_id=repo_id, license=args.license, co2_grams=args.co2_grams)
@@ -53,7 +53,7 @@ def run(args: CardArguments) -> int:
     return 0
 
 
-def read_results(files: Sequence[Path] | None, checkpoint: "Checkpoint") -> dict[str, dict]:
+def read_results(files: Sequence[Path] | None, checkpoint: "Files") -> dict[str, dict]:
     """File name -> content of results files; those that the checkpoint carries if none are named.
 
     Raises:

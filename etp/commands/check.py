@@ -4,9 +4,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etp.common_options import DatasetArguments, MissingSamplesArguments
+from etp.common_options import JSON_HELP, DatasetArguments, MissingSamplesArguments
+from etp.cures import as_flags
+from etp.options import option
 
-from .files import printable, write
+from .files import json_line, printable, write
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 class CheckArguments(DatasetArguments, MissingSamplesArguments):
     """Which records, and as what they are to be used."""
 
+    json: bool = option(JSON_HELP, False)
+
 
 def run(args: CheckArguments) -> int:
     """Prepare every record as training does, and say what is there and what can't be used."""
@@ -24,17 +28,22 @@ def run(args: CheckArguments) -> int:
     splits = open_archive(
         args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir, on_error="skip"
     )
-    faults = [(row["record_id"], row["error"]) for row in skipped_records(splits)]
-    total = len(faults)
+    refused, usable = skipped_records(splits), {}
     for name, dataset in splits.items():
-        faults += refused_records(dataset, args)
-        total += len(dataset)
-        texts = sum(map(bool, dataset["statements"][:]))
-        write(f"{name}: {len(dataset)} records, {texts} with text")
-    for record_id, reason in faults:
-        write(printable(f"Record {record_id}: {' '.join(reason.split())}"), file=sys.stderr)
-    write(f"{total - len(faults)} of {total} records can be used")
-    return 1 if faults else 0
+        own = refused_records(dataset, args)
+        usable[name] = len(dataset) - len(own)
+        refused += [{"record_id": record_id, "split": name, "error": reason} for record_id, reason in own]
+        if not args.json:
+            write(f"{name}: {len(dataset)} records, {sum(map(bool, dataset['statements'][:]))} with text")
+    refused = [{**record, "error": as_flags(" ".join(record["error"].split()), vars(args))} for record in refused]
+    num_usable = sum(usable.values())
+    if args.json:
+        write(json_line({"usable": num_usable, "usable_of_split": usable, "refused": refused}))
+    else:
+        for record in refused:
+            write(printable(f"Record {record['record_id']}: {record['error']}"), file=sys.stderr)
+        write(f"{num_usable} of {num_usable + len(refused)} records can be used")
+    return 1 if refused else 0
 
 
 def refused_records(dataset: "Dataset", args: CheckArguments) -> list[tuple[str, str]]:

@@ -1,15 +1,15 @@
 """`etp classify`: scores of ECG files, one JSON line or a few lines of text per file."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etp.common_options import JSON_HELP, LabelArguments, ModelArguments
-from etp.options import OptionError, option
+from etp.options import option
 
+from .classifiers import classifier_of
 from .files import EcgRun, FilesArguments, find_ecgs, json_line, printable, write
-from .labels import read_labels, scoring_options
-from .models import make_classifier, make_fine_tuned, open_model
+from .labels import read_labels
+from .models import open_model
 
 if TYPE_CHECKING:
     from modeling_etp.ecg_files_etp import EcgRecording
@@ -27,8 +27,12 @@ class ClassifyArguments(LabelArguments, ModelArguments, FilesArguments):
 def run(args: ClassifyArguments) -> int:
     labels = read_labels(args) if args.given else None
     paths = find_ecgs(args.files)
-    classifier = open_classifier(args, labels)
     ecgs = EcgRun(paths, args, batch_size=args.batch_size)
+    if not ecgs.any_readable():
+        return ecgs.status
+    # Options are given here, not at every call, so that an impossible one is no bad file.
+    checkpoint = open_model(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
+    classifier = classifier_of(checkpoint, args, labels, top_k=args.top_k, threshold=args.threshold)
 
     def classify(recordings):
         scores = classifier(recordings, batch_size=len(recordings), return_notes=True)
@@ -37,29 +41,6 @@ def run(args: ClassifyArguments) -> int:
     for path, (scores, notes) in ecgs.map(classify, description="Classifying"):
         write(as_json(path, scores, notes) if args.json else as_text(path, scores, notes))
     return ecgs.status
-
-
-def open_classifier(args: ClassifyArguments, labels: dict[str, tuple[str, ...]] | None) -> Callable[..., Any]:
-    """The pipeline of the model: by labels that are given as text, or by those that it was fine-tuned on.
-
-    Raises:
-        OptionError: If there are no labels, or the model has its own.
-    """
-    from etp.loading import Checkpoint
-
-    checkpoint = open_model(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
-    # Options are given here, not at every call, so that an impossible one is no bad file.
-    shown = {"top_k": args.top_k, "threshold": args.threshold}
-    if isinstance(checkpoint, Checkpoint):
-        if labels is None:
-            read_labels(args)  # which says how to give them
-        return make_classifier(checkpoint, candidate_labels=labels, **shown, **scoring_options(args))
-    if labels is not None or args.multi_label or args.templates != ["{}"]:
-        raise OptionError(
-            f"--model {args.model} was fine-tuned on labels of its own: leave out --labels, --task, --prompts, "
-            "--templates and --multi_label, or take a model of two towers."
-        )
-    return make_fine_tuned(checkpoint, **shown)
 
 
 def with_notes(entries: list[dict], recording: "EcgRecording") -> tuple[list[dict], list[str]]:

@@ -28,9 +28,11 @@ def run(args: EmbedArguments) -> int:
     paths = find_ecgs(args.files)
     if args.output is not None:
         check_output_file(args.output, overwrite=args.overwrite, inputs=paths)
+    ecgs = EcgRun(paths, args, batch_size=args.batch_size)
+    if not ecgs.any_readable():
+        return ecgs.status
     checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     classifier = make_classifier(checkpoint)
-    ecgs = EcgRun(paths, args, batch_size=args.batch_size)
     files, embeds = [], []
     for path, embed in ecgs.map(classifier.embed_ecgs, description="Embedding"):
         files.append(path)

@@ -3,12 +3,14 @@
 import glob
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etp.common_options import BatchArguments, ReadingArguments
+from etp.cures import as_flags
 from etp.options import OptionError, option
 from etp.outputs import check_output
 from etp.samples import is_sample, located, match_samples
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 TABLE_OF_A_FOLDER = "records.csv"  # docs/your-own-data.md
 FILES_HELP = "ECG files, folders of them, globs, http(s) URLs, or sample:NAME for an ECG that comes with the package."
+STATED = ("sampling_rate", "lead_names", "units", "verify_checksum")  # of `ReadingArguments`, what the reader takes
 WFDB_SIGNALS = {".dat", ".mat"}  # belong to the header of their name, if there is one
 
 
@@ -101,11 +104,25 @@ class EcgRun:
     def __init__(self, paths: Sequence[str], args: ReadingArguments, *, batch_size: int):
         self.paths, self.failed = paths, 0
         self._args, self._batch_size = args, batch_size
+        self._batches: Iterable[tuple[int, dict[str, Any]]] = self._read()
 
     @property
     def status(self) -> int:
         """Exit status of a command that did nothing else."""
         return 1 if self.failed else 0
+
+    def any_readable(self) -> bool:
+        """Whether there is anything to run on; files are read as far as the first one that can be.
+
+        Ask before a model is loaded, which takes longer.
+        """
+        read = []
+        for batch in self._batches:
+            read.append(batch)
+            if batch[1]:
+                break
+        self._batches = chain(read, self._batches)
+        return any(recordings for _, recordings in read)
 
     def map(self, function: Callable[[list[Any]], Any], *, description: str) -> Iterator[tuple[str, Any]]:
         """Pairs of path, of a URL without password, and what `function` makes of its recording, in order.
@@ -118,22 +135,28 @@ class EcgRun:
 
         few = len(self.paths) <= self._batch_size
         with Progress(description, total=len(self.paths), unit="ECG", shown=not few) as bar:
-            for start in range(0, len(self.paths), self._batch_size):
-                paths = self.paths[start : start + self._batch_size]
-                yield from self._batch(paths, function)
-                bar.update(len(paths))
+            for count, recordings in self._batches:
+                if recordings:
+                    yield from self._run(recordings, function)
+                bar.update(count)
 
-    def _batch(self, paths: Sequence[str], function: Callable) -> Iterator[tuple[str, Any]]:
+    def _read(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """How many files each batch has, and the recordings of those that can be read, by path."""
         from modeling_etp.ecg_addresses_etp import printable_url
 
-        recordings = {}
-        for path in paths:
-            try:
-                recordings[path] = read_recording(path, self._args)
-            except (ValueError, OSError) as error:
-                self._pass_over(printable_url(path), error)
-        if not recordings:
-            return
+        for start in range(0, len(self.paths), self._batch_size):
+            paths = self.paths[start : start + self._batch_size]
+            recordings: dict[str, Any] = {}
+            for path in paths:
+                try:
+                    recordings[path] = read_recording(path, self._args)
+                except (ValueError, OSError) as error:
+                    self._pass_over(printable_url(path), error)
+            yield len(paths), recordings
+
+    def _run(self, recordings: dict[str, Any], function: Callable) -> Iterator[tuple[str, Any]]:
+        from modeling_etp.ecg_addresses_etp import printable_url
+
         try:
             results = function(list(recordings.values()))
         except ValueError:  # of one of them: each by itself, so that it is known of which
@@ -150,6 +173,7 @@ class EcgRun:
     def _pass_over(self, path: str, error: Exception) -> None:
         self.failed += 1
         message = " ".join(str(error).split()).removeprefix("ECG 0: ")
+        message = as_flags(message, vars(self._args))
         write(printable(message if message.startswith(path) else f"{path}: {message}"), file=sys.stderr)
 
 
@@ -178,8 +202,7 @@ def write_error(line: str) -> None:
 
 def stated_facts(args: ReadingArguments) -> dict[str, Any]:
     """What the command line says of files, as `read_ecg` takes it."""
-    names = ("sampling_rate", "lead_names", "units", "verify_checksum")
-    return {name: value for name in names if (value := getattr(args, name)) is not None}
+    return {name: value for name in STATED if (value := getattr(args, name)) is not None}
 
 
 def _samples(argument: str) -> list[str]:

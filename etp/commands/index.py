@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etp.common_options import DATA_DIR_HELP, DatasetArguments, ModelArguments, Split
+from etp.cures import as_flags
 from etp.options import OptionError, option
 
-from .files import FILES_HELP, EcgRun, FilesArguments, find_ecgs, write
+from .files import FILES_HELP, STATED, EcgRun, FilesArguments, find_ecgs, write
 from .models import make_classifier, open_checkpoint
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class IndexArguments(DatasetArguments, ModelArguments, FilesArguments):
 
 
 def run(args: IndexArguments) -> int:
+    from etp.loading import model_name
+
     if args.output.exists():
         raise OptionError(f"-o {args.output} exists already. Delete it, or choose another folder.")
     if bool(args.data_dir) == bool(args.files or args.texts):
@@ -35,14 +38,17 @@ def run(args: IndexArguments) -> int:
         )
     texts = read_texts(args.texts) if args.texts else []
     paths = find_ecgs(args.files)
+    ecgs = EcgRun(paths, args, batch_size=args.batch_size)
+    if paths and not ecgs.any_readable() and not texts:
+        return ecgs.status
     checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     if args.data_dir:
-        index, failed = _of_archive(checkpoint, args), 0
+        index = _of_archive(checkpoint, args)
     else:
-        index, failed = _of_files(checkpoint, paths, texts, args)
+        index = _of_files(checkpoint, ecgs, texts, model=model_name(args.model))
     index.save(args.output)
     write(f"{args.output}: {len(index.ecgs)} ECGs, {len(index.texts)} texts, model {index.checkpoint_sha256[:12]}")
-    return 1 if failed else 0
+    return ecgs.status
 
 
 def read_texts(path: Path) -> list[str]:
@@ -65,6 +71,7 @@ def _of_archive(checkpoint: "Checkpoint", args: IndexArguments) -> "SearchIndex"
     from datasets import concatenate_datasets
 
     from etp.archives import open_archive
+    from etp.loading import model_name
     from etp.search import index_archive
 
     splits = open_archive(args.dataset, args.data_dir, config=args.dataset_config, cache_dir=args.cache_dir)
@@ -72,22 +79,22 @@ def _of_archive(checkpoint: "Checkpoint", args: IndexArguments) -> "SearchIndex"
     if missing := [name for name in chosen if name not in splits]:
         raise OptionError(f"--split {missing[0]}: there is none, choose from {', '.join([*splits, 'all'])}.")
     dataset = concatenate_datasets([splits[name] for name in chosen])
-    return index_archive(checkpoint, dataset, batch_size=args.batch_size)
+    try:
+        return index_archive(checkpoint, dataset, model=model_name(args.model), batch_size=args.batch_size)
+    except ValueError as error:  # of a record; what may be stated of files isn't of an archive
+        raise ValueError(as_flags(str(error), set(vars(args)) - set(STATED))) from error
 
 
-def _of_files(
-    checkpoint: "Checkpoint", paths: list[str], texts: list[str], args: IndexArguments
-) -> tuple["SearchIndex", int]:
-    """The index, and how many files are not in it."""
+def _of_files(checkpoint: "Checkpoint", ecgs: EcgRun, texts: list[str], *, model: str) -> "SearchIndex":
     import numpy as np
 
     from etp.search import SearchIndex
 
-    classifier, ecgs = make_classifier(checkpoint), EcgRun(paths, args, batch_size=args.batch_size)
+    classifier = make_classifier(checkpoint)
     embedded = dict(ecgs.map(classifier.embed_ecgs, description="Embedding"))
     parts: dict = {}
     if embedded:
         parts |= {"ecgs": list(embedded), "ecg_embeds": np.stack(list(embedded.values()))}
     if texts:
         parts |= {"texts": texts, "text_embeds": classifier.embed_texts(texts)}
-    return SearchIndex(checkpoint.sha256, **parts), ecgs.failed
+    return SearchIndex(checkpoint.sha256, model=model, **parts)

@@ -87,7 +87,8 @@ def index_facts(folder: Path) -> dict[str, Any]:
 
     index = SearchIndex.load(folder)
     counts = {"ecgs": len(index.ecgs), "texts": len(index.texts)}
-    return {"kind": "search index", "index": str(folder), "checkpoint_sha256": index.checkpoint_sha256, **counts}
+    made_with = {"model": index.model, "checkpoint_sha256": index.checkpoint_sha256}
+    return {"kind": "search index", "index": str(folder), **made_with, **counts}
 
 
 def file_facts(path: str, args: InfoArguments) -> dict[str, Any]:

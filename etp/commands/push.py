@@ -8,7 +8,7 @@ from etp.options import OptionError, option
 
 from .card import ContentArguments, read_results
 from .files import write
-from .models import open_checkpoint
+from .models import open_model
 
 
 @dataclass(kw_only=True)
@@ -32,7 +32,7 @@ def run(args: PushArguments) -> int:
     if args.repo_type == "model":
         from etp.hub import push_model
 
-        checkpoint = open_checkpoint(args.folder)
+        checkpoint = open_model(args.folder)
         url = push_model(
             checkpoint,
             args.repo,

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from etp.common_options import INDEX_HELP, JSON_HELP, BatchArguments, ModelArguments, ReadingArguments
 from etp.options import OptionError, option
 
 from .files import EcgRun, find_ecgs, json_line, printable, write
 from .models import make_classifier, open_checkpoint
+
+if TYPE_CHECKING:
+    from etp.search import Hit
 
 
 @dataclass(kw_only=True)
@@ -25,6 +28,7 @@ class SearchArguments(ModelArguments, ReadingArguments, BatchArguments):
 
 
 def run(args: SearchArguments) -> int:
+    from etp.loading import model_name
     from etp.search import SearchIndex, SearchIndexError
 
     if args.top_k < 1:
@@ -34,9 +38,12 @@ def run(args: SearchArguments) -> int:
     if args.text and not all(text.strip() for text in args.text):
         raise OptionError("--text: a blank text is near to nothing.")
     paths = find_ecgs(args.ecg or [])
+    ecgs = EcgRun(paths, args, batch_size=args.batch_size)
+    if paths and not ecgs.any_readable():
+        return ecgs.status
     checkpoint = open_checkpoint(args.model, device=args.device, max_gap_seconds=args.max_gap_seconds)
     try:
-        index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256)
+        index = SearchIndex.load(args.index, checkpoint_sha256=checkpoint.sha256, model=model_name(args.model))
     except SearchIndexError as error:
         raise OptionError(str(error)) from error
     wanted = args.find or ("texts" if args.ecg else "ecgs")
@@ -44,7 +51,7 @@ def run(args: SearchArguments) -> int:
         raise OptionError(f"{args.index} holds no {wanted}; --find the other kind, or make an index with both.")
     find = {"ecgs": index.nearest_ecgs, "texts": index.nearest_texts}[wanted]
 
-    classifier, ecgs = make_classifier(checkpoint), EcgRun(paths, args, batch_size=args.batch_size)
+    classifier = make_classifier(checkpoint)
     queries: Iterable[tuple[str, Any]]
     if args.text:
         queries = zip(args.text, classifier.embed_texts(args.text), strict=True)
@@ -56,10 +63,14 @@ def run(args: SearchArguments) -> int:
     return ecgs.status
 
 
-def _as_json(query: str, hits) -> str:
+def _as_json(query: str, hits: "list[Hit]") -> str:
     return json_line({"query": query, "hits": [asdict(hit) for hit in hits]})
 
 
-def _as_text(query: str, hits) -> str:
-    found = [f"  {hit.score:6.3f}  {printable('  '.join(filter(None, (hit.ecg, hit.text))))}" for hit in hits]
-    return "\n".join([printable(query), *found])
+def _as_text(query: str, hits: "list[Hit]") -> str:
+    return "\n".join([printable(query), *(f"  {hit.score:6.3f}  {printable(_named(hit))}" for hit in hits)])
+
+
+def _named(hit: "Hit") -> str:
+    ecg = f"{hit.ecg} and {hit.more_ecgs} more" if hit.more_ecgs else hit.ecg
+    return "  ".join(filter(None, (ecg, hit.text)))

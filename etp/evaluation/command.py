@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict
 from torch import Tensor
 
 from etp.archives import skipped_records
+from etp.cures import as_flags
 from etp.devices import choose_device, use_bf16
 from etp.loading import Checkpoint, ClassifierCheckpoint, load_checkpoint, load_classifier
 from etp.options import OptionError
@@ -121,7 +122,7 @@ def open_evaluation(kind: str, data: DataArguments, run: RunArguments, options: 
     skipped = skipped_records(splits) if data.on_error == "skip" else []
     if data.on_error == "skip":
         splits, refused = without_unusable(splits, extractor, conditions)
-        skipped += refused
+        skipped = [{**row, "error": as_flags(row["error"], vars(data))} for row in (*skipped, *refused)]
     records = EvaluationRecords.select(splits, data.split)
     identity = {
         "name": run.name or checkpoint.folder.name,

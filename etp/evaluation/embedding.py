@@ -16,10 +16,11 @@ from torch import Tensor
 from etp.arrow_batches import read_signals, signal_lengths
 from etp.atomic_files import NotWrittenError, whole_file, writing
 from etp.progress import Progress
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.ecg_files_etp import STANDARD_LEADS, to_millivolts
 from modeling_etp.ecg_windows_etp import WINDOW_OVERLAP, WINDOWS_AT_A_TIME, window_bounds
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPForEcgClassification, ETPModel
+from modeling_etp.modeling_etp import ETPModel
 from modeling_etp.zero_shot_etp import evaluation_mode
 
 from .provenance import identity_sha256, source_sha256

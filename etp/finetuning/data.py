@@ -16,6 +16,7 @@ from torch import Tensor
 from etp.archives import open_archive
 from etp.arrow_batches import column_values
 from etp.augmentation import Augmentation
+from etp.cures import as_flags
 from etp.options import OptionError
 from etp.prepared_signals import prepare_signals
 from etp.randomness import Purpose, generator
@@ -104,7 +105,8 @@ def labelled_split(
     head.check_single(targets, record_ids, name)
     unusable = [row for row in np.flatnonzero(labelled) if int(row) in prepared.unusable]
     if unusable:
-        first = f"record {record_ids[unusable[0]]}: {prepared.unusable[int(unusable[0])]}"
+        reason = as_flags(prepared.unusable[int(unusable[0])], vars(args))
+        first = f"record {record_ids[unusable[0]]}: {reason}"
         found = f"{len(unusable)} of {int(labelled.sum())} labelled {name} records can't be used"
         if args.on_error == "raise":
             raise OptionError(f"{found}. The first is {first} Pass --on_error skip to leave them all out.")

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from etp.progress import Progress
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.evaluation_mode_etp import evaluation_mode
-from modeling_etp.modeling_etp import ETPForEcgClassification
 
 from .data import EcgBatches
 

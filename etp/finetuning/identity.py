@@ -9,13 +9,13 @@ from typing import Any
 from etp.atomic_files import whole_file
 from etp.common_options import AugmentationArguments
 from etp.file_hashes import file_sha256
-from etp.loading import WEIGHT_FILES, hash_of_hashes
+from etp.loading import WEIGHT_FILES, hash_of_hashes, model_name
 from etp.options import OptionError
+from etp.run_files import FINE_TUNING_FILE
 
 from .arguments import DataArguments, ModelArguments, TrainingArguments
 from .model import Base
 
-RUN_FILE = "fine_tuning.json"
 # Options that decide no number of a run that goes on.
 _FREE = {"data_dir", "cache_dir", "output_dir", "resume", "overwrite", "device", "report_to", "model"}
 
@@ -33,7 +33,7 @@ def describe_run(
     options = {**asdict(data), **asdict(model), **asdict(args), **asdict(augment)}
     files = {path.name: file_sha256(path) for path in sorted(base.folder.glob(WEIGHT_FILES))}
     return {
-        "base": str(model.model or base.folder.name),
+        "base": model_name(model.model),
         "base_weights_sha256": next(iter(files.values())) if len(files) == 1 else hash_of_hashes(files),
         "dataset": data.dataset,
         "data": list(contents),
@@ -43,7 +43,7 @@ def describe_run(
 
 def write_run(output_dir: Path, run: dict[str, Any]) -> None:
     """Write the description of a run into its folder."""
-    with whole_file(output_dir / RUN_FILE) as unfinished:
+    with whole_file(output_dir / FINE_TUNING_FILE) as unfinished:
         unfinished.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
@@ -56,7 +56,7 @@ def check_identity(output_dir: Path, run: dict[str, Any]) -> bool:
     Raises:
         OptionError: If something differs; names it.
     """
-    path = output_dir / RUN_FILE
+    path = output_dir / FINE_TUNING_FILE
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         options = before["options"]

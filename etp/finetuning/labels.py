@@ -8,7 +8,7 @@ from datasets import Dataset
 from etp.options import OptionError
 from etp.scoring.heads import output_names, task_slices
 from etp.scoring.labels import label_columns, label_names, label_targets
-from modeling_etp.modeling_etp import UNKNOWN
+from modeling_etp.classification_etp import UNKNOWN
 
 SINGLE, MULTI = "single_label_classification", "multi_label_classification"
 

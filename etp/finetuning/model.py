@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from etp.loading import CheckpointError, checkpoint_folder, damage_named
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.ecg_resnet_etp import ETPEcgConv
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPForEcgClassification
 
 from .arguments import HEAD_FACTOR, LEARNING_RATES, ModelArguments, TrainingArguments
 from .labels import LabelHead

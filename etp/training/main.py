@@ -15,8 +15,9 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors.torch import load_file
 
 from etp.atomic_files import NotWrittenError, files_added
+from etp.cures import as_flags
 from etp.devices import use_bf16
-from etp.options import OptionError, parse_options
+from etp.options import OptionError, options_of, parse_options
 from etp.output_lock import folder_lock
 from etp.progress import log_beside_bars
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE, RUN_FILE
@@ -277,7 +278,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         return main(argv)
     except (OptionError, CheckpointError, NonFiniteLossError, NotWrittenError) as error:
         if first_process:  # every process finds the same fault; one says it
-            print(f"{program()}: {error}", file=sys.stderr)
+            print(f"{program()}: {as_flags(str(error), options_of(GROUPS))}", file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
 
 

@@ -53,7 +53,10 @@ def test_an_index_of_ecgs_alone_or_of_another_model_is_refused(checkpoint, check
     embeds = np.eye(8, dtype=np.float32)[:1]
     SearchIndex(checkpoint.sha256, ecgs=["1"], ecg_embeds=embeds).save(tmp_path / "ecgs")
     SearchIndex("0" * 64, texts=["a"], text_embeds=embeds).save(tmp_path / "other")
-    for name, message in (("ecgs", "it holds no reports"), ("other", "was made with the model 000000000000")):
+    for name, message in (
+        ("ecgs", "it holds no reports"),
+        ("other", "was made with the model of sha256 000000000000"),
+    ):
         assert (
             cli.main(["app", "--model", str(checkpoint_dir), "--device", "cpu", "--index", str(tmp_path / name)]) == 2
         )

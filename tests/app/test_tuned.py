@@ -12,9 +12,9 @@ from etp.app.interface import build_interface
 from etp.app.sources import ExampleEcg
 from etp.app.tuned_scorer import TunedScorer
 from etp.loading import load_classifier
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.configuration_etp import ETPEcgConfig
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
-from modeling_etp.modeling_etp import ETPForEcgClassification
 
 LABELS = ("NORM", "MI", "own finding")
 FIELDS = (ExampleEcg("normal"), None, "", "", ["atrial fibrillation"], False)

@@ -43,6 +43,22 @@ def test_it_names_what_the_reader_and_what_the_feature_extractor_refuse(etp, own
     assert "Record 24" not in err
 
 
+def test_its_json_holds_what_can_be_used_and_every_refused_record_with_the_reason(etp, own, tmp_path):
+    where = ["--dataset", "folder", "--data_dir", own, "--cache_dir", tmp_path / "cache"]
+    status, out, err = etp("check", *where, "--json")
+    assert (status, "Record" in err) == (1, False)
+    (line,) = out.splitlines()
+    found = json.loads(line)
+    assert found["usable"] == 27
+    assert found["usable_of_split"] == {"train": 9, "validation": 9, "test": 9}
+    assert {record["record_id"]: record["split"] for record in found["refused"]} == dict.fromkeys(
+        ["24", "25", "26"], "train"
+    )
+    reasons = {record["record_id"]: record["error"] for record in found["refused"]}
+    assert "max_gap_seconds" in reasons["24"]
+    assert all(reasons.values())
+
+
 def test_it_ends_with_0_where_all_can_be_used(etp, archive_dir, arrow_cache):
     status, out, err = etp("check", "--data_dir", archive_dir, "--cache_dir", arrow_cache)
     assert status == 0

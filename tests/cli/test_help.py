@@ -94,7 +94,7 @@ def test_the_short_help_of_training_leads_to_the_rest(etp):
     _, whole, _ = etp("train", "--help", "all")
     assert len(short.splitlines()) < 0.6 * len(whole.splitlines())
     assert "--lead_dropout" not in short
-    assert "10 options: etp train --help augmentation" in short
+    assert "11 options: etp train --help augmentation" in short
     assert "Presets: etp-base, etp-base-align, " in short
 
 

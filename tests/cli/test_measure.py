@@ -39,7 +39,9 @@ def test_it_prints_every_measurement_or_why_there_is_none(etp, truth, ecg, noise
     status, out, err = etp("measure", ecg, noise, *STATED)
     assert (status, err) == (0, "")
     first, second = out.split(f"{noise}\n")
-    lines = dict(line.strip().split("  ", 1) for line in first.splitlines()[1:])
+    *measured, note = first.splitlines()[1:]
+    assert note == "  note: Its values are taken as mV, as no unit is stated."
+    lines = dict(line.strip().split("  ", 1) for line in measured)
     assert float(lines["heart rate"].split()[0]) == pytest.approx(truth.heart_rate[0], rel=0.03)
     assert [name for name in lines if name.startswith("QTc")] == ["QTc (Fridericia)", "QTc (Bazett)"]
     assert second.count("not measurable: ") == 7

@@ -55,7 +55,14 @@ def test_an_ecg_is_nearest_to_itself_and_brings_its_text(index):
 
 def test_texts_are_found_as_they_were_written(index):
     ((hit,),) = index.nearest_texts(index.text_embeds[2:], k=1)
-    assert hit == Hit(pytest.approx(1, abs=1e-6), None, "Vorhofflimmern, „absolute“ Arrhythmie")
+    text, ecgs = "Vorhofflimmern, „absolute“ Arrhythmie", [f"ecg {row}" for row in range(3, 50, 4)]
+    assert hit == Hit(pytest.approx(1, abs=1e-6), ecgs[0], text, more_ecgs=len(ecgs) - 1)
+
+
+def test_a_text_of_no_ecg_names_none():
+    index = SearchIndex("a" * 64, texts=["normal ECG"], text_embeds=unit_vectors(1))
+    ((hit,),) = index.nearest_texts(unit_vectors(1))
+    assert (hit.ecg, hit.more_ecgs) == (None, 0)
 
 
 def test_equal_ecgs_come_in_their_order():
@@ -84,8 +91,25 @@ def test_an_index_of_one_kind_comes_back_too(tmp_path):
 
 def test_an_index_of_another_model_is_refused(index, tmp_path):
     folder = index.save(tmp_path / "index")
-    with pytest.raises(SearchIndexError, match=r"made with the model aaaaaaaaaaaa, .* searched with bbbbbbbbbbbb"):
+    message = (
+        r"made with the model of sha256 aaaaaaaaaaaa, not with .* bbbbbbbbbbbb.* `etp info MODEL`, or make it again"
+    )
+    with pytest.raises(SearchIndexError, match=message):
         SearchIndex.load(folder, checkpoint_sha256="b" * 64)
+
+
+def test_an_index_from_before_it_named_its_model_is_still_read(index, tmp_path):
+    folder = index.save(tmp_path / "index")
+    entries = json.loads((folder / "index.json").read_text())
+    del entries["model"]
+    stated = {name: entries[name] for name in ("checkpoint_sha256", "ecgs", "texts", "text_of_ecg")}
+    entries["entries_sha256"] = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+    (folder / "index.json").write_text(json.dumps(entries | {"format_version": 2}))
+    loaded = SearchIndex.load(folder, checkpoint_sha256="a" * 64)
+    assert (loaded.ecgs, loaded.model) == (index.ecgs, None)
+    (folder / "index.json").write_text(json.dumps(entries | {"format_version": 3}))
+    with pytest.raises(SearchIndexError, match="not a search index of format 3"):
+        SearchIndex.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +122,8 @@ def test_an_index_of_another_model_is_refused(index, tmp_path):
         ),
         (lambda folder: (folder / "embeds.safetensors").write_bytes(b"\0" * 99), "can't be read as a search index"),
         (lambda folder: (folder / "index.json").write_text("{"), "can't be read as a search index"),
-        (lambda folder: (folder / "index.json").write_text("{}"), "not a search index of format 2"),
-        (lambda folder: (folder / "index.json").write_text("[]"), "not a search index of format 2"),
+        (lambda folder: (folder / "index.json").write_text("{}"), "not a search index of format 3"),
+        (lambda folder: (folder / "index.json").write_text("[]"), "not a search index of format 3"),
     ],
 )
 def test_a_damaged_index_is_refused(index, tmp_path, damage, message):
@@ -123,6 +147,7 @@ def test_a_damaged_index_is_refused(index, tmp_path, damage, message):
         ({"texts": ["a", 1, None]}, "names of its texts must be a list of strings"),
         ({"ecgs": "x" * 50}, "names of its ECGs must be a list of strings"),
         ({"checkpoint_sha256": None}, "names its model None"),
+        ({"model": 1}, "the model is opened by a name, got 1"),
     ],
 )
 def test_an_index_whose_content_cannot_be_right_is_refused_on_loading(index, tmp_path, change, message):
@@ -136,7 +161,7 @@ def test_an_index_whose_content_cannot_be_right_is_refused_on_loading(index, tmp
             entries[name] = value
     save_arrays(embeds, folder / "embeds.safetensors")
     entries["embeds_sha256"] = hashlib.sha256((folder / "embeds.safetensors").read_bytes()).hexdigest()
-    stated = {name: entries[name] for name in ("checkpoint_sha256", "ecgs", "texts", "text_of_ecg")}
+    stated = {name: entries[name] for name in ("checkpoint_sha256", "ecgs", "texts", "text_of_ecg", "model")}
     entries["entries_sha256"] = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
     (folder / "index.json").write_text(json.dumps(entries))
     with pytest.raises(SearchIndexError, match=f"is damaged.*{message}"):
@@ -211,7 +236,8 @@ def test_files_and_texts_are_indexed_and_searched_on_the_command_line(etp, check
     assert status == 0
     answer = json.loads(out)
     assert answer["query"] == str(records[1])
-    assert answer["hits"] == [{"ecg": str(records[1]), "text": None, "score": pytest.approx(1, abs=1e-5)}]
+    (hit,) = answer["hits"]
+    assert hit == {"ecg": str(records[1]), "text": None, "score": pytest.approx(1, abs=1e-5), "more_ecgs": 0}
 
     status, out, _ = etp("search", folder, "--ecg", records[0], *model)
     assert status == 0
@@ -235,7 +261,25 @@ def test_a_search_with_another_model_is_refused_on_the_command_line(etp, checkpo
     save_file(weights | {name: weights[name] + 1}, other / "model.safetensors", metadata={"format": "pt"})
     status, out, err = etp("search", folder, "--text", "normal ECG", "--find", "texts", "--model", other)
     assert (status, out) == (2, "")
-    assert "their embeddings have nothing in common" in err
+    assert f"made with the model {checkpoint_dir}, not with {other}: their embeddings have nothing in common" in err
+    assert f"Search it with --model {checkpoint_dir}, or make it again: `etp index --model {other} …`" in err
+    assert json.loads(etp("info", folder, "--json")[1])["model"] == str(checkpoint_dir)
+
+
+def test_a_model_that_changed_in_place_is_not_named_as_the_cure(etp, checkpoint_dir, tmp_path, monkeypatch):
+    texts, model = tmp_path / "texts.txt", tmp_path / "model"
+    texts.write_text("normal ECG\n")
+    shutil.copytree(checkpoint_dir, model)
+    monkeypatch.chdir(tmp_path)
+    assert etp("index", "--texts", texts, "-o", "index", "--model", "model")[0] == 0
+    weights = load_file(model / "model.safetensors")
+    name = next(name for name in weights if name.startswith("text_projection"))
+    save_file(weights | {name: weights[name] + 1}, model / "model.safetensors", metadata={"format": "pt"})
+    status, out, err = etp("search", "index", "--text", "normal ECG", "--find", "texts", "--model", "model")
+    assert (status, out) == (2, "")
+    assert f"made with the model {model}, whose files have changed since" in err
+    assert f"Delete the index and make it again: `etp index --model {model} …`" in err
+    assert "Search it with" not in err
 
 
 def test_an_archive_is_indexed_on_the_command_line(etp, checkpoint_dir, archive_dir, arrow_cache, tmp_path):
@@ -243,6 +287,16 @@ def test_an_archive_is_indexed_on_the_command_line(etp, checkpoint_dir, archive_
     status, out, _ = etp("index", "-o", tmp_path / "index", "--model", checkpoint_dir, *archive)
     assert status == 0
     assert "29 ECGs" in out
+    search = ["search", tmp_path / "index", "--model", checkpoint_dir, "-k", 3]
+    ids = set(SearchIndex.load(tmp_path / "index").ecgs)
+    header = next(archive_dir.rglob("00001_lr.hea"))
+    for query in (["--ecg", header], ["--ecg", header, "--find", "ecgs"], ["--text", "sinus rhythm"]):
+        answer = json.loads(etp(*search, *query, "--json")[1])
+        assert [hit["ecg"] in ids for hit in answer["hits"]] == [True] * 3
+        lines = etp(*search, *query)[1].splitlines()[1:]
+        for hit, line in zip(answer["hits"], lines, strict=True):
+            more = f" and {hit['more_ecgs']} more" if hit["more_ecgs"] else ""
+            assert line.split(maxsplit=1)[1].startswith(f"{hit['ecg']}{more}  {hit['text']}")
     status, of_all, _ = etp("index", "-o", tmp_path / "whole", "--model", checkpoint_dir, *archive, "--split", "all")
     assert status == 0
     assert int(of_all.split(": ")[1].split()[0]) > 200

@@ -176,7 +176,7 @@ def test_groups_whose_rates_would_unfold_without_end_are_refused(stored):
 
 def test_units_argument_supplies_what_a_dicom_object_lacks(stored):
     content = dicom_object(group(stored, ["I", "II"], units="LSB"))
-    with pytest.raises(EcgContentError, match=r"the unit of lead\(s\) 'I', 'II' is 'LSB'.* units=\"mV\""):
+    with pytest.raises(EcgContentError, match=r"the unit of lead\(s\) 'I', 'II' is 'LSB'.*`units=\"mV\"`"):
         read_ecg(content)
     np.testing.assert_allclose(read_ecg(content, units="uV").signal, stored[:2] / 1000, atol=1e-6)
 

@@ -55,7 +55,9 @@ def test_columns_and_a_rhythm_strip(ecg):
 
 def test_names_of_the_caller_for_traces_without_one(ecg):
     content = svg(ecg[:2], ["upper", "lower"])
-    with pytest.raises(EcgContentError, match=r"none of its 2 traces has the name .*e\.g\. \['I', 'II'\]"):
+    with pytest.raises(
+        EcgContentError, match=r'none of its 2 traces has the name .*e\.g\. `lead_names=\["I", "II"\]`'
+    ):
         read_ecg(content)
     assert read_ecg(content, lead_names=["V1", "V5"]).lead_names == ("V1", "V5")
     with pytest.raises(EcgContentError, match="has 1 names, it has 2 traces"):
@@ -98,7 +100,7 @@ def test_a_lead_named_in_a_sentence_is_no_label(ecg):
         ({"text": "25 mm/s 10 mm/mV 50 mm/s"}, {}, "it states several scales"),
         ({"gain": 20.0}, {}, "its pulse is 20 mm high, it states 10 mm/mV"),
         ({}, {"sampling_rate": 500}, "drawn at 250 Hz, `sampling_rate` says 500"),
-        ({}, {"units": "uV"}, "`units` says 'uV'. Leave it out"),
+        ({}, {"units": "uV"}, "`units` says 'uV'. Leave `units` out"),
     ],
 )
 def test_a_drawing_that_contradicts_itself_or_the_caller(ecg, options, arguments, message):

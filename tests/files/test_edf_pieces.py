@@ -124,11 +124,13 @@ def test_unknown_unit_is_refused_and_the_cure_works(halves, millivolts, unit):
     content = edf_by_hand(halves, labels=["a", "b"], units=unit, kind="EDF+C", seconds=0.5)
     shown = f"'{unit}'" if unit else "not stated"
     for stated in ({"lead_names": ["I", "II"]}, {"lead_names": ("II", "I")}):
-        with pytest.raises(EcgContentError, match=rf'the unit of lead\(s\).* is {shown}, .* pass units="mV"'):
+        with pytest.raises(
+            EcgContentError, match=rf'the unit of lead\(s\).* is {shown}, .* Pass it, e\.g\. `units="mV"`'
+        ):
             read_ecg(content, **stated)
     recording = read_ecg(content, lead_names=["I", "II"], units="uV")
     np.testing.assert_allclose(recording.signal, millivolts[:2], atol=1e-5)
-    assert recording.notes == (f"The unit of I, II ({shown}) is taken as uV, as `units` says.",)
+    assert recording.notes == (f"The unit of I, II ({shown}) is taken as uV, which was given.",)
 
 
 def test_unit_that_contradicts_the_file_is_refused(halves):

@@ -91,7 +91,7 @@ def test_data_sets_of_text_and_numbers_beside_each_other(millivolts):
 
     recording = read_ecg(hdf5(write))
     assert (recording.sampling_rate, recording.lead_names) == (250, ("V1", "II"))
-    assert any("`report`" in note for note in recording.notes)
+    assert any("'report'" in note for note in recording.notes)
 
 
 def test_matlab_7_3(millivolts):

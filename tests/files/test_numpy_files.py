@@ -121,3 +121,9 @@ def test_npy_with_a_damaged_header_is_named(millivolts, tmp_path):
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises(EcgCorruptError, match=r"a\.npy: "):
         read_ecg(tmp_path / "a.npy", sampling_rate=100)
+
+
+@pytest.mark.parametrize("change", [lambda ecg: ecg[None], lambda ecg: ecg > 0, lambda ecg: ecg.astype(complex)])
+def test_what_is_no_array_of_leads_and_samples_is_refused_with_a_cure(millivolts, change):
+    with pytest.raises(EcgContentError, match=r"expected numbers of shape \(leads, samples\), got .* Save one ECG so"):
+        read_ecg(saved(np.save, change(millivolts)), sampling_rate=100)

@@ -138,3 +138,24 @@ def test_a_table_may_come_from_any_system(millivolts):
 def test_a_clock_of_too_many_digits_is_named():
     with pytest.raises(EcgCorruptError, match="column I holds text, expected numbers"):
         read_ecg(b"I,II\n" + b"9" * 9000 + b":1,2\n" * 3, sampling_rate=500)
+
+
+@pytest.mark.parametrize("index", [False, True])
+@pytest.mark.parametrize(("first", "leads"), [(0, 12), (1, 12), (0, 2)])
+def test_a_first_row_that_numbers_the_columns_is_no_sample(millivolts, index, first, leads):
+    """As `DataFrame.to_csv` writes it where nobody named the columns."""
+    names = [str(first + number) for number in range(leads)]
+    rows = [
+        [*([str(row)] if index else []), *(f"{value:.6f}" for value in values)]
+        for row, values in enumerate(millivolts[:leads].T)
+    ]
+    content = "\n".join(",".join(row) for row in [[*([""] if index else []), *names], *rows])
+    recording = read_ecg(content.encode(), sampling_rate=100, lead_names=STANDARD_LEADS[:leads])
+    np.testing.assert_allclose(recording.signal, millivolts[:leads], atol=1e-6)
+    assert "Its columns are numbered, not named." in recording.notes
+
+
+def test_a_first_sample_that_counts_by_accident_is_a_sample():
+    content = b"0,1\n1,5\n2,4\n3,-2\n"
+    recording = read_ecg(content, sampling_rate=100, lead_names=["I"], units="uV")
+    assert recording.signal.shape == (1, 4)

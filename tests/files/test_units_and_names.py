@@ -1,8 +1,10 @@
 """Units of voltage and names of leads, in the spellings of standards, devices and wrong encodings."""
 
+import ecg_writers
 import numpy as np
 import pytest
 
+from modeling_etp.ecg_files_etp import read_ecg
 from modeling_etp.ecg_recording_etp import choose_leads, make_recording, millivolts_per, with_derived_leads
 from modeling_etp.leads_etp import STANDARD_LEADS, canonical_lead, leads_of
 
@@ -34,7 +36,7 @@ def test_units_are_voltages_or_none(unit, expected):
     ("name", "lead"),
     [
         ("C1", "V1"), ("c6", "V6"), ("ECG C2", "V2"), ("C3R", "V3R"), ("C7", "V7"), ("D2", "II"), ("Lead 3", "III"),
-        ("MDC_ECG_LEAD_AVR", "aVR"), ("MDC_ECG_ELEC_POTL_V3", "V3"), ("aVR, augmented voltage, right", "aVR"), ("ECG-II", "II"),
+        ("MDC_ECG_LEAD_AVR", "aVR"), ("MDC_ECG_ELEC_POTL_V3", "V3"), ("aVR, augmented voltage, right", "aVR"), ("ECG-II", "II"), ("V 1", "V1"), ("V-2", "V2"), ("v_3", "V3"), ("ECG V 4", "V4"), ("aV R", "aVR"), ("a v f", "aVF"), ("V 10", None), ("-V1", None),
         ("ECG 1", None), ("1", None), ("I-REF", None), ("ECG", None), ("MCL1", None), ("VR", None),
     ],
 )  # fmt: skip
@@ -87,3 +89,50 @@ def test_what_is_assumed_left_out_and_derived_is_noted():
         "Left out, as they are no ECG leads: RESP.",
         "Derived from I, II: III, aVR, aVL, aVF.",
     )
+
+
+@pytest.mark.parametrize("leads", [2, 12])
+@pytest.mark.parametrize("factor", [1000, 1e-3])
+def test_an_amplitude_that_is_refused_later_is_said_at_once(leads, factor):
+    signal = np.sin(np.arange(1000) / 9 + np.arange(leads)[:, None])
+    names = list(STANDARD_LEADS[:leads])
+    assert make_recording("a", signal, [100] * leads, names, {}).notes == ()
+    (note,) = make_recording("a", signal * factor, [100] * leads, names, {}).notes
+    assert "one that hardly any ECG has: check its gain and unit" in note
+
+
+def test_a_lead_that_is_missing_throughout_hides_no_fault_of_the_others():
+    signal = np.sin(np.arange(1000) / 9 + np.arange(12)[:, None]) * 1000
+    signal[3] = np.nan
+    (note,) = make_recording("a", signal, [100] * 12, list(STANDARD_LEADS), {}).notes
+    assert "hardly any ECG" in note
+    signal[:, ::2], signal[3] = np.nan, 1.0
+    signal[0, 1::2] = np.nan
+    assert make_recording("a", signal, [100] * 12, list(STANDARD_LEADS), {}).signal.shape == signal.shape
+
+
+MV = ecg_writers.make_microvolts() / 1000
+ASSUMED = "Its values are taken as mV, as no unit is stated."
+
+
+@pytest.mark.parametrize(
+    ("content", "stated", "notes"),
+    [
+        (ecg_writers.saved(np.save, MV), {"sampling_rate": 100}, {ASSUMED}),
+        (ecg_writers.saved(np.savez, ecg=MV[:2], fs=100, leads=["I", "II"]), {}, {ASSUMED}),
+        (ecg_writers.saved(np.savez, ecg=MV[:2], fs=100, leads=["I", "II"], units="mV"), {}, set()),
+        (ecg_writers.saved(np.savez, ecg=MV[:2] * 1000, fs=100, leads=["I", "II"], gain=1000), {}, {"Applied to whole numbers: 'gain' 1000; mV is assumed, as no unit is stated."}),
+        (ecg_writers.saved(np.savez, ecg=MV[:2] * 1000, fs=100, leads=["I", "II"], gain=1000, units="mV"), {}, {"Applied to whole numbers: 'gain' 1000."}),
+        (ecg_writers.saved(np.savez, ecg=MV[:2] * 1000, fs=100, leads=["I", "II"], adu_per_mv=1000), {}, {"Applied to whole numbers: 'adu_per_mv' 1000."}),
+        (ecg_writers.table(MV.T, header=STANDARD_LEADS), {"sampling_rate": 100}, {ASSUMED}),
+        (ecg_writers.table(MV[:2].T, header=["I", "II [mV]"]), {"sampling_rate": 100}, {"The values of I are taken as mV, as no unit is stated."}),
+        (ecg_writers.table(MV[:2].T, header=["I [mV]", "II [mV]"]), {"sampling_rate": 100}, set()),
+    ],
+)  # fmt: skip
+def test_a_unit_that_is_assumed_is_said_unless_it_is_given(content, stated, notes):
+    found = {note for note in read_ecg(content, **stated).notes if "mV" in note or "Applied" in note}
+    assert found == notes
+    if "Applied" not in str(notes):
+        given = read_ecg(content, units="mV", **stated)
+        np.testing.assert_array_equal(given.signal, read_ecg(content, **stated).signal)
+        assert not any("mV" in note for note in given.notes)

@@ -80,7 +80,9 @@ def test_microvolts_in_a_header_of_any_encoding(tmp_path, microvolts, unit, fmt)
 def test_unknown_unit_is_refused_whatever_the_names_and_the_cure_works(write_wfdb16, millivolts):
     header = write_wfdb16(signal_line=ADU)
     for stated in ({}, {"lead_names": STANDARD_LEADS}):
-        with pytest.raises(EcgContentError, match=r"the unit of lead\(s\) .* is 'adu', .* pass units=\"mV\""):
+        with pytest.raises(
+            EcgContentError, match=r"the unit of lead\(s\) .* is 'adu', .* Pass it, e\.g\. `units=\"mV\"`"
+        ):
             read_ecg(header, **stated)
     recording = read_ecg(header, units="mV")
     np.testing.assert_array_equal(recording.signal, millivolts)

@@ -102,7 +102,7 @@ def test_zero_origin_needs_no_unit_and_an_unknown_unit_is_cured(microvolts, mill
     axis = RELATIVE.format(head=0, unit="s", step=STEP)
     lead = lead_sequence("I", microvolts[0], scale='value="1" unit="count"', origin='value="0"')
     content = aecg(series(sequence_set(axis, lead)))
-    with pytest.raises(EcgContentError, match=r"the unit of lead\(s\) 'MDC_ECG_LEAD_I' is 'count', .* units=\"mV\""):
+    with pytest.raises(EcgContentError, match=r"the unit of lead\(s\) 'MDC_ECG_LEAD_I' is 'count', .*`units=\"mV\"`"):
         read_ecg(content)
     np.testing.assert_allclose(read_ecg(content, units="uV").signal, millivolts[:1], atol=1e-6)
 
@@ -171,7 +171,7 @@ def test_muse_units(microvolts, millivolts, unit, per_bit):
 
 def test_unknown_muse_unit_is_cured_by_the_argument(microvolts, millivolts):
     content = muse(waveform(*eight(microvolts, unit="BITS")))
-    with pytest.raises(EcgContentError, match=r"'BITS', expected a voltage.*units=\"mV\""):
+    with pytest.raises(EcgContentError, match=r"'BITS', expected a voltage.*`units=\"mV\"`"):
         read_ecg(content)
     np.testing.assert_allclose(rows_of(read_ecg(content, units="uV"), ["I"]), millivolts[:1], atol=1e-6)
     with pytest.raises(EcgContentError, match="is 'BITS'"):

@@ -1,6 +1,7 @@
 """A fine-tuned classifier in the pipeline, on the command line, in the evaluation, and loaded otherwise."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,13 @@ from transformers import AutoModel, AutoModelForAudioClassification, pipeline
 
 from etp import cli
 from etp.loading import CheckpointError, load_checkpoint, load_classifier
-from modeling_etp import EcgClassificationPipeline, ETPFeatureExtractor, ETPForEcgClassification, ETPModel
+from modeling_etp import (
+    STANDARD_LEADS,
+    EcgClassificationPipeline,
+    ETPFeatureExtractor,
+    ETPForEcgClassification,
+    ETPModel,
+)
 
 SIGNAL = np.random.default_rng(0).standard_normal((12, 1000)).astype(np.float32)
 REMOTE = """
@@ -85,12 +92,25 @@ def test_notes_and_windows_are_those_of_the_zero_shot_pipeline(classifier, check
 
 
 def test_an_unknown_argument_and_a_model_without_labels_are_refused(classifier, checkpoint_dir):
-    with pytest.raises(ValueError, match=r"unknown argument.* candidate_labels; there are sampling_rate"):
-        classifier(SIGNAL, sampling_rate=100, candidate_labels=["a"])
+    with pytest.raises(ValueError, match=r"unknown argument.* templates; there are sampling_rate"):
+        classifier(SIGNAL, sampling_rate=100, templates=["a"])
     with pytest.raises(ValueError, match="the model is a ETPModel, which has no labels of its own"):
         EcgClassificationPipeline(
             model=ETPModel.from_pretrained(checkpoint_dir), feature_extractor=ETPFeatureExtractor(), task="ecg"
         )
+
+
+def test_candidate_labels_are_refused_with_the_pipeline_that_takes_them(classifier, tuned):
+    message = (
+        r"labels of its own \(superclass/NORM, .*, …\), so this pipeline takes no candidate labels .* by position; labels "
+        r'as text are for `pipeline\("zero-shot-ecg-classification"\)`'
+    )
+    with pytest.raises(ValueError, match=message):
+        classifier(SIGNAL, ["atrial fibrillation", "sinus rhythm"], sampling_rate=100)
+    with pytest.raises(ValueError, match=message):
+        classifier(SIGNAL, sampling_rate=100, candidate_labels=["atrial fibrillation"])
+    with pytest.raises(ValueError, match=message):
+        pipeline("ecg-classification", model=str(tuned), candidate_labels=["atrial fibrillation"])
 
 
 def test_the_folder_brings_its_own_code(tuned, tmp_path, classifier):
@@ -121,6 +141,34 @@ def test_files_are_classified_without_labels(tuned, tmp_path, capsys, classifier
     (line,) = capsys.readouterr().out.splitlines()
     (expected,) = classifier([str(tmp_path / "a.npy")], sampling_rate=100, top_k=2)
     assert json.loads(line)["scores"] == expected
+
+
+def test_a_picture_shows_the_scores_of_the_classifiers_own_labels(tuned, tmp_path, capsys, classifier):
+    np.save(tmp_path / "a.npy", SIGNAL)
+    words = ["plot", str(tmp_path / "a.npy"), "--sampling_rate", "100", "--lead_names", *STANDARD_LEADS]
+    for name, scored in (("bare.svg", []), ("scored.svg", ["--model", str(tuned)])):
+        assert cli.main([*words, "-o", str(tmp_path / name), *scored]) == 0
+    drawn = {name: (tmp_path / name).read_text() for name in ("bare.svg", "scored.svg")}
+    highest = classifier(SIGNAL, sampling_rate=100, top_k=3)
+    for entry in highest:  # a text is a comment before the glyphs it is drawn with
+        assert f"<!-- {entry['label']} -->" in drawn["scored.svg"]
+        assert f"<!-- {entry['label']} -->" not in drawn["bare.svg"]
+    assert f"<!-- {highest[0]['score']:.2f} -->" in drawn["scored.svg"]
+    capsys.readouterr()
+    options = ["-o", str(tmp_path / "mixed.svg"), "--model", str(tuned), "--labels", "sinus rhythm"]
+    assert cli.main([*words, *options]) == cli.USAGE
+    assert "was fine-tuned on labels of its own: leave out --labels" in capsys.readouterr().err
+    assert not (tmp_path / "mixed.svg").exists()
+
+
+def test_the_numbers_of_a_regression_are_not_drawn(tuned, tmp_path, capsys):
+    folder = shutil.copytree(tuned, tmp_path / "regression")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"problem_type": "regression", "calibration": None}))
+    np.save(tmp_path / "a.npy", SIGNAL)
+    words = ["plot", str(tmp_path / "a.npy"), "--sampling_rate", "100", "--lead_names", *STANDARD_LEADS]
+    assert cli.main([*words, "-o", str(tmp_path / "a.svg"), "--model", str(folder)]) == cli.USAGE
+    assert "is a regression, whose numbers are no scores to draw" in capsys.readouterr().err
 
 
 def test_info_names_the_labels_of_a_classifier(tuned, capsys, classifier):

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.configuration_etp import ETPEcgConfig
-from modeling_etp.modeling_etp import ETPEcgModel, ETPForEcgClassification
+from modeling_etp.modeling_etp import ETPEcgModel
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.configuration_etp import ETPEcgConfig
 from modeling_etp.ecg_resnet_etp import ETPEcgConv
-from modeling_etp.modeling_etp import ETPForEcgClassification
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import torch
 from transformers import AutoModel, BertModel, DistilBertConfig, DistilBertModel
 from transformers.utils import logging
 
+from modeling_etp.classification_etp import ETPForEcgClassification
 from modeling_etp.configuration_etp import ETPEcgConfig
-from modeling_etp.modeling_etp import ETPEcgModel, ETPForEcgClassification, ETPModel
+from modeling_etp.modeling_etp import ETPEcgModel, ETPModel
 
 
 @pytest.fixture

@@ -154,4 +154,4 @@ def test_read_ecg_says_where_what_is_in_memory_goes(frame, millivolts):
 
 def test_notes_of_a_file_reach_the_input(tmp_path, millivolts):
     np.savez(tmp_path / "a.npz", ecg=millivolts, fs=100, leads=LEADS, label=3)
-    assert any("`label`" in note for note in open_ecg(tmp_path / "a.npz").notes)
+    assert any("'label'" in note for note in open_ecg(tmp_path / "a.npz").notes)

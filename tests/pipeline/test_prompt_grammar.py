@@ -6,6 +6,7 @@ import pytest
 
 from datasets_scripts.label_sets import LABEL_TASKS, load_label_set
 from modeling_etp.prompt_grammar_etp import LONGEST_PROMPT, Prompt, read_prompt
+from modeling_etp.prompt_words_etp import without_patient
 from modeling_etp.zero_shot_etp import NEUTRAL_PHRASES
 
 
@@ -258,3 +259,26 @@ def test_no_text_takes_long(unit):
     read_prompt.__wrapped__(text)
     assert time.process_time() - start < 3
     assert read_prompt(text + "a") == Prompt((text + "a",))
+
+
+PATIENTS = """72-year-old woman with|72-year-old woman.|72 year old female:|male, 45 years.|a 70-year-old man presenting with|65yo male with|65 y/o female,
+female patient, 70 years old with|Woman over 89 years old.|Woman.|man aged 60:|aged 45.|patient aged 45 with|boy with|45-year-old.|72-year-old woman,""".replace(
+    "\n", "|"
+).split("|")
+
+
+@pytest.mark.parametrize("patient", PATIENTS)
+@pytest.mark.parametrize("finding", ["atrial fibrillation", "LBBB", "no ST elevation", "sinus rhythm, LVH"])
+def test_age_and_sex_in_front_of_a_finding_are_no_part_of_it(patient, finding):
+    assert read_prompt(f"{patient} {finding}") == read_prompt(finding)
+
+
+@pytest.mark.parametrize(
+    "text",
+    "72-year-old woman|woman|male|a 70-year-old man|male, female|man, ST elevation|old infarction|5 years old LBBB|70 years old|"
+    "rate 72. normal|female: |patient with|male pattern of early repolarization|120 ms: wide QRS|72-year-old woman, 3".split(
+        "|"
+    ),
+)
+def test_a_patient_alone_and_what_only_looks_like_one_stay(text):
+    assert without_patient(text) == text

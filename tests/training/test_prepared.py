@@ -260,9 +260,13 @@ def split_of(dataset, tmp_path, **options):
 
 
 def test_unusable_records_stop_a_run_all_at_once_or_are_left_out(on_disk, tmp_path):
-    with pytest.raises(OptionError, match=r"2 of 8 train records can't be used.*record r4: .*flat.*--on_error skip"):
+    with pytest.raises(
+        OptionError, match=r"2 of 8 train records can't be used.*record r4: .*flat.*--on_error skip"
+    ) as e:
         split_of(on_disk, tmp_path)
+    assert "units" not in str(e.value)  # nobody can give a unit of an archive
     split = split_of(on_disk, tmp_path, on_error="skip")
+    assert "pass --max_gap_seconds 0." in split.unusable["r5"]
     assert len(split) == len(split.statements) == len(split.signals) == len(split.record_ids) == 6
     kept = [0, 1, 2, 3, 6, 7]
     whole = prepare_signals(on_disk, ETPFeatureExtractor(), folder=tmp_path / "other").signals

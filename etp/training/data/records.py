@@ -17,6 +17,7 @@ from datasets_scripts.archives import find_archive
 from datasets_scripts.label_sets import LABEL_TASKS, load_label_set
 from etp.archives import open_archive
 from etp.arrow_batches import column_values
+from etp.cures import as_flags
 from etp.options import OptionError
 from etp.prepared_signals import prepare_signals
 from etp.texts.held_out import without_finding
@@ -124,7 +125,9 @@ def load_split(
         progress=progress,
     )
     record_ids = column_values(dataset, "record_id")
-    unusable = {record_ids[row]: prepared.unusable[row] for row in kept if row in prepared.unusable}
+    unusable = {
+        record_ids[row]: as_flags(prepared.unusable[row], vars(args)) for row in kept if row in prepared.unusable
+    }
     if unusable:
         _check_unusable(unusable, args, name=name, num_records=len(kept))
         kept = [row for row in kept if row not in prepared.unusable]
