@@ -218,8 +218,9 @@ def _training_text(run: Mapping[str, Any] | None) -> str:
     frozen = "frozen" if run["unfreeze_text_from"] is None else f"trained from layer {run['unfreeze_text_from']} on"
     if adapted := run.get("text_model_run"):
         frozen = f"adapted to ECG terms from layer {adapted['unfreeze_text_from']} on before, then {frozen}"
+    patients = ", and the age and sex of their patients" if "patient" in run.get("objectives", {}) else ""
     source = {
-        "statements": f"{_texts_of(run['dataset'])}; no label was seen",
+        "statements": f"{_texts_of(run['dataset'])}{patients}; no label was seen",
         "label_derived": "**phrases made of the labels**: zero-shot figures of these labels are a ceiling, not a result",
     }[run["text_source"]]
     first = run.get("ecg_model_run")

@@ -6,6 +6,7 @@ resumable, and so is this: what its file already has is not computed again.
 
 from datasets_scripts.archives import PTB_XL
 from etp.evaluation.arguments import AllArguments, refusing_bad_input
+from etp.evaluation.patients import PATIENT_TASKS
 from etp.evaluation.plan import Command, run_commands
 from etp.evaluation.results import check_writable
 from etp.outputs import check_output
@@ -45,6 +46,7 @@ def commands(args: AllArguments) -> list[Command]:
     ptb_xl = ["--dataset", "ptb_xl", "--data_dir", str(args.ptb_xl)]
     evaluated = [*ptb_xl, "--split", args.split]
     planned = [command("zero-shot", "zero-shot-ptb-xl", *evaluated, "--tasks", *TASKS, "--anomaly")]
+    planned.append(command("zero-shot", "zero-shot-ptb-xl-patients", *evaluated, "--tasks", *PATIENT_TASKS))
     for name, leads in LEADS.items():
         planned.append(command("zero-shot", f"zero-shot-ptb-xl-{name}", *evaluated, "--leads", *leads))
     seeds = ["--label_fractions", "0.01", "0.1", "1", "--num_seeds", str(args.num_seeds)]
@@ -55,6 +57,7 @@ def commands(args: AllArguments) -> list[Command]:
         cpsc2018 = ["--dataset", "cpsc2018", "--data_dir", str(args.cpsc2018), "--split", "all"]
         cpsc2018 += ["--dataset_config", args.cpsc2018_config] if args.cpsc2018_config else []
         planned.append(command("zero-shot", "zero-shot-cpsc2018", *cpsc2018))
+        planned.append(command("open-vocabulary", "open-vocabulary-cpsc2018", *cpsc2018))
     if args.page is not None:
         page = args.page
         pictured = [

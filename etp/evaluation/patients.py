@@ -92,6 +92,12 @@ def classified(result: dict[str, Any]) -> dict[str, Any]:
     return {**result, "tasks": {name: report for name, report in result["tasks"].items() if ERROR not in report}}
 
 
+def of_findings(result: dict[str, Any]) -> dict[str, Any]:
+    """A result without the tasks that are about the patient."""
+    tasks = {name: report for name, report in result["tasks"].items() if name not in PATIENT_TASKS}
+    return {**result, "tasks": tasks}
+
+
 REPORTS = {"sex": report_sex, "age": report_age}
 
 

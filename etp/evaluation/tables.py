@@ -14,7 +14,7 @@ from etp.scoring.metrics import SENSITIVITY
 from .arguments import TablesArguments, refusing_bad_input
 from .markdown import cell, markdown, named, percent
 from .open_vocabulary_tables import negation_table, open_vocabulary_table
-from .patients import ERROR, classified
+from .patients import ERROR, classified, of_findings
 from .provenance import identity_sha256
 from .results import check_writable, load_results
 from .rows import write_rows
@@ -54,6 +54,21 @@ def detail_table(result: Result) -> str:
             rows.append([task, "", SUPERVISED_TITLE, *(percent(reference.get(column)) for column in COLUMNS)])
     table = markdown(["task", "records", "model", *COLUMNS.values()], rows) if rows else ""
     return "\n\n".join(filter(None, [table, age_table([result])]))
+
+
+def sex_table(results: Sequence[Result]) -> str:
+    """AUROC of women against men, beside a random encoder; blank where no run has it."""
+    rows = [
+        [
+            *named(result),
+            str(report["num_records"]),
+            cell(report, "macro_auroc"),
+            percent(report["baselines"]["random_encoder"]["macro_auroc"]),
+        ]
+        for result in results
+        if (report := result["tasks"].get("sex"))
+    ]
+    return markdown(["model", "weights", "records", "sex, AUROC", "random encoder"], rows) if rows else ""
 
 
 def age_table(results: Sequence[Result]) -> str:
@@ -170,10 +185,10 @@ def results_page(results: Sequence[Result]) -> str:
         if kind == "open_vocabulary":
             parts += [f"## {heading}", open_vocabulary_table(group), negation_table(group)]
             continue
-        years, group = age_table(group), [classified(result) for result in group]
-        if years:
-            parts += [f"## {heading}: age", years]
-        if not any(result["tasks"] for result in group):
+        of_patients = list(filter(None, [sex_table(group), age_table(group)]))
+        group = [found for result in group if (found := of_findings(result))["tasks"]]
+        if not group:
+            parts += [f"## {heading}: sex and age", *of_patients]
             continue
         whole = [result for result in group if result["conditions"]["leads"] is None] or group
         parts += [f"## {heading}: macro AUROC", overview_table(whole)]
@@ -181,6 +196,8 @@ def results_page(results: Sequence[Result]) -> str:
             parts += [f"### {heading}: by fraction of labels", label_fraction_table(group)]
         if len({leads_of(result) for result in group}) > 1:
             parts += [f"### {heading}: by leads", leads_table(group)]
+        if of_patients:
+            parts += [f"### {heading}: sex and age", *of_patients]
     return "\n\n".join([*parts, "## How each result was made", provenance_table(results)]) + "\n"
 
 

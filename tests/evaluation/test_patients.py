@@ -74,7 +74,7 @@ def test_patients_stand_beside_the_tasks_in_results_and_tables(
     asked = ["--picture", str(picture), "--rows", str(rows)]
     assert cli.main(["evaluate", "tables", str(output), *asked]) == 0
     page = re.sub(" +", " ", capsys.readouterr().out)
-    assert "Zero-shot, ptb_xl, test split: age" in page
+    assert "Zero-shot, ptb_xl, test split: sex and age" in page
     assert f"{age['baselines']['median']['mean_absolute_error']:.1f} |" in page
     assert "| sex" in page
     assert "age,all," in (rows / "r.csv").read_text()

@@ -199,6 +199,16 @@ def test_the_run_is_told_from_what_it_left(run_folder):
         assert words in text
 
 
+def test_age_and_sex_are_named_where_they_were_trained_on(run_folder):
+    def training() -> str:
+        return make_card(load_checkpoint(run_folder), repo_id="user/etp-tiny").text
+
+    assert "age and sex of their patients" not in training()
+    options = yaml.safe_load((run_folder / CONFIG_FILE).read_text())
+    (run_folder / CONFIG_FILE).write_text(yaml.safe_dump({**options, "objectives": {"batch": 1.0, "patient": 0.5}}))
+    assert "and the age and sex of their patients; no label was seen" in training()
+
+
 def test_the_data_that_the_weights_were_trained_on_is_named(run_folder):
     def part(first: int, last: int, records: int, sha256: str) -> dict:
         split = {"records": records, "sha256": sha256 * 64}
