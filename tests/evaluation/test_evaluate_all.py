@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
     "zero-shot-ptb-xl": "zero_shot",
+    "zero-shot-ptb-xl-patients": "zero_shot",
     "zero-shot-ptb-xl-limb": "zero_shot",
     "zero-shot-ptb-xl-I-II-V2": "zero_shot",
     "zero-shot-ptb-xl-II": "zero_shot",
@@ -51,7 +52,13 @@ def test_every_command_runs_goes_on_and_ends_in_one_page(evaluate, tmp_path):
     kinds = {path.stem: json.loads(path.read_text())["kind"] for path in output.glob("*.json")}
     assert kinds == FILES
     text = page.read_text()
-    for heading in ("by leads", "by fraction of labels", "Retrieval", "Open vocabulary, ptb_xl, validation split"):
+    for heading in (
+        "by leads",
+        "sex and age",
+        "by fraction of labels",
+        "Retrieval",
+        "Open vocabulary, ptb_xl, validation split",
+    ):
         assert heading in text
     assert page.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert {path.stem for path in page.with_suffix("").glob("*.csv")} == set(FILES)
@@ -68,10 +75,10 @@ def test_every_command_runs_goes_on_and_ends_in_one_page(evaluate, tmp_path):
 def test_the_commands_can_be_read_without_running_any(evaluate, archive_dir, tmp_path):
     done = evaluate(tmp_path / "results", "--cpsc2018", str(archive_dir), "--page", "page.md", "--dry_run")
     lines = done.stdout.splitlines()
-    assert len(lines) == len(FILES) + 2
-    assert "--dataset cpsc2018" in lines[-2]
+    assert len(lines) == len(FILES) + 3
+    assert all("--dataset cpsc2018" in line for line in lines[-3:-1])
     assert "--split test" in lines[0]
-    assert "--split" not in lines[7]  # paraphrases are evaluated on the validation split
+    assert "--split" not in lines[len(FILES) - 1]  # paraphrases are evaluated on the validation split
     assert all(f"{name}.json" in lines[-1] for name in FILES)
     assert not list(tmp_path.glob("results/*.json"))
 
