@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from etp.scoring.metrics import macro, ranking_metrics
+from .metrics import macro, ranking_metrics
 
 # As scikit-learn's C: the weight of the data term summed over records, against half the squared norm of the weights.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
