@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from etp.finetuning.arguments import ModelArguments
 from etp.finetuning.data import LabelledSplit, some_labels
 from etp.finetuning.features import FeatureBatches
-from etp.finetuning.head_start import start_from_probe
+from etp.finetuning.head_start import MAX_STEPS, STRENGTHS, start_from_probe
 from etp.finetuning.labels import MULTI, LabelHead
 from etp.finetuning.model import make_optimizer
 from etp.scoring.metrics import ranking_metrics
@@ -48,6 +48,7 @@ def test_the_head_starts_as_the_linear_probe_of_each_task(model):
         probe, _ = choose_probe(
             features.features[known], targets[known, own] == 1,
             held_out.features[held_out_known], held_out_targets[held_out_known, own] == 1,
+            strengths=STRENGTHS, max_steps=MAX_STEPS,
         )  # fmt: skip
         np.testing.assert_allclose(logits[:, own], probe(held_out.features), atol=1e-4)
     known = held_out_targets[:, 2] >= 0
