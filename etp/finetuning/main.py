@@ -3,6 +3,7 @@
 Fine-tune a classifier on the ECG tower of a checkpoint; the output folder serves `pipeline("ecg-classification")`.
 """
 
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from etp.devices import choose_device, use_bf16
 from etp.loading import CheckpointError
 from etp.options import OptionError
 from etp.output_lock import folder_lock
+from etp.progress import log_beside_bars
 from etp.saving import save_classifier
 
 from .arguments import DataArguments, ModelArguments, TrainingArguments
@@ -35,6 +37,7 @@ def main(data: DataArguments, model: ModelArguments, args: TrainingArguments, au
     Raises:
         OptionError: If an option, the data or the checkpoint can't be used; names it and the cure.
     """
+    log_beside_bars(logging.WARNING)
     make_output_dir(args.output_dir)
     with folder_lock(args.output_dir):
         check_output_dir(args)

@@ -116,3 +116,4 @@ def test_a_run_says_one_line_an_epoch_and_lists_no_weights(finetune, tmp_path, c
     everything = said.out + said.err + caplog.text
     assert "{'" not in everything
     assert "LOAD REPORT" not in everything
+    assert "Loading weights" not in everything
