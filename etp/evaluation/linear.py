@@ -44,7 +44,9 @@ class ProbeTask:
         return self.fitted[fraction, seed]
 
     def _fit(self, fraction: float, seed: int) -> tuple[np.ndarray, float]:
-        rows = stratified_fraction(self.training_targets, fraction, seed=seed, patient_ids=self.training_patients)
+        rows = stratified_fraction(
+            self.training_targets, fraction, seed=seed, patient_ids=self.training_patients.tolist()
+        )
         validation = self.records.validation
         probe, strength = choose_probe(
             self.training_features[rows],

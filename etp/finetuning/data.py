@@ -126,7 +126,9 @@ def labelled_split(
 
 def some_labels(split: LabelledSplit, fraction: float, *, seed: int) -> LabelledSplit:
     """A fraction of the records, drawn by patient as the linear probe draws it."""
-    return split.keep(stratified_fraction(split.targets == 1, fraction, seed=seed, patient_ids=split.patients))
+    return split.keep(
+        stratified_fraction(split.targets == 1, fraction, seed=seed, patient_ids=split.patients.tolist())
+    )
 
 
 class EcgBatches(torch.utils.data.Dataset):

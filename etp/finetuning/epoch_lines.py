@@ -12,7 +12,7 @@ class EpochLines(TrainerCallback):
     """Prints loss and validation metrics of each epoch, in place of what `Trainer` prints."""
 
     def __init__(self):
-        self._bar: Progress | None = None
+        self._bar: Progress
         self._loss, self._logged = 0.0, 0  # summed over the steps of this epoch; the step up to which it is
 
     def on_train_begin(self, args, state, control, **kwargs):
