@@ -61,7 +61,9 @@ class ETPForEcgClassification(ETPPreTrainedModel):
             `logits` of shape `(batch, num_labels)` and, with `labels`, the `loss` in nats.
         """
         ecg_output = self.ecg_model(input_values, **{**kwargs, "return_dict": True})
-        logits = self.classifier(self.dropout(ecg_output.pooler_output))
+        features = self.dropout(ecg_output.pooler_output)
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 logits would tie the scores of many ECGs
+            logits = self.classifier(features.to(next(self.classifier.parameters()).dtype))
         loss = None if labels is None else self.label_loss(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=ecg_output.hidden_states)
 

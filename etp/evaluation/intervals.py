@@ -1,30 +1,21 @@
 """Bootstrap intervals whose resamples draw whole patients, not single records."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 NUM_RESAMPLES = 1000
 LEVEL = 0.95
 
 
-def patient_numbers(patient_ids: Sequence[str | None]) -> np.ndarray:
-    """Number the patients of the records, shape `(records,)`; a record of unknown patient is a patient of its own."""
-    names = [("record", row) if patient is None else ("patient", patient) for row, patient in enumerate(patient_ids)]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([numbers[name] for name in names], dtype=np.int64)
-
-
 def bootstrap_weights(patient: np.ndarray, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> np.ndarray:
     """How often each record is drawn in each resample.
 
     Args:
-        patient: Patient number of each record, from 0, shape `(records,)`; see [`patient_numbers`].
+        patient: Patient number of each record, from 0, shape `(records,)`; see [`~etp.scoring.patients.patient_numbers`].
         num_resamples: Number of resamples.
         seed: Seed of the draws.
 
     Returns:
-        float64 of shape `(records, num_resamples)`; every resample draws as many patient_numbers as there are.
+        float64 of shape `(records, num_resamples)`; every resample draws as many patients as there are.
     """
     num_patients = int(patient.max()) + 1
     draws = np.random.default_rng(seed).integers(num_patients, size=(num_resamples, num_patients))

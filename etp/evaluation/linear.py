@@ -12,11 +12,11 @@ from torch import Tensor
 from etp.evaluation.arguments import DataArguments, LinearArguments, RunArguments, refusing_bad_input
 from etp.evaluation.baselines import constant_baselines, supervised_reference
 from etp.evaluation.command import alone_in_its_output, open_evaluation
-from etp.evaluation.probe import choose_probe
 from etp.evaluation.splits import training_split
 from etp.evaluation.tables import detail_table, label_fraction_table
 from etp.progress import progress
 from etp.scoring.labels import label_columns, label_targets, stratified_fraction
+from etp.scoring.probe import choose_probe
 
 from .task_metrics import TaskRecords, report_scores, summarise_scores
 
@@ -26,11 +26,13 @@ class ProbeTask:
     """Features and labels of one task; the probe is fitted on `training_*` and evaluated on `records`.
 
     Attributes:
+        training_patients: Patient of each training record; fractions are drawn by patient.
         fitted: (fraction, seed) -> scores and strength, so that nothing is fitted twice.
     """
 
     training_features: Tensor
     training_targets: np.ndarray
+    training_patients: np.ndarray
     features: Tensor
     records: TaskRecords
     fitted: dict[tuple[float, int], tuple[np.ndarray, float]] = field(default_factory=dict)
@@ -42,7 +44,9 @@ class ProbeTask:
         return self.fitted[fraction, seed]
 
     def _fit(self, fraction: float, seed: int) -> tuple[np.ndarray, float]:
-        rows = stratified_fraction(self.training_targets, fraction, seed=seed)
+        rows = stratified_fraction(
+            self.training_targets, fraction, seed=seed, patient_ids=self.training_patients.tolist()
+        )
         validation = self.records.validation
         probe, strength = choose_probe(
             self.training_features[rows],
@@ -69,12 +73,14 @@ def main(data: DataArguments, run: RunArguments, args: LinearArguments):
     left = [task for task in columns if task not in results]
     if left:
         evaluated, known = evaluation.features(), evaluation.features(training)
+        patients = np.array(training["patient_id"][:], dtype=object)
         untrained = evaluation.features(untrained=True), evaluation.features(training, untrained=True)
     for task in progress(left, "Evaluating tasks", total=len(left), unit="task"):
         targets, labelled = label_targets(training, columns[task], labels[task])
         rows, task_records = records[task]
-        probe = ProbeTask(known[labelled], targets[labelled], evaluated[rows], task_records)
-        baseline = ProbeTask(untrained[1][labelled], targets[labelled], untrained[0][rows], task_records)
+        own = targets[labelled], patients[labelled]
+        probe = ProbeTask(known[labelled], *own, evaluated[rows], task_records)
+        baseline = ProbeTask(untrained[1][labelled], *own, untrained[0][rows], task_records)
         report = report_task(probe, baseline, args, run)
         report["supervised_reference"] = supervised_reference(data.dataset, task)
         with refusing_bad_input():

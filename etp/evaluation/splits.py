@@ -11,8 +11,8 @@ from datasets_scripts.archives import find_archive
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
 from etp.scoring.labels import label_names, label_targets
+from etp.scoring.patients import patient_numbers
 
-from .intervals import patient_numbers
 from .task_metrics import TaskRecords
 
 SPLITS = ("train", "validation", "test", "all")

@@ -17,10 +17,11 @@ from etp.common_options import (
 )
 from etp.options import option, require
 
-TRAIN_MODES = ("full", "head", "lora")
-# Of AdamW, for what is trained; a new head beside a trained tower learns ten times as fast.
-LEARNING_RATES = {"full": 3e-4, "lora": 1e-3, "head": 1e-2}
-HEAD_FACTOR = {"full": 10.0, "lora": 3.0, "head": 1.0}
+# Of AdamW, for how the head starts and what is trained: of the tower or its adapters, and of the head.
+LEARNING_RATES = {
+    "probe": {"full": (3e-4, 1e-4), "lora": (1e-3, 1e-4), "head": (1e-4, 1e-4)},
+    "random": {"full": (3e-4, 3e-3), "lora": (1e-3, 3e-3), "head": (1e-2, 1e-2)},
+}
 
 
 @dataclass(kw_only=True)
@@ -38,8 +39,8 @@ class DataArguments(DatasetArguments, BadRecordArguments):
         "multi_label: each label is there or not; single_label: each ECG has exactly one.", "multi_label", common=True
     )
     label_fraction: float = option(
-        "Fraction of the training records whose labels are used; the same ones for the same seed, and those of "
-        "`etp evaluate linear`.",
+        "Fraction of the training records whose labels are used, all or none of a patient's; the same ones for the same "
+        "seed, drawn as `etp evaluate linear` draws them.",
         1.0,
         common=True,
     )
@@ -61,6 +62,12 @@ class ModelArguments:
     train: Literal["full", "head", "lora"] = option(
         "full: all weights of the ECG tower; head: the new linear head alone; lora: small adapters (PEFT) and the head.",
         "full",
+        common=True,
+    )
+    head_start: Literal["probe", "random"] = option(
+        "First weights of the head: probe, linear probes of the tower as it is, each of a strength that the validation "
+        "records choose; random.",
+        "probe",
         common=True,
     )
     lora_rank: int = option("Rank of the adapters of --train lora.", 16)
@@ -92,12 +99,13 @@ class TrainingArguments:
     batch_size: int = option("ECGs per step.", 64, common=True)
     gradient_accumulation_steps: int = option("Batches whose gradients make one step.", 1)
     learning_rate: float | None = option(
-        "Largest learning rate of the tower or its adapters; full 3e-4, lora 1e-3, head 1e-2 if omitted.",
+        "Largest learning rate of the tower or its adapters; full 3e-4, lora 1e-3 if omitted.",
         None,
         common=True,
     )
     head_learning_rate: float | None = option(
-        "Largest learning rate of the head; full 3e-3, lora 3e-3, head 1e-2 if omitted.", None
+        "Largest learning rate of the head; if omitted 1e-4 after a probe, else 3e-3, and 1e-2 where it learns alone.",
+        None,
     )
     weight_decay: float = option("Weight decay of matrices and kernels.", 0.01)
     warmup_ratio: float = option(

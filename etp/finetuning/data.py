@@ -40,12 +40,14 @@ class LabelledSplit:
         signals: int16 µV, `(stored records, leads, samples)`, a map of a file.
         rows: Row of each record in `signals`.
         targets: 1, 0 or `UNKNOWN`, float32 `(records, labels)`.
+        patients: Patient of each record, None where that is not known.
         content: Hashes of the signals and of the labels, which tell the records from any others.
     """
 
     signals: np.ndarray
     rows: np.ndarray
     targets: np.ndarray
+    patients: np.ndarray
     content: str
 
     def __len__(self) -> int:
@@ -53,7 +55,9 @@ class LabelledSplit:
 
     def keep(self, chosen: np.ndarray) -> "LabelledSplit":
         """Only some of the records."""
-        return LabelledSplit(self.signals, self.rows[chosen], self.targets[chosen], self.content)
+        return LabelledSplit(
+            self.signals, self.rows[chosen], self.targets[chosen], self.patients[chosen], self.content
+        )
 
 
 def open_labelled(args: DataArguments) -> DatasetDict:
@@ -118,12 +122,15 @@ def labelled_split(
         logger.info("%d of %d %s records are used.", int(labelled.sum()), len(dataset), name)
     rows = np.flatnonzero(labelled)
     labels = hashlib.sha256(rows.tobytes() + np.ascontiguousarray(targets[rows]).tobytes()).hexdigest()
-    return LabelledSplit(prepared.signals, rows, targets[rows], f"{prepared.source_sha256} {labels}")
+    patients = np.array(column_values(dataset, "patient_id"), dtype=object)[rows]
+    return LabelledSplit(prepared.signals, rows, targets[rows], patients, f"{prepared.source_sha256} {labels}")
 
 
 def some_labels(split: LabelledSplit, fraction: float, *, seed: int) -> LabelledSplit:
-    """A fraction of the records, drawn as the linear probe draws it."""
-    return split.keep(stratified_fraction(split.targets == 1, fraction, seed=seed))
+    """A fraction of the records, drawn by patient as the linear probe draws it."""
+    return split.keep(
+        stratified_fraction(split.targets == 1, fraction, seed=seed, patient_ids=split.patients.tolist())
+    )
 
 
 class EcgBatches(torch.utils.data.Dataset):

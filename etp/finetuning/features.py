@@ -34,16 +34,16 @@ class FeatureBatches(torch.utils.data.Dataset):
     windows = 1
 
     def __init__(self, features: Tensor, labels: Tensor):
-        self._features, self._labels = features, labels
+        self.features, self._labels = features, labels
 
     def __len__(self) -> int:
-        return len(self._features)
+        return len(self.features)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return self.__getitems__([index])
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        return {"input_values": self._features[indices], "labels": self._labels[indices]}
+        return {"input_values": self.features[indices], "labels": self._labels[indices]}
 
 
 @torch.no_grad()

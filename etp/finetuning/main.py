@@ -3,6 +3,7 @@
 Fine-tune a classifier on the ECG tower of a checkpoint; the output folder serves `pipeline("ecg-classification")`.
 """
 
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -14,16 +15,18 @@ from etp.devices import choose_device, use_bf16
 from etp.loading import CheckpointError
 from etp.options import OptionError
 from etp.output_lock import folder_lock
+from etp.progress import log_beside_bars
 from etp.saving import save_classifier
 
 from .arguments import DataArguments, ModelArguments, TrainingArguments
 from .data import EcgBatches, LabelledSplit, labelled_split, open_labelled, some_labels
 from .features import HeadOnFeatures, compute_features
+from .head_start import start_from_probe
 from .identity import check_identity, describe_run, write_run
 from .labels import LabelHead
 from .model import Base, choose_weights, open_base
-from .scores import Fitted, fit_probabilities, undefined_tasks, validation_metrics
-from .training import CHECKPOINTS, check_checkpoint, make_trainer, newest_checkpoint, predict_logits
+from .scores import Fitted, describe_metrics, fit_probabilities, undefined_tasks, validation_metrics
+from .training import CHECKPOINTS, check_checkpoint, make_trainer, newest_checkpoint, train
 
 ADAPTER = "adapter"
 
@@ -34,6 +37,7 @@ def main(data: DataArguments, model: ModelArguments, args: TrainingArguments, au
     Raises:
         OptionError: If an option, the data or the checkpoint can't be used; names it and the cure.
     """
+    log_beside_bars(logging.WARNING)
     make_output_dir(args.output_dir)
     with folder_lock(args.output_dir):
         check_output_dir(args)
@@ -77,8 +81,7 @@ def run(data: DataArguments, model: ModelArguments, args: TrainingArguments, aug
         "num_training_records": len(training),
     }
     save(base, fitted, args.output_dir, made)
-    shown = ", ".join(f"{name.removeprefix('auroc_')} {value:.1%}" for name, value in metrics.items())
-    print(f"On the validation records, by which the epoch was chosen: {shown}.")
+    print(f"On the validation records, by which the weights were chosen: {describe_metrics(metrics)}.")
     print(
         f"Saved to {args.output_dir}. Evaluate it: etp evaluate fine-tuned --model {args.output_dir} --dataset "
         f"{data.dataset} --data_dir {data.data_dir} --output {args.output_dir}/results/test.json"
@@ -149,21 +152,25 @@ def fine_tune(
     )
     classifier: Any = base.model
     classifier.to(device)
-    network: Any = choose_weights(classifier, model_args)
     problem = head.problem_type
     validated: Any = EcgBatches(validation, problem, length=length)
     trained: Any = EcgBatches(training, problem, length=length, augmentation=augmentation, seed=args.seed)
-    if model_args.train == "head" and not augmentation.is_active:
+    on_features = model_args.train == "head" and not augmentation.is_active
+    if on_features or model_args.head_start == "probe":
         options: dict[str, Any] = {"batch_size": max(args.batch_size, 64), "bf16": bf16}
         whole = EcgBatches(training, problem, length=length)
-        trained = compute_features(classifier, whole, **options, description="Training ECGs")
-        validated = compute_features(classifier, validated, **options, description="Validation ECGs")
-        network = HeadOnFeatures(classifier)
+        known = compute_features(classifier, whole, **options, description="Training ECGs")
+        held_out = compute_features(classifier, validated, **options, description="Validation ECGs")
+    if model_args.head_start == "probe":
+        start_from_probe(classifier, head, (known, training.targets), (held_out, validation.targets))
+    network: Any = choose_weights(classifier, model_args)
+    if on_features:
+        network, trained, validated = HeadOnFeatures(classifier), known, held_out
     trainer = make_trainer(
-        network, head, trained, validated, validation.targets, args, mode=model_args.train, bf16=bf16, device=device
+        network, head, trained, validated, validation.targets, args, what=model_args, bf16=bf16, device=device
     )
-    trainer.train(resume_from_checkpoint=check_checkpoint(args.output_dir) if args.resume else None)
-    logits = predict_logits(trainer, validated)
+    keep_start = model_args.head_start == "probe"
+    logits = train(trainer, head, validated, validation.targets, args, keep_start=keep_start)
     if model_args.train == "lora":
         network.save_pretrained(args.output_dir / ADAPTER)
         network.merge_and_unload()  # in the modules of the model itself

@@ -1,11 +1,14 @@
 """A classifier on the tower of a checkpoint: which of its weights are trained, and its learning rates."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import logging
 
 from etp.loading import CheckpointError, checkpoint_folder, damage_named
 from modeling_etp.classification_etp import ETPForEcgClassification
@@ -13,7 +16,7 @@ from modeling_etp.configuration_etp import ETPConfig, ETPEcgConfig
 from modeling_etp.ecg_resnet_etp import ETPEcgConv
 from modeling_etp.feature_extraction_etp import ETPFeatureExtractor
 
-from .arguments import HEAD_FACTOR, LEARNING_RATES, ModelArguments, TrainingArguments
+from .arguments import LEARNING_RATES, ModelArguments, TrainingArguments
 from .labels import LabelHead
 
 
@@ -59,7 +62,7 @@ def open_base(args: ModelArguments, head: LabelHead, *, seed: int) -> Base:
     fields |= {"label2id": {name: index for index, name in enumerate(head.names)}}
     fields.pop("num_labels", None)
     torch.manual_seed(seed)
-    with damage_named(folder):
+    with damage_named(folder), _no_load_report():
         model, report = ETPForEcgClassification.from_pretrained(
             folder,
             config=ETPEcgConfig(**fields),
@@ -83,6 +86,17 @@ def open_base(args: ModelArguments, head: LabelHead, *, seed: int) -> Base:
                 f"{recorded.sampling_rate:g} Hz; take as many or fewer."
             )
     return Base(folder, model, recorded, feature_extractor)
+
+
+@contextmanager
+def _no_load_report() -> Iterator[None]:
+    """Transformers lists a new head among the missing weights; what else it would list is looked at here."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def choose_weights(model: ETPForEcgClassification, args: ModelArguments) -> nn.Module:
@@ -109,10 +123,11 @@ def choose_weights(model: ETPForEcgClassification, args: ModelArguments) -> nn.M
     return get_peft_model(model, config)
 
 
-def make_optimizer(model: nn.Module, mode: str, args: TrainingArguments) -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, what: ModelArguments, args: TrainingArguments) -> torch.optim.AdamW:
     """AdamW with a rate for the head and one for the rest; matrices and kernels decay, biases and norms do not."""
-    rate = args.learning_rate or LEARNING_RATES[mode]
-    head_rate = args.head_learning_rate or (rate * HEAD_FACTOR[mode])
+    usual, usual_of_head = LEARNING_RATES[what.head_start][what.train]
+    rate = args.learning_rate or usual
+    head_rate = args.head_learning_rate or (what.train == "head" and args.learning_rate) or usual_of_head
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

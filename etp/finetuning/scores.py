@@ -60,6 +60,16 @@ def validation_metrics(logits: np.ndarray, targets: np.ndarray, head: LabelHead)
     return result
 
 
+def describe_metrics(metrics: dict[str, float]) -> str:
+    """[`validation_metrics`] in words: `AUROC 93.4% (superclass 93.5%, rhythm 93.3%)`."""
+    tasks = [
+        f"{name.removeprefix('auroc_')} {value:.1%}" for name, value in metrics.items() if name.startswith("auroc_")
+    ]
+    behind = f" ({', '.join(tasks)})" if len(tasks) > 1 else ""
+    accuracy = f", accuracy {metrics['accuracy']:.1%}" if "accuracy" in metrics else ""
+    return f"AUROC {metrics['auroc']:.1%}{behind}{accuracy}"
+
+
 def undefined_tasks(targets: np.ndarray, head: LabelHead) -> list[str]:
     """Tasks of which no label has both positives and negatives, so that nothing can be chosen by them."""
     found = []

@@ -12,11 +12,12 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from etp.options import OptionError
 
-from .arguments import TrainingArguments
+from .arguments import ModelArguments, TrainingArguments
 from .data import as_they_are
+from .epoch_lines import say_epochs
 from .labels import LabelHead
 from .model import make_optimizer
-from .scores import pool, validation_metrics
+from .scores import describe_metrics, pool, validation_metrics
 
 CHECKPOINTS = "checkpoints"  # in the output folder
 
@@ -29,7 +30,7 @@ def make_trainer(
     targets: np.ndarray,
     args: TrainingArguments,
     *,
-    mode: str,
+    what: ModelArguments,
     bf16: bool,
     device: str,
 ) -> Trainer:
@@ -38,7 +39,7 @@ def make_trainer(
     Args:
         validation: Batches of the validation records, `windows` rows a record.
         targets: Of the validation records, `(records, labels)`.
-        mode: Which weights are trained, of `TRAIN_MODES`.
+        what: Which weights are trained, and how the head starts.
         device: "cpu", or that of a GPU, which `Trainer` finds itself.
     """
 
@@ -61,6 +62,7 @@ def make_trainer(
         metric_for_best_model="auroc",
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
+        disable_tqdm=True,
         logging_strategy="steps",
         logging_steps=max(1, steps_per_epoch // 10),
         bf16=bf16,
@@ -72,7 +74,7 @@ def make_trainer(
         report_to=args.report_to or "none",
         dataloader_pin_memory=device != "cpu",
     )
-    return Trainer(
+    trainer = Trainer(
         model=model,
         args=settings,
         data_collator=as_they_are,
@@ -80,14 +82,50 @@ def make_trainer(
         eval_dataset=validation,
         compute_metrics=compute_metrics,
         callbacks=[EarlyStoppingCallback(args.patience)] if args.patience else [],
-        optimizers=(make_optimizer(model, mode, args), None),
+        optimizers=(make_optimizer(model, what, args), None),
     )
+    say_epochs(trainer)
+    return trainer
 
 
 def newest_checkpoint(output_dir: Path) -> str | None:
     """The checkpoint that a run left last; None if there is none."""
     folder = output_dir / CHECKPOINTS
     return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+
+
+def train(
+    trainer: Trainer,
+    head: LabelHead,
+    validation: Any,
+    targets: np.ndarray,
+    args: TrainingArguments,
+    *,
+    keep_start: bool,
+) -> np.ndarray:
+    """Train the model of `trainer` in place, up to its best epoch.
+
+    Args:
+        validation: Batches of the validation records.
+        targets: Of the validation records, `(records, labels)`.
+        keep_start: Whether the weights stay what they are now if no epoch is better.
+
+    Returns:
+        Logits of the validation records, float64 `(records, labels)`.
+    """
+    network: Any = trainer.model
+    if keep_start:
+        start = {name: value.clone() for name, value in network.state_dict().items()}
+        before = predict_logits(trainer, validation)
+        at_start = validation_metrics(before, targets, head)
+        print(f"Before training: validation {describe_metrics(at_start)}", flush=True)
+    trainer.train(resume_from_checkpoint=check_checkpoint(args.output_dir) if args.resume else None)
+    logits = predict_logits(trainer, validation)
+    if keep_start and at_start["auroc"] >= validation_metrics(logits, targets, head)["auroc"]:
+        print("No epoch is better than the start, which is kept.")
+        network.load_state_dict(start)
+        return before
+    return logits
 
 
 def predict_logits(trainer: Trainer, batches: Any) -> np.ndarray:

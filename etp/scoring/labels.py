@@ -7,6 +7,8 @@ from datasets import ClassLabel, Dataset
 
 from datasets_scripts.archives import ARCHIVES, find_archive
 
+from .patients import patient_numbers
+
 
 def label_columns(dataset: str, tasks: Sequence[str] | None = None) -> dict[str, str]:
     """Task -> label column of the data set, for the tasks asked for or the usual ones.
@@ -74,32 +76,41 @@ def label_targets(dataset: Dataset, column: str, labels: list[str]) -> tuple[np.
     return hot[:, [names.index(label) for label in labels]], hot.sum(axis=1) > 0
 
 
-def stratified_fraction(targets: np.ndarray, fraction: float, *, seed: int) -> np.ndarray:
-    """Draw a fraction of the records so that every label keeps its fraction of positives, and at least one.
+def stratified_fraction(
+    targets: np.ndarray, fraction: float, *, seed: int, patient_ids: Sequence[str | None]
+) -> np.ndarray:
+    """Draw a fraction of the records, patient by patient, so that every label keeps its fraction of positives.
 
     Labels are served from the rarest to the commonest, as in iterative stratification (Sechidis et al. 2011); the rest
-    is drawn from the records that are left.
+    is drawn from the patients that are left. No patient has records inside and outside of the draw.
 
     Args:
         targets: Boolean, `(records, labels)`.
         fraction: Above 0 and up to 1.
+        patient_ids: Of each record; a record of unknown patient is a patient of its own.
 
     Returns:
-        Sorted rows. More than the fraction only where single positives of rare labels need it.
+        Sorted rows, at least one positive of each label that has any. More than the fraction only by what is left of a
+        patient, and where single positives of rare labels need it.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"A fraction of labels is above 0 and at most 1, got {fraction}.")
     if fraction == 1:
         return np.arange(len(targets))
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(targets))
-    chosen = np.zeros(len(targets), dtype=bool)
-    counts = targets.sum(axis=0)
-    for label in np.argsort(counts, kind="stable"):
-        positives = order[targets[order, label]]
-        wanted = max(1, round(fraction * len(positives))) if len(positives) else 0
-        missing = wanted - int(chosen[positives].sum())
-        chosen[positives[~chosen[positives]][: max(0, missing)]] = True
-    missing = round(fraction * len(targets)) - int(chosen.sum())
-    chosen[order[~chosen[order]][: max(0, missing)]] = True
-    return np.flatnonzero(chosen)
+    patient = patient_numbers(patient_ids)
+    size = np.bincount(patient)
+    positives = np.stack([np.bincount(patient, weights=hot, minlength=len(size)) for hot in targets.T])
+    order = np.random.default_rng(seed).permutation(len(size))
+    chosen = np.zeros(len(size), dtype=bool)
+    for label in np.argsort(positives.sum(axis=1), kind="stable"):
+        counts = positives[label]
+        _draw(chosen, order, counts, wanted=max(1, round(fraction * counts.sum())))
+    _draw(chosen, order, size, wanted=round(fraction * len(targets)))
+    return np.flatnonzero(chosen[patient])
+
+
+def _draw(chosen: np.ndarray, order: np.ndarray, counts: np.ndarray, *, wanted: int) -> None:
+    """Choose further patients, in their order, until those chosen have the records that are wanted, or all are."""
+    left = order[~chosen[order] & (counts[order] > 0)]
+    before = counts[chosen].sum() + np.cumsum(counts[left]) - counts[left]
+    chosen[left[before < wanted]] = True

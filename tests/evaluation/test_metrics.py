@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score, roc_curve
 
-from etp.evaluation.intervals import bootstrap_weights, patient_numbers, percentile_interval
+from etp.evaluation.intervals import bootstrap_weights, percentile_interval
 from etp.scoring.metrics import SENSITIVITY, decision_metrics, macro, ranking_metrics
+from etp.scoring.patients import patient_numbers
 
 
 def random_case(*, records=300, labels=6, distinct=None, seed=0):

@@ -6,8 +6,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from etp.evaluation.probe import STRENGTHS, choose_probe, fit_probe
 from etp.scoring.labels import stratified_fraction
+from etp.scoring.probe import STRENGTHS, choose_probe, fit_probe
 
 
 def random_case(*, records=300, features=8, labels=3, seed=0):
@@ -64,7 +64,7 @@ def test_every_label_keeps_its_share_and_at_least_one_positive(fraction):
     generator = np.random.default_rng(0)
     targets = generator.random((2000, 4)) < [0, 0.05, 0.3, 0.6]
     targets[[5, 700], 0] = True
-    rows = stratified_fraction(targets, fraction, seed=0)
+    rows = stratified_fraction(targets, fraction, seed=0, patient_ids=[None] * 2000)
     assert len(set(rows)) == len(rows) == pytest.approx(2000 * fraction, abs=3)
     assert (targets[rows].sum(axis=0) >= 1).all()
     wanted = fraction * targets[:, 1:3].sum(axis=0)
@@ -73,12 +73,27 @@ def test_every_label_keeps_its_share_and_at_least_one_positive(fraction):
 
 def test_a_seed_draws_the_same_records_and_another_seed_others():
     targets = np.random.default_rng(0).random((500, 3)) < 0.3
-    first = stratified_fraction(targets, 0.1, seed=0)
-    np.testing.assert_array_equal(first, stratified_fraction(targets, 0.1, seed=0))
-    assert set(first) != set(stratified_fraction(targets, 0.1, seed=1))
-    np.testing.assert_array_equal(stratified_fraction(targets, 1.0, seed=5), np.arange(500))
+    patients = [f"p{row // 2}" for row in range(500)]
+    first = stratified_fraction(targets, 0.1, seed=0, patient_ids=patients)
+    np.testing.assert_array_equal(first, stratified_fraction(targets, 0.1, seed=0, patient_ids=patients))
+    assert set(first) != set(stratified_fraction(targets, 0.1, seed=1, patient_ids=patients))
+    np.testing.assert_array_equal(stratified_fraction(targets, 1.0, seed=5, patient_ids=patients), np.arange(500))
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5])
+def test_no_patient_has_labels_that_are_used_and_others_that_are_not(fraction):
+    generator = np.random.default_rng(0)
+    patient = generator.integers(700, size=2000)
+    targets = generator.random((2000, 4)) < [0, 0.05, 0.3, 0.6]
+    targets[5, 0] = True
+    rows = stratified_fraction(targets, fraction, seed=0, patient_ids=[f"p{number}" for number in patient])
+    assert set(rows) == set(np.flatnonzero(np.isin(patient, patient[rows])))
+    assert len(rows) == pytest.approx(2000 * fraction, abs=20)
+    assert 5 in rows
+    wanted = fraction * targets[:, 1:3].sum(axis=0)
+    assert targets[rows][:, 1:3].sum(axis=0) == pytest.approx(wanted, rel=0.3, abs=7)
 
 
 def test_a_share_that_is_none_is_refused():
     with pytest.raises(ValueError, match="above 0 and at most 1, got 0"):
-        stratified_fraction(np.ones((3, 1), dtype=bool), 0, seed=0)
+        stratified_fraction(np.ones((3, 1), dtype=bool), 0, seed=0, patient_ids=[None] * 3)

@@ -20,6 +20,7 @@ def finetune(checkpoint_dir, archive_dir, signals_cache):
     def finetune(output_dir: Path, *options, data_dir: Path = archive_dir, model: Path = checkpoint_dir) -> int:
         words = ["finetune", "--model", model, "--data_dir", data_dir, "--cache_dir", signals_cache]
         words += ["--output_dir", output_dir, "--num_epochs", 2, "--batch_size", 32, "--precision", "fp32"]
+        words += [] if "--head_start" in options else ["--head_start", "random"]
         return cli.main([str(word) for word in [*words, *options]])
 
     return finetune

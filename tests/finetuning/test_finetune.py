@@ -105,7 +105,9 @@ def test_a_fraction_of_the_labels_is_that_of_the_linear_probe(finetune, archive_
         )
     training = open_archive("ptb_xl", archive_dir, cache_dir=signals_cache)["train"]
     targets, labelled = label_targets(training, "rhythm", label_names(training, "rhythm"))
-    assert drawn["a"][0] == len(stratified_fraction(targets[labelled], 0.2, seed=1)) < labelled.sum() / 3
+    patients = np.array(training["patient_id"][:], dtype=object)[labelled]
+    of_task = {"targets": targets[labelled], "patient_ids": patients}
+    assert drawn["a"][0] == len(stratified_fraction(**of_task, fraction=0.2, seed=1)) < labelled.sum() / 3
     assert torch.equal(drawn["a"][1], drawn["b"][1])
     assert not torch.equal(drawn["a"][1], drawn["c"][1])
 

@@ -1,5 +1,6 @@
 """Linear probe: L2-regularised logistic regression on frozen features, all labels of a task at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from etp.scoring.metrics import macro, ranking_metrics
+from .metrics import macro, ranking_metrics
 
 # As scikit-learn's C: the weight of the data term summed over records, against half the squared norm of the weights.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -72,16 +73,26 @@ def fit_probe(
 
 
 def choose_probe(
-    features: Tensor, targets: np.ndarray, validation_features: Tensor, validation_targets: np.ndarray
+    features: Tensor,
+    targets: np.ndarray,
+    validation_features: Tensor,
+    validation_targets: np.ndarray,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+    max_steps: int = _MAX_STEPS,
 ) -> tuple[LinearProbe, float]:
     """Fit every strength on the training records, keep the one of the best macro AUROC on the validation records.
+
+    Args:
+        strengths: From the smallest to the largest; each fit starts from the one before.
+        max_steps: Of each fit.
 
     Returns:
         The probe and its strength; the smaller of equally good ones.
     """
     probe, fitted = None, []
-    for strength in STRENGTHS:
-        probe = fit_probe(features, targets, strength=strength, start=probe)
+    for strength in strengths:
+        probe = fit_probe(features, targets, strength=strength, start=probe, max_steps=max_steps)
         auroc = float(macro(ranking_metrics(probe(validation_features), validation_targets)["auroc"][0]))
         fitted.append((auroc, probe, strength))
     if np.isnan(fitted[0][0]):
