@@ -86,7 +86,7 @@ def test_notes_and_windows_are_those_of_the_zero_shot_pipeline(classifier, check
     wanted = {"return_notes": True, "return_windows": True, "top_k": 1}
     (own,), (other,) = classifier(ecg, **wanted), zero_shot(ecg, ["a", "b"], **wanted)
     assert own["notes"] == other["notes"]
-    assert len(own["notes"]) == 2
+    assert len(own["notes"]) == 3
     spans = [[(window["start"], window["end"]) for window in entry["windows"]] for entry in (own, other)]
     assert spans[0] == spans[1]
 
