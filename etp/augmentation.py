@@ -124,7 +124,7 @@ class Augmentation:
         loudest = np.abs(changes.gain).max(axis=1, keepdims=True)  # of a lead that is not silenced
         sign = np.where(random.random((batch, 1)) < HANDHELD_INVERTED, -1, 1)
         alone = np.where(np.arange(leads) == lead[:, None], sign * loudest, 0.0).astype(np.float32)
-        noise_mv = (HANDHELD_NOISE_MV * random.random(batch)).astype(np.float32)
+        noise_mv = HANDHELD_NOISE_MV * random.random(batch, dtype=np.float32)
         return replace(
             changes,
             handheld=handheld,
