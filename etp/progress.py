@@ -1,11 +1,13 @@
 """Progress of long work: a bar in a terminal or notebook, now and then a line everywhere else."""
 
+import errno
 import logging
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tqdm.auto import tqdm
@@ -53,19 +55,22 @@ class Progress:
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
-        self._bar.close()
+        with _while_the_terminal_is_there():
+            self._bar.close()
         if kind is None and time.monotonic() - self._started >= QUIET_SECONDS and self._total:
             self._say()
 
     def update(self, count: int = 1) -> None:
         self._done += count
-        self._bar.update(count)
+        with _while_the_terminal_is_there():
+            self._bar.update(count)
         if time.monotonic() - self._said >= LINE_SECONDS and self._done < self._total:
             self._say()
 
     def describe(self, description: str) -> None:
         self.description = description
-        self._bar.set_description(description)
+        with _while_the_terminal_is_there():
+            self._bar.set_description(description)
 
     def show_figures(self, figures: Mapping[str, str]) -> None:
         """Figures behind the bar, or in the line, the most important first; a narrow terminal gets the first ones."""
@@ -73,7 +78,8 @@ class Progress:
         self._figures = ", ".join(words)
         self._bar.bar_format = _WITH_FIGURES
         narrow = shutil.get_terminal_size().columns < _NARROW
-        self._bar.set_postfix_str(", ".join(words[:_NARROW_FIGURES]) if narrow else self._figures)
+        with _while_the_terminal_is_there():
+            self._bar.set_postfix_str(", ".join(words[:_NARROW_FIGURES]) if narrow else self._figures)
 
     def _say(self) -> None:
         self._said = time.monotonic()
@@ -90,6 +96,22 @@ def progress(items: Iterable[Item], description: str, *, total: int, unit: str, 
         for item in items:
             yield item
             bar.update()
+
+
+def write_line(text: str) -> None:
+    """Print a line on stdout, above the bars that are being shown."""
+    with _while_the_terminal_is_there():
+        tqdm.write(text)
+
+
+@contextmanager
+def _while_the_terminal_is_there() -> Iterator[None]:
+    """A terminal that was closed refuses what is written, a moment before SIGHUP tells the program so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def bars_are_seen() -> bool:

@@ -1,5 +1,6 @@
 """Bars in a terminal that logs don't tear, lines in a file, and nothing of both where there is little to wait for."""
 
+import errno
 import os
 import pty
 import re
@@ -100,6 +101,34 @@ def test_short_work_writes_nothing_into_a_file():
         [sys.executable, "-c", WORK.format(seconds=60)], env=environment(), capture_output=True, text=True, check=True
     )
     assert {line.partition(" of ")[0] for line in done.stderr.splitlines()} == {"a message", "a warning"}
+
+
+@pytest.mark.parametrize("call", ["update", "describe", "show_figures", "close", "line"])
+@pytest.mark.parametrize(("number", "goes_on"), [(errno.EIO, True), (errno.ENOSPC, False)])
+def test_a_terminal_that_is_gone_stops_nothing(monkeypatch, call, number, goes_on):
+    """Writing to it is refused before SIGHUP, which stops a training in good order, has come."""
+    from etp import progress
+
+    def refuse(*_args, **_more):
+        raise OSError(number, os.strerror(number))
+
+    bar = progress.Progress("Epoch", total=2, unit="step")
+    calls = {
+        "update": bar.update,
+        "describe": lambda: bar.describe("Epoch 2"),
+        "show_figures": lambda: bar.show_figures({"loss": "1"}),
+        "close": lambda: bar.__exit__(None),
+        "line": lambda: progress.write_line("a line"),
+    }
+    with monkeypatch.context() as gone:
+        for name in ("update", "set_description", "set_postfix_str", "close", "write"):
+            gone.setattr(progress.tqdm, name, refuse)
+        if goes_on:
+            calls[call]()
+        else:
+            with pytest.raises(OSError, match="No space left"):
+                calls[call]()
+    bar.__exit__(None)
 
 
 IN_A_KERNEL = """

@@ -10,11 +10,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from tqdm.auto import tqdm
 
 from etp.augmentation import Augmentation
 from etp.options import OptionError
-from etp.progress import Progress
+from etp.progress import Progress, write_line
 from etp.randomness import Purpose, seed_torch
 from etp.run_files import BEST_WEIGHTS, METRICS_FILE
 from etp.texts.negations import NegationVocabulary
@@ -315,7 +314,7 @@ class Trainer:
         self._note_best(figures)
         self._write({"step": self.position.step, "epoch": self.position.epoch, **figures})
         if self.accelerator.is_main_process:
-            tqdm.write(f"epoch {self.position.epoch}: {in_words(figures)}")
+            write_line(f"epoch {self.position.epoch}: {in_words(figures)}")
 
     def _note_best(self, figures: dict[str, float]) -> None:
         chosen = self.args.training.select_best

@@ -47,7 +47,7 @@ def test_a_full_disk_while_a_dataset_is_built(processes, archive_dir, caches, tm
         on_small_disk, arrow, kilobytes, left, evaluate, caches / "run", archive_dir, tmp_path / "results.json",
         arrow, tmp_path / "embeddings",
     )  # fmt: skip
-    assert_one_sentence(outcome, FULL, f"The cache {arrow}", "Make room there or give another `cache_dir`")
+    assert_one_sentence(outcome, FULL, f"The cache {arrow}", "Make room there or give another --cache_dir")
     assert not files_in(left, "*.arrow", "dataset_info.json")
     again = processes.run(build, archive_dir, left)
     assert again.status == 0, again.output[-2000:]
