@@ -106,7 +106,7 @@ def write_line(text: str) -> None:
 
 @contextmanager
 def _while_the_terminal_is_there() -> Iterator[None]:
-    """A terminal that was closed refuses what is written, a moment before SIGHUP tells the program so."""
+    """A terminal that was closed refuses what is written, before SIGHUP tells the program so, or where that is ignored."""
     try:
         yield
     except OSError as error:

@@ -391,6 +391,7 @@ def test_a_terminal_that_closes_saves_and_stops_unless_it_is_ignored(common_opti
     command += ["--num_epochs", "4000", "--max_steps", "6" if ignored else "4000"]
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under `nohup` themselves
         os.chdir(tmp_path)  # where `nohup` puts what is printed
         os.execvpe(command[0], command, {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 240
