@@ -117,7 +117,7 @@ def unusual_amplitude(signal: np.ndarray, sampling_rate: float) -> float | None:
     few = len(signal) < FEWEST_LEADS
     high, high_reach = (HIGHEST_BEAT_OF_FEW_LEADS_MV, HIGHEST_REACH_MV) if few else (HIGH_BEAT_MV, HIGH_REACH_MV)
     low = LOWEST_RANGE_MV if few else LOW_BEAT_MV
-    start = signal[:, : int(3 * sampling_rate)]
+    start = signal[:, : max(int(3 * sampling_rate), 1)]
     middle = np.sort(start.max(axis=1) - start.min(axis=1))[len(signal) // 2]
     if not (middle > high or 0 < middle < low):
         return None

@@ -14,6 +14,7 @@ from .leads_etp import STANDARD_LEADS, canonical_lead
 
 _FEWEST_POINTS = 40  # of a trace
 _SHORTEST_TRACE_MM = 20.0  # 0.8 s
+_LONGEST_SECONDS = 3600.0  # of a trace; a grid that was damaged makes it any length
 _INTERPOLATED_RATE = 500  # Hz, of drawings that leave out points on straight lines
 
 _LEAD_WORD = re.compile(
@@ -215,6 +216,12 @@ def _assemble(
 ) -> EcgRecording:
     """Leads side by side from the start of each."""
     seconds_per = scale.mm_x / scale.speed
+    longest = max(float(points[-1, 0] - points[0, 0]) for _, points in pieces) * seconds_per
+    if longest > _LONGEST_SECONDS:
+        raise EcgContentError(
+            source,
+            f"a trace of it would last {longest:.3g} s, more than an hour of paper: its scale is wrong. Export it again.",
+        )
     notes = list(scale.notes)
     rates = [_rate(points, seconds_per) for _, points in pieces]
     even = all(rate is not None and abs(rate / (rates[0] or 1) - 1) < 0.01 for rate in rates)

@@ -163,6 +163,8 @@ def scale_of(drawing: Drawing, grid: tuple[float, float] | None, pulses: list, s
         raise EcgContentError(
             source, f"it states several scales: {sorted(speeds)} mm/s and {sorted(gains)} mm/mV. Export it with one."
         )
+    if 0 in speeds | gains:
+        raise EcgContentError(source, "it states a scale of 0 mm. Export it again.")
     if grid is None and drawing.millimetres is None:
         raise EcgContentError(source, "it has neither a grid nor a size: its scale is unknown. Export it with a grid.")
     if grid is None and not (speeds and (gains or pulses)):
@@ -171,6 +173,8 @@ def scale_of(drawing: Drawing, grid: tuple[float, float] | None, pulses: list, s
             'it has no grid and doesn\'t state "25 mm/s" and "10 mm/mV": its scale is unknown. Export it with a grid.',
         )
     unit_x, unit_y = grid or (1 / float(drawing.millimetres or 1),) * 2
+    if not (unit_x > 0 and unit_y > 0):
+        raise EcgContentError(source, "the squares of its grid have no size. Export it again.")
     notes.append(f"Its scale is that of {'its grid' if grid else 'its page'}.")
     speed = next(iter(speeds), _STANDARD_SPEED)
     heights = [height / unit_y for _, _, height in pulses]

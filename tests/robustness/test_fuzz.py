@@ -3,6 +3,7 @@
 import random
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_every_input_gets_an_answer_or_a_typed_error(name, tmp_path, processor, 
     print(report.as_json(target=name, seed=seed))
     assert not report.failures, "\n".join(report.failures[:10])
     assert report.outcomes["answer"] > 0, "the fuzzer damages every input beyond reading, so it tests little"
+
+
+@pytest.mark.parametrize("number", [3310, 11131, 12121, 26345, 62108, 64088, 71302, 76208, 81854, 92347])
+def test_drawings_that_once_broke_a_promise_are_answered_or_refused(number, tmp_path):
+    """A scale of 0 mm, squares without size, a trace of years, and a rate below one sample in 3 s."""
+    target = bytes_target("drawing", tmp_path)
+    report = fuzz(replace(target, make=lambda _: target.make(random.Random(f"0 {number}"))), count=1, seed=0)
+    assert not report.failures, report.failures
 
 
 def test_the_same_seed_makes_the_same_inputs():
