@@ -205,7 +205,7 @@ def interface(request, capsys):
 @pytest.mark.parametrize("name", [*INPUTS, *SCORED])
 def test_following_the_errors_leads_to_a_recording(name, interface, tmp_path):
     if name in NOT_ON_A_COMMAND_LINE and not isinstance(interface, Python):
-        pytest.skip("can't be said there")
+        pytest.skip("a value that only Python can hold: neither a command line nor a page can pass it")
     make, arguments = (INPUTS | SCORED)[name]
     content = make()
     files = content if isinstance(content, dict) else {"ecg": content}
