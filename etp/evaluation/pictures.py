@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from etp.atomic_files import whole_file
-from etp.evaluation.patients import classified
+from etp.evaluation.patients import of_findings
 
 TITLES = {"zero_shot": "zero-shot", "linear_probe": "linear probe", "fine_tuned": "fine-tuned"}
 COLORS = (
@@ -34,7 +34,9 @@ def draw_results(results: Sequence[dict[str, Any]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    runs = [classified(result) for result in results if result["kind"] in TITLES]
+    # Sex and age are no findings: their reliability would pass for that of the findings.
+    runs = [of_findings(result) for result in results if result["kind"] in TITLES]
+    runs = [run for run in runs if run["tasks"]]
     if not runs:
         raise ValueError(
             "--picture shows zero-shot, linear-probe and fine-tuned results, and none of the files holds such."
