@@ -40,7 +40,7 @@ test-app: $(READY) ## The app in a headless browser: needs chromium (Debian: apt
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow tests/app
 
 test-all: $(READY) ## Unit tests and the slow ones: several processes, kills, whole trainings of tiny models
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m 'not gpu and not network and not real_data' --durations 25
+	OMP_NUM_THREADS=1 .ci/test-all $(BIN)/pytest
 
 COUNT ?= 100000
 

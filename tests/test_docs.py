@@ -104,7 +104,7 @@ def test_examples_in_python_run(document, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("document", documents(with_commands=True), ids=lambda path: path.name)
 def test_examples_with_commands_run(document, folder):
     run_in(folder, examples_of(document))

@@ -44,7 +44,7 @@ def evaluate(checkpoint_dir, archive_dir, arrow_cache):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_every_command_runs_goes_on_and_ends_in_one_page(evaluate, tmp_path):
     output, page = tmp_path / "results", tmp_path / "page.md"
     done = evaluate(output, "--page", str(page))

@@ -10,7 +10,7 @@ from work import build, download, embed_texts, evaluate, figures, files_in, prep
 
 from etp.training.checkpoints import newest_checkpoint
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 FULL, READ_ONLY = "No space left on device", "Read-only file system"
 
 

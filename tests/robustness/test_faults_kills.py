@@ -12,7 +12,7 @@ from archive_server import ArchiveServer, write_sums
 from processes import Processes
 from work import build, download, embed_texts, evaluate, figures, files_in, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def kill_and_restart(

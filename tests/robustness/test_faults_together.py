@@ -20,7 +20,7 @@ def wait_for_all(running: list[Running]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_two_processes_build_one_dataset(processes, archive_dir, tmp_path):
     wait_for_all([processes.start(build, archive_dir, tmp_path / "alone")])
     wait_for_all([processes.start(build, archive_dir, tmp_path / "together") for _ in range(2)])
@@ -30,7 +30,7 @@ def test_two_processes_build_one_dataset(processes, archive_dir, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_two_processes_fill_one_cache_of_texts(processes, text_folder, tmp_path):
     (alone,) = wait_for_all([processes.start(embed_texts, text_folder, tmp_path / "alone")])
     both = wait_for_all([processes.start(embed_texts, text_folder, tmp_path / "together") for _ in range(2)])
@@ -39,7 +39,7 @@ def test_two_processes_fill_one_cache_of_texts(processes, text_folder, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_two_processes_fill_one_cache_of_embeddings(processes, checkpoint_dir, archive_dir, tmp_path):
     def start(name: str) -> Running:
         caches = tmp_path / "arrow", tmp_path / "embeddings"
@@ -52,7 +52,7 @@ def test_two_processes_fill_one_cache_of_embeddings(processes, checkpoint_dir, a
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_a_clock_that_jumps_changes_nothing(processes, archive_dir, text_folder, tmp_path):
     work = (train, archive_dir, text_folder)
     wait_for_all([processes.start(*work, tmp_path / "whole", tmp_path)])

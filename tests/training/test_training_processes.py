@@ -64,7 +64,7 @@ def of_variant(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.T
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("many", ["2", "4", "2 sharded"])
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "batch norm in chunks"])
 def test_what_is_learned_does_not_depend_on_the_number_of_processes(learned, variant, many):
@@ -74,7 +74,7 @@ def test_what_is_learned_does_not_depend_on_the_number_of_processes(learned, var
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("many", LAUNCHES)
 def test_chunks_learn_what_whole_batches_learn(learned, many):
     chunked, whole = of_variant(learned[many], "group norm in chunks"), of_variant(learned["1"], "group norm")
@@ -82,7 +82,7 @@ def test_chunks_learn_what_whole_batches_learn(learned, many):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_batch_norm_in_chunks_differs_from_the_whole_batch(learned):
     """The chunk is what it normalises by, so this is the documented exception of the test above."""
     chunked, whole = of_variant(learned["1"], "batch norm in chunks"), of_variant(learned["1"], "several positives")
@@ -90,7 +90,7 @@ def test_batch_norm_in_chunks_differs_from_the_whole_batch(learned):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(900)
 def test_a_whole_run_of_two_processes_equals_that_of_one(launch_train, assert_same_weights, tmp_path):
     for num_processes in (1, 2):
         options = [*UNEVEN, "--max_steps", "3", "--ema_decay", "0.9"]
@@ -131,7 +131,7 @@ def test_what_is_refused_is_said_once_and_leaves_no_process_waiting(launch_train
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(900)
 def test_two_machines_meet_over_the_network(launch_train, tmp_path):
     """Two launchers that know each other by an address alone, as on two hosts; here both are this one."""
     port = "29653"
@@ -154,7 +154,7 @@ def test_two_machines_meet_over_the_network(launch_train, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(900)
 def test_machines_in_network_namespaces_learn_what_one_process_learns(
     launch_train, common_options, assert_same_weights, tmp_path
 ):
@@ -183,7 +183,7 @@ def test_machines_in_network_namespaces_learn_what_one_process_learns(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_a_sharded_run_learns_saves_and_resumes_as_a_whole_one(launch_train, assert_same_weights, tmp_path):
     options = [*UNEVEN, "--max_steps", "5", "--ema_decay", "0.9", "--checkpoint_every", "1", "--keep_checkpoints", "9"]
 

@@ -159,7 +159,7 @@ def test_a_cluster_that_signals_every_process_of_a_run_loses_nothing(launch_trai
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(900)
 def test_a_run_killed_twenty_times_learns_the_same(launch_train, assert_same_weights, tmp_path):
     options = [*EVERYTHING, "--num_epochs", "20", "--batch_size", "4"]  # 300 steps
     whole = launch_train(tmp_path / "whole", *options)
@@ -184,7 +184,7 @@ def test_a_run_killed_twenty_times_learns_the_same(launch_train, assert_same_wei
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(900)
 def test_two_processes_killed_together_or_one_at_a_time_learn_the_same(launch_train, assert_same_weights, tmp_path):
     options = [*EVERYTHING, "--num_epochs", "8", "--batch_size", "4"]  # 120 steps
     output, _ = launch_train(tmp_path / "whole", *options, num_processes=2).communicate(timeout=600)
