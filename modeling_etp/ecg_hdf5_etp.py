@@ -43,7 +43,10 @@ def read_hdf5(source_file: Path | bytes, source: str, *, record: str | None = No
         with h5py.File(handle, "r") as file:
             tracings = _inside(file, "tracings", h5py, source)
             if tracings is not None and getattr(tracings, "ndim", 0) == 3:
-                return _read_code(file, tracings, source, record, stated, h5py)
+                _check_shape(tracings.shape, source)
+                exams = _inside(file, "exam_id", h5py, source)
+                place = _place(exams, len(tracings), source, record, is_content=isinstance(source_file, bytes))
+                return _read_code(file, tracings, place, source, stated, h5py)
             if record is not None:
                 raise EcgContentError(source, "the file holds one record. Pass its path without what follows it.")
             arrays = _arrays(file, h5py, source)
@@ -83,24 +86,21 @@ def _check_stored(item: Any, name: str, h5py: Any, source: str) -> None:
         )
 
 
-def _read_code(
-    file: Any, tracings: Any, source: str, record: str | None, stated: dict[str, Any], h5py: Any
-) -> EcgRecording:
-    """One record of `tracings` (records, samples, 12)."""
-    count = tracings.shape[0]
-    if tracings.shape[2] != len(_CODE_LEADS):
+def _check_shape(shape: tuple[int, ...], source: str) -> None:
+    if shape[2] != len(_CODE_LEADS):
         raise EcgContentError(
-            source, f"`tracings` has the shape {tracings.shape}, expected (records, samples, 12) as CODE-15 has it."
+            source, f"`tracings` has the shape {shape}, expected (records, samples, 12) as CODE-15 has it."
         )
-    index = (
-        0 if count == 1 and record is None else _place(_inside(file, "exam_id", h5py, source), count, source, record)
-    )
-    if tracings.shape[1] * 12 > MAX_UNPACKED_VALUES:
-        raise EcgUnsafeError(source, f"a record of {tracings.shape[1]:,} samples, expected fewer. Cut it.")
-    signal = np.asarray(tracings[index], dtype=np.float64).T
+    if shape[1] * shape[2] > MAX_UNPACKED_VALUES:
+        raise EcgUnsafeError(source, f"a record of {shape[1]:,} samples, expected fewer. Cut it.")
+
+
+def _read_code(file: Any, tracings: Any, place: int, source: str, stated: dict[str, Any], h5py: Any) -> EcgRecording:
+    """The record of `tracings` (records, samples, 12) at a place."""
+    signal = np.asarray(tracings[place], dtype=np.float64).T
     filled = np.flatnonzero(signal.any(axis=0))
     notes = [
-        f"Record {index} of {count}.",
+        f"Record {place} of {len(tracings)}.",
         "400 Hz and the order DI to V6 are those of CODE-15; the file doesn't state them.",
     ]
     if len(filled) and len(filled) < signal.shape[1]:
@@ -117,19 +117,34 @@ def _read_code(
     return recording_from_arrays(arrays, source, "CODE-15", notes=notes, **stated)
 
 
-def _place(exams: Any, count: int, source: str, record: str | None) -> int:
+def _place(exams: Any, count: int, source: str, record: str | None, *, is_content: bool) -> int:
+    """Where a record stands among so many.
+
+    Args:
+        exams: Their names, if they have any.
+        is_content: Whether the caller gave bytes, behind which no record can be named.
+
+    Raises:
+        EcgContentError: If none is named, or one that isn't there.
+    """
+    if count == 1 and record is None:
+        return 0
     names = np.asarray(exams[:]).ravel().tolist() if exams is not None else []
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
     if record is not None and record in names:
         return names.index(record)
     if record is not None and record.isdecimal() and not names and int(record) < count:
         return int(record)
-    example = names[0] if names else "0"
-    wrong = f"{record!r} is none of them. " if record is not None else ""
+    example, named_by = (names[0], "exam_id") if names else ("0", "place")
+    if is_content:
+        raise EcgContentError(
+            source,
+            f"it holds {count} records. Save one of them as a file of its own, or read the file from disk and name one "
+            f"by its {named_by} behind the path: …/{example}",
+        )
+    wrong = f", and {record!r} is none of them" if record is not None else ""
     path = source.removesuffix(f"/{record}") if record is not None else source
-    raise EcgContentError(
-        source, f"it holds {count} records; {wrong}Pass one by its {'exam_id' if names else 'place'}: {path}/{example}"
-    )
+    raise EcgContentError(source, f"it holds {count} records{wrong}. Pass one by its {named_by}: {path}/{example}")
 
 
 def _arrays(file: Any, h5py: Any, source: str) -> dict[str, Any]:

@@ -49,10 +49,12 @@ def test_one_of_many_records_by_its_number(tmp_path, millivolts):
         assert (recording.sampling_rate, recording.lead_names) == (400, STANDARD_LEADS)
         assert recording.metadata["format"] == "CODE-15"
         assert any("samples of zeros before" in note for note in recording.notes)
-    with pytest.raises(EcgContentError, match=rf"holds 3 records; Pass one by its exam_id: {path}/1001"):
+    with pytest.raises(EcgContentError, match=rf"holds 3 records. Pass one by its exam_id: {path}/1001"):
         read_ecg(path, units="mV")
-    with pytest.raises(EcgContentError, match=r"'5' is none of them"):
+    with pytest.raises(EcgContentError, match=rf"holds 3 records, and '5' is none of them. Pass .*{path}/1001"):
         read_ecg(path / "5", units="mV")
+    with pytest.raises(EcgContentError, match=r"Save one of them as a file of its own.*behind the path: …/1001"):
+        read_ecg(path.read_bytes(), units="mV")
 
 
 def test_a_record_by_its_place_and_a_unit_that_is_not_stated(tmp_path, millivolts):
