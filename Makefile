@@ -114,7 +114,7 @@ docs: $(READY) ## The documentation with its API reference as pages in build/sit
 
 docs-version: $(READY) ## Put the pages of VERSION beside those of earlier versions, on the local branch gh-pages; nothing is pushed
 	@test -n "$(VERSION)" || { echo "VERSION is missing: make docs-version VERSION=1.0"; exit 2; }
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mike deploy --update-aliases $(VERSION) latest
+	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" mike deploy --update-aliases $(VERSION) latest
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mike set-default latest
 
 clean: ## Remove what the targets made, but not .venv
