@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .ecg_facts_etp import are_counts
+from .ecg_hdf5_heaps_etp import check_heaps
 from .ecg_named_arrays_etp import recording_from_arrays
 from .ecg_recording_etp import (
     MAX_UNPACKED_VALUES,
@@ -36,11 +37,13 @@ def read_hdf5(source_file: Path | bytes, source: str, *, record: str | None = No
 
     Raises:
         EcgContentError: If it holds many records and `record` is none of them, or no ECG.
+        EcgCorruptError: If it is damaged.
     """
     h5py = optional_module("h5py", source)
     with errors_named(source, "h5py"):
         handle = source_file if isinstance(source_file, Path) else io.BytesIO(source_file)
         with h5py.File(handle, "r") as file:
+            check_heaps(source_file, source, file.id.get_create_plist().get_sizes()[1])
             tracings = _inside(file, "tracings", h5py, source)
             if tracings is not None and getattr(tracings, "ndim", 0) == 3:
                 _check_shape(tracings.shape, source)

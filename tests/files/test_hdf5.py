@@ -8,6 +8,7 @@ import pytest
 from modeling_etp.ecg_files_etp import (
     STANDARD_LEADS,
     EcgContentError,
+    EcgCorruptError,
     EcgFileNotFoundError,
     EcgFormatError,
     EcgUnsafeError,
@@ -155,3 +156,46 @@ def test_hdf5_without_an_ecg():
         read_ecg(hdf5(lambda file: file.create_dataset("label", data=np.arange(3))))
     with pytest.raises(EcgContentError, match=r"expected \(records, samples, 12\)"):
         read_ecg(hdf5(lambda file: file.create_dataset("tracings", data=np.ones((2, 9, 8)))))
+
+
+@pytest.mark.parametrize(
+    ("number", "size"),
+    [(0, 0), (0, 1 << 63), (1, (1 << 64) - 16), (1, 1 << 40)],
+    ids=["no-space", "space-beyond", "object-of-no-size", "object-beyond"],
+)
+@pytest.mark.parametrize("from_disk", [False, True])
+def test_a_heap_without_an_end_is_refused_before_it_is_read(number, size, from_disk, tmp_path, microvolts):
+    """From two of them libhdf5 2.0 never returns, and no signal of Python stops it."""
+    content = bytearray(named_leads(microvolts))
+    heap = content.index(b"GCOL")
+    content[heap + 16 : heap + 18] = number.to_bytes(2, "little")
+    content[heap + 24 : heap + 32] = size.to_bytes(8, "little")
+    path = tmp_path / "ecg.h5"
+    path.write_bytes(content)
+    with pytest.raises(EcgCorruptError, match=rf"the heap at byte {heap} doesn't end"):
+        read_ecg(path if from_disk else bytes(content))
+
+
+def test_a_heap_that_is_whole_is_read(tmp_path, microvolts):
+    """Also in a file that was put in the place of one that wasn't."""
+    path = tmp_path / "ecg.h5"
+    content = named_leads(microvolts)
+    damaged = bytearray(content)
+    damaged[content.index(b"GCOL") + 24 : content.index(b"GCOL") + 32] = bytes([255] * 8)
+    path.write_bytes(damaged)
+    with pytest.raises(EcgCorruptError):
+        read_ecg(path)
+    path.write_bytes(content)
+    assert read_ecg(path).lead_names == STANDARD_LEADS
+    assert read_ecg(content).lead_names == STANDARD_LEADS
+
+
+def named_leads(microvolts) -> bytes:
+    """Leads named by texts of any length, which HDF5 keeps in a heap."""
+
+    def write(file):
+        file["ecg"] = microvolts
+        file["units"], file["fs"] = "uV", 100
+        file["leads"] = list(STANDARD_LEADS)
+
+    return hdf5(write)
