@@ -13,6 +13,7 @@ from etp.cures import reworded, shown
 from modeling_etp.ecg_files_etp import EcgFileError, EcgFileNotFoundError, EcgRecording, read_ecg
 
 from .examples import Example, examples
+from .trial import check_outlived
 from .upload_folder import UploadFolder
 
 MAX_FILES = 8
@@ -63,6 +64,7 @@ class UploadedEcg:
         name = self.name
         try:
             if not name.lower().endswith(".hea"):
+                check_outlived(self.files[name], name)
                 return read_ecg(self.files[name], **stated)
             with TemporaryDirectory() as folder:  # a header names its files, so they have to lie beside it
                 for file, content in self.files.items():
