@@ -93,7 +93,8 @@ def translate(report: str) -> Translation:
         if item.phrase:
             assembler.add(item.phrase, readings.get(index, ASSERTED))
         elif item.leads:
-            assembler.add_leads(item.leads)
+            if not readings.get(index, ASSERTED).is_left_out:
+                assembler.add_leads(item.leads)
         elif item.role not in NEGATORS and item.text.isalpha():
             assembler.detach()
         if item.phrase or item.leads or item.role:

@@ -61,6 +61,9 @@ NEGATION_ROLES = (
     "end",
     "history",
     "history-after",
+    "elsewhere",
+    "became",
+    "likewise",
     "barrier",
     "cause",
     "or",
@@ -241,8 +244,8 @@ def trie_node(root: TrieNode, source: str) -> TrieNode:
     return node
 
 
-def longest_phrase(trie: TrieNode, tokens: Sequence[str], start: int) -> tuple[Phrase | None, int]:
-    """Find the longest phrase of `trie` at `start`, looking through punctuation.
+def longest_phrase(trie: TrieNode, tokens: Sequence[str], start: int, end_mark: str = "") -> tuple[Phrase | None, int]:
+    """Find the longest phrase of `trie` at `start`, looking through punctuation but for `end_mark`.
 
     Returns:
         The phrase, or None, and the position after it.
@@ -251,6 +254,8 @@ def longest_phrase(trie: TrieNode, tokens: Sequence[str], start: int) -> tuple[P
     found, end = None, start
     for position in range(start, len(tokens)):
         if not tokens[position].isalnum():
+            if tokens[position] == end_mark:
+                break
             continue
         node = node.children.get(tokens[position]) if node else None
         if node is None:

@@ -12,7 +12,7 @@ TRANSPARENT = {"function", "evidence", "detection", "bridge", "can", "must", "or
 #: What is written with a dot at its end.
 ABBREVIATIONS = set(
     "dr prof hinw anhaltspkt anh ca bzw evtl ev evt ggf sog sogen resp vgl bds sign inkl approx vs ex bl bzgl bes insbes allg lt "
-    "art chron med pat st sp dgl vorh unauff isch path neg ggfs mgl fragl wahrsch vermutl u o m f v z".split()
+    "art chron med pat st sp dgl vorh unauff isch path neg ggfs k mgl fragl wahrsch vermutl u o m f v z".split()
 )
 
 
@@ -63,7 +63,9 @@ def read_items(tokens: Sequence[str]) -> list[Item]:
             continue
         leads, after_leads = lead_list(tokens, position)
         phrase, after_phrase = longest_phrase(phrases, tokens, position)
-        role, after_role = longest_phrase(roles, tokens, position) if token in roles.children else (None, position)
+        role, after_role = None, position
+        if token in roles.children:
+            role, after_role = longest_phrase(roles, tokens, position, ",")
         if leads and after_leads > max(after_phrase, after_role):
             items.append(Item(token, leads=leads))
         elif role and after_role > after_phrase:

@@ -16,6 +16,12 @@ LONGEST_STRETCH = 100
 #: Negations of one noun: "A, B and C" after them may begin with another finding.
 SIMPLE = set("kein keiner keinen keinem ein no not nicht ingen inget inga inte ej icke".split())
 
+#: Adjectives that are findings by themselves ("normal", a normal ECG; "negativ", a T wave), and what joins them to another noun.
+ADJECTIVES = {"normal", "normalt", "negativ"}
+COPULAS = {"is", "are", "was", "were", "ist", "sind", "aer", "var"}
+#: Names of the recording: it is the ECG that is normal.
+WHOLE = set("ecg ekg tracing recording it this everything kurva allt alles kurve ableitung".split())
+
 
 def read_negation(items: list[Item], *, dots_abbreviate: bool) -> dict[int, Reading]:
     """What the findings among `items`, by index, are said to be; findings that are plainly asserted are not in it.
@@ -24,6 +30,8 @@ def read_negation(items: list[Item], *, dots_abbreviate: bool) -> dict[int, Read
     """
     readings = {index: POSSIBLE for index, item in enumerate(items) if item.text == "?"}
     readings = {index - 1: POSSIBLE for index in readings if index and items[index - 1].is_finding}
+    adjectives = [index for index, item in enumerate(items) if index > 1 and item.text in ADJECTIVES]
+    readings |= {index: LEFT_OUT for index in adjectives if is_of_other_noun(items, index)}
     if not any(item.role in SCOPED or item.text == "nor" for item in items):
         return readings
     items = with_soft_dots(items, after_qualifiers=dots_abbreviate)
@@ -60,6 +68,16 @@ def is_contrast(items: Sequence[Item], start: int, index: int) -> bool:
     return bool(negators) and any(item.is_finding for item in items[negators[-1] : index])
 
 
+def is_of_other_noun(items: Sequence[Item], index: int) -> bool:
+    """Whether "is normal" or "ist negativ" is said of a wave or a word that no table knows, not of the ECG or a T wave."""
+    if not items[index].is_finding or items[index - 1].text not in COPULAS:
+        return False
+    noun = items[index - 2]
+    if noun.is_finding and noun.phrase:
+        return noun.phrase.target in ("P waves", "Q waves", "QRS complexes")
+    return noun.phrase is None and not noun.role and noun.text.isalpha() and noun.text not in WHOLE
+
+
 def is_doubt(item: Item) -> bool:
     return item.phrase is not None and item.phrase.target == UNCERTAIN.certainty
 
@@ -78,7 +96,13 @@ class Sentence(Stretch):
         for index, role in by_role:
             if role in EXCLUSIONS:
                 self.read_exclusion(index, role)
+            elif role == "absence":
+                self.used.update(self.negated_absence(index))
+            elif role == "became":
+                self.read_became(index)
         for index, role in by_role:
+            if index in self.used and role == "absence":
+                continue
             if (role in NEGATORS or self.opens_with_nor(index)) and index not in self.used:
                 self.read_negator(index)
             elif role in ("absence", "negation-after"):
@@ -89,6 +113,41 @@ class Sentence(Stretch):
                 self.say_list(self.after(index), PAST, opener=index)
             elif role.startswith("history"):
                 self.say_around(index, PAST, prefers_after=False)
+            elif role == "elsewhere":
+                self.say_list(self.after(index), LEFT_OUT, opener=index)
+            elif role == "likewise":
+                self.read_likewise(index)
+
+    def negated_absence(self, index: int) -> set[int]:
+        """A word of absence and the negation next to it, which say that the finding is there: "fehlt nicht"."""
+        near = range(max(index - 2, self.part_start(index)), min(index + 2, self.part_end(index)))
+        negators = {number for number in near if self.items[number].role == "negator"} - self.used
+        if any(self.items[between].is_finding for number in negators for between in range(number, index)):
+            return set()
+        return {index, *negators} if negators else set()
+
+    def read_became(self, index: int) -> None:
+        """ "X converted to Y" and "X ist in Y übergegangen" negate X, unless that is negated itself."""
+        part = range(self.part_start(index), self.part_end(index))
+        before = [finding for finding in self.findings if finding in part and finding < index]
+        has_after = any(finding in part and finding > index for finding in self.findings)
+        subject = before[-1:] if has_after else before[-2:-1]
+        first = subject[0] if subject else part.start
+        negators = [near for near in part if near >= first and self.items[near].role in NEGATORS]
+        self.used.update(negators)
+        for finding in self.findings:
+            if finding in part and (finding in subject) != bool(negators):
+                self.say(finding, LEFT_OUT if negators else Reading(negation="no"))
+
+    def read_likewise(self, index: int) -> None:
+        """ "X fehlen, ebenso Y" says of Y what it says of X."""
+        start, after = self.part_start(index), self.after(index)
+        if start != index or start == self.start or after is None or after in self.readings:
+            return
+        part = range(self.part_start(start - 1), start)
+        said = [self.readings[finding] for finding in self.findings if finding in part and finding in self.readings]
+        if said or any(self.items[near].role in ("absence", *NEGATORS) for near in part):
+            self.say_list(after, said[-1] if said else LEFT_OUT, opener=index)
 
     def read_exclusion(self, index: int, role: str) -> None:
         """ "X ausgeschlossen" negates, "X nicht ausgeschlossen" and "X auszuschließen" leave it open."""
@@ -131,6 +190,8 @@ class Sentence(Stretch):
         """A negation reaches the finding after it, or the one before it where that is all there is."""
         if self.is_of_change(index) or self.next_text(index) == "/":
             return
+        if self.leads_denied(index):
+            return
         before, after = self.before(index), self.after(index)
         is_near = before is not None and before >= self.part_start(index)
         rest = range(index + 1, self.part_end(index))
@@ -150,11 +211,22 @@ class Sentence(Stretch):
         elif before is not None and self.says_of_what_went_before(index, before, rest):
             self.say_list(before, self.negation(text, before, index), step=-1)
 
+    def leads_denied(self, index: int) -> bool:
+        """Whether it is only leads that are negated, as in "ST-Hebung in II, keine in V1": those are left out."""
+        part = range(self.part_start(index), self.part_end(index))
+        leads = [near for near in part if self.items[near].leads]
+        others = [near for near in part if near != index and near not in leads and self.items[near].text != "in"]
+        if not leads or others or self.before(index) is None:
+            return False
+        for near in leads:
+            self.say(near, LEFT_OUT)
+        return True
+
     def ends_part(self, index: int) -> bool:
         """Whether a negation is the last word on the finding before it, as in "X: no, Y: yes" and "X - no, Y"."""
         start, end = self.part_start(index), self.part_end(index)
         is_line = end < self.end and self.items[end].text in ("¦", "·") and self.items[index - 1].text != ":"
-        is_last = index + 1 == end and not is_line
+        is_last = all(self.items[near].role == "evidence" for near in range(index + 1, end)) and not is_line
         is_answer = start == index and start > self.start and self.items[start - 1].text in ("|", "?")
         return is_last and (is_answer or any(start <= finding < index for finding in self.findings))
 

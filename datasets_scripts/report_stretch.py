@@ -27,7 +27,8 @@ WINDOW = 6
 FORWARD = ("negator-before", "doubt")
 NEGATORS = ("negator", *FORWARD)
 EXCLUSIONS = ("excluded", "excludes", "exclude", "to-exclude")
-SCOPED = {*NEGATORS, *EXCLUSIONS, "negation-after", "absence", "answer", "history", "history-after"}
+#: "elsewhere" is a question, advice, a relative or an earlier ECG; "became" tells that one finding gave way to another.
+SCOPED = {*NEGATORS, *EXCLUSIONS, *"negation-after absence answer history history-after elsewhere became".split()}
 #: Roles that no list of findings reaches across.
 BARRIERS = SCOPED | {"detection", "end", "pseudo", "change", "barrier", "cause"}
 #: Marks that part a sentence without ending it; "¦" is the end of a line, "·" a dot that may abbreviate.
