@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from .prompt_frames_etp import without_frame
 from .prompt_words_etp import (
     ABOUT_AN_ECG,
     BARE_HEADS,
     CONTINUATIONS,
     FINITE_VERB,
+    NO_MEMBERS,
     PREPOSITIONS,
     WAVES,
     bare_name,
@@ -64,6 +66,9 @@ def read_prompt(text: str, *, alone: bool = True) -> Prompt:
         return Prompt((text,))
     text = without_patient(bare_name(text))
     sentences = _split_sentences(text)
+    if len(sentences) == 1:
+        text = without_frame(text)
+        sentences = [text]
     parts = sentences if len(sentences) > 1 else _read_list(text, alone=alone)
     stated: list[str] = []
     negated: list[str] = []
@@ -105,6 +110,7 @@ def _read_list(text: str, *, alone: bool = True) -> list[str]:
             parts += _members(member, alone=alone)
     parts = [_release(part, contents).strip() for part in parts]
     parts = [name.rstrip(" ,") for part in parts if part for name in _abbreviated(part)]
+    parts = [part for part in parts if " ".join(words_of(part)) not in NO_MEMBERS]
     return parts if len(parts) > 1 else [text]
 
 

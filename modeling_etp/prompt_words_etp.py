@@ -38,6 +38,9 @@ CONTINUATIONS = PREPOSITIONS | frozenset(
     than cannot can probable possible suspected otherwise consider""".split()
 )
 
+# What a list ends with and a cart adds, which is no member.
+NO_MEMBERS = frozenset(("etc", "et cetera", "and so on", "and others", "among others", "and more", "consider"))
+
 # A word that needs the one before it: in "ST elevation or depression" the second is none by itself.
 BARE_HEADS = frozenset(
     """elevation depression inversion deviation enlargement prolongation shortening change changes abnormality

@@ -282,3 +282,55 @@ def test_age_and_sex_in_front_of_a_finding_are_no_part_of_it(patient, finding):
 )
 def test_a_patient_alone_and_what_only_looks_like_one_stay(text):
     assert without_patient(text) == text
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "Does this ECG show {}?",
+        "Does the patient have an {}?",
+        "Is there any evidence of {}?",
+        "Is {} present on this tracing?",
+        "Is this consistent with {}?",
+        "Has the patient had an {}?",
+        "Can you see {} on this ECG?",
+        "Identify {}.",
+        "Please check for {}",
+        "Determine whether {} is present.",
+        "Assess if there are signs of {}",
+        "Identify whether the patient has had an {}.",
+        "The patient has an {}.",
+        "This 12-lead ECG shows {}.",
+        "ECG showing {}",
+    ],
+)
+@pytest.mark.parametrize(
+    "finding", ["atrial fibrillation", "LBBB", "inferior or lateral infarction", "no ST elevation"]
+)
+def test_a_question_instruction_or_statement_is_the_finding_it_is_about(frame, finding):
+    expected = read_prompt(finding)
+    assert read_prompt(frame.replace("{}", finding)) == expected
+
+
+def test_a_question_how_something_is_is_its_answer():
+    assert read_prompt("Is the QT interval prolonged?") == Prompt(("QT interval prolonged",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    "Does this ECG look normal?|Is this patient ill?|Does this ECG show AF, or is it flutter?|Is there anything else?|Is there AF that is new?|"
+    "report|Check the leads|Look at the ECG|The patient|The patient has a fever|Is there?".split("|"),
+)
+def test_what_asks_for_no_certain_finding_stays_as_it_is(text):
+    assert read_prompt(text) == Prompt((text,))
+
+
+@pytest.mark.parametrize(
+    ("text", "alternatives"),
+    [
+        ("atrial fibrillation, AF, etc.", "atrial fibrillation|AF"),
+        ("LVH; hypertrophy; consider", "LVH|hypertrophy"),
+    ],
+)
+def test_what_is_no_member_of_a_list(text, alternatives):
+    assert read_prompt(text).stated == tuple(alternatives.split("|"))
