@@ -86,8 +86,10 @@ def read_ecg(
     if isinstance(source, (str, os.PathLike)):
         path, part = _find_file(source)
         name, content = str(source if part else path), None
-        head = _read(path, HEAD_BYTES)
-        header = None if part else _wfdb_header(path, head)
+        header = path if path.suffix == ".hea" and not part else None
+        if header is None:
+            head = _read(path, HEAD_BYTES)
+            header = None if part else _wfdb_header(path, head)
     else:
         path, name, content = Path(), "ECG data", _content(source)
         head, header = content[:HEAD_BYTES], None
@@ -191,10 +193,10 @@ def _content(source: Any) -> bytes:
 
 
 def _wfdb_header(path: Path, head: bytes) -> Path | None:
-    """The header of the WFDB record that a file is or belongs to."""
+    """The header of the WFDB record that a file belongs to, or is without being called so."""
     if path.suffix in (".dat", ".mat") and (header := path.with_suffix(".hea")).is_file():
         return header
-    return path if path.suffix == ".hea" or looks_like_wfdb(head) else None
+    return path if looks_like_wfdb(head) else None
 
 
 __all__ = [
