@@ -2,7 +2,7 @@
 
 import re
 
-from .prompt_words_etp import FINITE_VERB, is_adjective, names_a_finding, words_of
+from .prompt_words_etp import FINITE_VERB, PREPOSITIONS, is_adjective, names_a_finding, words_of
 
 _ECG = r"(?:(?:the|this|that|an?) )?(?:(?:12|twelve)-lead )?(?:ecg|ekg|electrocardiogram|tracing|trace|recording|record|patient|person|subject)"
 _HAS = (
@@ -52,7 +52,8 @@ def without_frame(text: str) -> str:
         match = pattern.fullmatch(bare)
         if match:
             finding = _AROUND.sub("", match["finding"], count=1)
-            if names_a_finding(finding) and not FINITE_VERB.search(finding):
+            is_noun = PREPOSITIONS.intersection(words_of(finding)[:1])  # "report of", and not what is to be reported
+            if not is_noun and names_a_finding(finding) and not FINITE_VERB.search(finding):
                 return finding
     match = _HOW_IT_IS.fullmatch(bare)
     if match and len(words_of(match["finding"])) > 1 and is_adjective(words_of(match["finding"])[-1]):

@@ -319,7 +319,9 @@ def test_a_question_how_something_is_is_its_answer():
 @pytest.mark.parametrize(
     "text",
     "Does this ECG look normal?|Is this patient ill?|Does this ECG show AF, or is it flutter?|Is there anything else?|Is there AF that is new?|"
-    "report|Check the leads|Look at the ECG|The patient|The patient has a fever|Is there?".split("|"),
+    "report|report of sinus rhythm|search in lead II|Check the leads|Look at the ECG|The patient|The patient has a fever|Is there?".split(
+        "|"
+    ),
 )
 def test_what_asks_for_no_certain_finding_stays_as_it_is(text):
     assert read_prompt(text) == Prompt((text,))
