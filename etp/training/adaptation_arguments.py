@@ -16,14 +16,14 @@ class AdaptationArguments:
     output_dir: Path = option("Receives the adapted tower; `etp train --text_model` takes it.", common=True)
     text_model: str = option(TEXT_MODEL_HELP, "minilm", common=True)
     unfreeze_text_from: int = option("First layer that is trained; embeddings and lower layers stay.", 3, minimum=0)
-    num_steps: int = option("Steps of AdamW.", 70, common=True, minimum=1)
+    num_steps: int = option("Steps of AdamW.", 160, common=True, minimum=1)
     terms_per_step: int = option(
         "Terms, and negations of terms, in a step, each in two views.", 80, common=True, minimum=2
     )
     term_views: dict[str, float] = option(
         "Weights of a term's views: synonym, sentence (around a synonym), list (of synonyms and a narrower term), "
         "description (of what it looks like), beside (the negation of another term).",
-        {"synonym": 0.45, "sentence": 0.15, "list": 0.15, "description": 0.15, "beside": 0.1},
+        {"synonym": 0.32, "sentence": 0.12, "list": 0.12, "description": 0.28, "beside": 0.16},
         weights=True,
     )
     negated_fraction: float = option("Fraction of a step's terms whose negations are in it too.", 0.12, minimum=0)
