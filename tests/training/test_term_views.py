@@ -111,7 +111,7 @@ def test_what_is_described_is_a_term_and_is_described_in_sentences():
     for name in described:
         for text in descriptions_of(name):
             assert text.endswith(".")
-            assert 4 <= len(text.split()) <= 80
+            assert 4 <= len(text.split()) <= 60
 
 
 def test_where_a_finding_is_is_neither_negated_nor_put_into_a_sentence():
