@@ -9,7 +9,7 @@ from datasets_scripts.code15 import Code15
 from etp.archives import open_archive
 from etp.arrow_batches import read_signals
 
-pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py")
 
 
 def plain(seed, samples):
@@ -103,6 +103,16 @@ def test_a_part_that_contradicts_the_table_is_named(code15, tmp_path):
 def test_what_is_no_part_is_named(code15, tmp_path):
     (code15 / "exams_part1.hdf5").write_bytes(b"no HDF5")
     with pytest.raises(RecordError, match=r"exams_part1\.hdf5: no HDF5 file with exam_id and tracings"):
+        open_archive("code15", code15, cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["exam_id", "tracings"])
+def test_texts_in_the_place_of_numbers_are_refused_unread(code15, tmp_path, name):
+    with h5py.File(code15 / "exams_part1.hdf5", "a") as part:
+        shape = part[name].shape
+        del part[name]
+        part.create_dataset(name, shape, dtype=h5py.string_dtype())
+    with pytest.raises(RecordError, match=rf"exams_part1\.hdf5: no HDF5 file with exam_id and tracings .*{name}.*object"):
         open_archive("code15", code15, cache_dir=tmp_path / "cache")
 
 
