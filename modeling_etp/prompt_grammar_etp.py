@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from .prompt_frames_etp import without_frame
+from .prompt_normality_etp import described_normality
 from .prompt_words_etp import (
     ABOUT_AN_ECG,
     BARE_HEADS,
@@ -65,6 +66,8 @@ def read_prompt(text: str, *, alone: bool = True) -> Prompt:
     if "\0" in text or len(text) > LONGEST_PROMPT:
         return Prompt((text,))
     text = without_patient(bare_name(text))
+    if normality := described_normality(text):
+        return Prompt((normality,))
     sentences = _split_sentences(text)
     if len(sentences) == 1:
         text = without_frame(text)

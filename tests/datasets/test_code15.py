@@ -112,7 +112,9 @@ def test_texts_in_the_place_of_numbers_are_refused_unread(code15, tmp_path, name
         shape = part[name].shape
         del part[name]
         part.create_dataset(name, shape, dtype=h5py.string_dtype())
-    with pytest.raises(RecordError, match=rf"exams_part1\.hdf5: no HDF5 file with exam_id and tracings .*{name}.*object"):
+    with pytest.raises(
+        RecordError, match=rf"exams_part1\.hdf5: no HDF5 file with exam_id and tracings .*{name}.*object"
+    ):
         open_archive("code15", code15, cache_dir=tmp_path / "cache")
 
 
