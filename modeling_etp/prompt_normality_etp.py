@@ -43,7 +43,7 @@ _NORMAL = frozenset(
     """normal normally unremarkable physiological physiologic regular regularly constant steady stable even evenly uniform identical
     same isoelectric baseline level upright positive narrow slender slim narrow-complex asymmetric asymmetrical rounded smooth wnl nl
     reg good timely undisturbed concordant fixed unaltered intact sinus nsr healthy visible consistent clear distinct equal equals preserved
-    appropriate intermediate""".split()
+    appropriate intermediate ordinary alike crisp orderly unimpaired uninterrupted smoothly const adequate textbook undelayed normocardic""".split()
 )
 # Words that call no part abnormal, whatever they stand beside.
 _OTHER = frozenset(
@@ -56,9 +56,13 @@ _OTHER = frozenset(
     recorded strip monitor telemetry 12-lead twelve-lead resting rest pre-op control reviewed done interpretation impression criteria
     features findings further limits limit range within about approximately roughly around between usually typically sometimes most
     mainly overall also here seen present standard electrical vent mean their where what you see because lies lie remains remain run
-    runs line corrected bazett fridericia usual respectively onset expected lasts starts arises arise arising comes come gently nil
+    runs line corrected bazett fridericia usual respectively onset expected lasts starts last arises arise arising comes come gently nil
     spaced origin mechanism activity cardiac typical driven impulse heartbeat begins axes conclusion read
-    systematic automated volunteer single-lead anterolateral pattern other""".split()
+    systematic automated volunteer single-lead anterolateral pattern other measures measured
+    measure stays spacing length lengths reference falls inside gives cycle atria polarity twelve configuration activation which proceeds
+    look looks appear appears minute vector precordium response quadrant they them directed shaped value values amounts reaches
+    originates reveals sets analysis contains demonstrates consecutive distance distances beat-to-beat ventricle electrically times
+    depolarisation depolarization""".split()
 )
 # What is said not to be there, in a description of what is normal.
 _ABNORMAL = frozenset(
@@ -66,7 +70,9 @@ _ABNORMAL = frozenset(
     enlargement disease disturbance disturbances delay block blocks bundle branch fascicular lvh rvh lbbb rbbb elevation depression
     elevated raised depressed displaced displacement deviation inversion inverted shift change changes arrhythmia arrhythmias
     fibrillation flutter ectopy ectopic ectopics extrasystoles premature dropped pauses delta pre-excitation preexcitation tachycardia
-    bradycardia prolongation prolonged shortened widened slurring notching injury strain necrosis defect defects enlarged q""".split()
+    bradycardia prolongation prolonged shortened widened slurring notching injury strain necrosis defect defects enlarged low short
+    early tall peaked peaking notched flattening poor late rotation shortening fragmentation irregularity irregularities irregular
+    supraventricular junctional escape aberrant dysrhythmia overload pvcs pacs pvc pac vebs svebs q""".split()
 )
 _SHOWN_BY_ST_T = frozenset("ischemia ischaemia ischemic ischaemic injury".split())
 _OF_A_DENIAL = frozenset(
@@ -95,8 +101,9 @@ _R_GROWS = re.compile(
 _EVENLY_SPACED = re.compile(r"\b(?:evenly|regularly|equally) spaced (?:r waves|beats|qrs complexes)\b")
 # What is normal in its place only: P and T point down in aVR, S shrinks over the chest, a septal q is small, a baseline is flat.
 _IN_PLACE = re.compile(
-    r"\b(?:inverted|negative)(?: (?:p|t)(?: waves?)?)? in avr\b|\b(?:except|apart from) (?:in )?avr(?: and v1)?\b|\b1:1\b"
-    r"|\bbiphasic in v1\b|\brs (?:pattern |complex )?in v1\b|\bqr (?:pattern |complex )?in v6\b"
+    r"\b(?:inverted|negative|neg)\.?(?: (?:p|t)(?: waves?)?)? in avr\b|\b(?:except|apart from) (?:in )?avr(?: and v1)?\b|\b1:1\b"
+    r"|\b(?:ectop\w+|premature (?:beats|complexes)|delta waves?|pathological q waves?)(?::| are| is)? (?:absent|none)\b"
+    r"|\batrial (?=depolari|activ|and ventricular depolari)|\bbiphasic in v1\b|\brs (?:pattern |complex )?in v1\b|\bqr (?:pattern |complex )?in v6\b"
     r"|\bs waves? (?:becom\w+ smaller|decreas\w+|shrink\w*|diminish\w*)(?: towards?)?\b"
     r"|\bflat(?= (?:st|baseline|isoelectric|on the baseline)\b)|(?<=\bst )flat\b|(?<=\bst segments )flat\b"
     r"|\b(?:(?:small|narrow|physiological|normal) )*septal q(?:[- ]waves?)?\b"
@@ -105,7 +112,9 @@ _IN_PLACE = re.compile(
 _OUT_OF_PLACE = re.compile(
     r"[>≥?]|(?:upright|positive)[^.;]*\bavr\b|\bpositive (?:qrs|r)\b|\bqrs[^.;,]*\bpositive(?! in (?:leads? )?i and ii\b)"
 )
-_NAMED = re.compile(r"\bnormal (?:(?:adult|resting|12-lead) )*(?:ecg|ekg|electrocardiogram)\b")
+_NAMED = re.compile(
+    r"\bnormal (?:(?:adult|resting|12-lead) )*(?:ecg|ekg|electrocardiogram|tracing|recording)\b|\b(?:ecg|tracing) is normal\b"
+)
 _WRITTEN_AS = {
     "°": " degrees",
     "≤": "<=",
