@@ -18,11 +18,20 @@ if TYPE_CHECKING:
 
 PHRASE_POOLINGS = ("logsumexp", "mean", "max")
 
-# What may be said of any ECG.
 # Between the mean of a prompt's alternatives (infinite) and the log-sum-exp (1), which follows one wrong alternative.
 # Of 1, 2, 4, 8 it ranked the ECGs of PTB-XL's validation fold best by lists and descriptions of others (docs/log.md).
 ALTERNATIVES_TEMPERATURE = 2.0
-NEUTRAL_PHRASES = ("electrocardiogram", "12-lead ECG", "ECG recording")
+# What may be said of any ECG. Each alone leans to something ("electrocardiogram" to a normal one), eight together hardly do.
+NEUTRAL_PHRASES = (
+    "12-lead ECG",
+    "12-lead electrocardiogram",
+    "resting ECG",
+    "ECG recording",
+    "ECG tracing",
+    "recording of the electrical activity of the heart",
+    "a tracing",
+    "patient",
+)
 
 
 @dataclass(frozen=True)
