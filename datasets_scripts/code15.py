@@ -164,9 +164,9 @@ def _open_part(path: Path, size: int, changed: int) -> tuple[Any, dict[int, int]
         stored, shape = part["exam_id"], part["tracings"].shape
         # Only numbers are read: of a damaged file with texts of any length libhdf5 may never come back.
         if stored.dtype.kind not in "iu" or part["tracings"].dtype.kind != "f":
-            raise KeyError(f"exam_id is {stored.dtype}, tracings are {part['tracings'].dtype}")
+            raise ValueError(f"exam_id is {stored.dtype}, tracings are {part['tracings'].dtype}")
         exams = stored[:]
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, AttributeError, ValueError) as error:  # a group has no dtype, a scalar no rows
         raise RecordError(f"{path}: no HDF5 file with exam_id and tracings ({error}). {_CURE}") from error
     if len(shape) != 3 or shape[2] != _NUM_LEADS or shape[0] != len(exams):
         raise RecordError(

@@ -118,6 +118,14 @@ def test_texts_in_the_place_of_numbers_are_refused_unread(code15, tmp_path, name
         open_archive("code15", code15, cache_dir=tmp_path / "cache")
 
 
+def test_a_group_in_the_place_of_numbers_is_named(code15, tmp_path):
+    with h5py.File(code15 / "exams_part1.hdf5", "a") as part:
+        del part["exam_id"]
+        part.create_group("exam_id")
+    with pytest.raises(RecordError, match=r"exams_part1\.hdf5: no HDF5 file with exam_id and tracings"):
+        open_archive("code15", code15, cache_dir=tmp_path / "cache")
+
+
 def test_a_tracing_of_nothing_but_zeros_is_skipped_and_listed(tmp_path):
     empty = {**RECORDS[0], "exam_id": 5, "patient_id": 6, "signal": np.zeros((12, 2800), np.int16)}
     root = write_code15(tmp_path / "code15", [*RECORDS, empty])

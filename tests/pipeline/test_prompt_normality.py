@@ -52,7 +52,7 @@ def test_a_description_by_normal_parts_is_scored_as_what_it_describes():
         ("Upright P waves in I and II", "Are there upright P waves in I and II?"),
     ],
 )
-def test_one_part_that_is_not_normal_or_not_certain_leaves_the_text_as_it_is(part, abnormal):
+def test_one_part_that_is_not_normal_or_not_certain_makes_it_a_text_like_any_other(part, abnormal):
     assert part in NORMAL
     assert described_normality(NORMAL.replace(part, abnormal)) is None
 
@@ -75,8 +75,8 @@ def test_a_name_and_a_part_alone_describe_no_whole(text):
     assert described_normality(text) is None
 
 
-def test_none_of_a_hundred_and_sixty_nearly_normal_ecgs_is_taken_for_a_normal_one():
-    assert len(DESCRIBED["neither"]) == 160
+def test_no_nearly_normal_ecg_is_taken_for_a_normal_one():
+    assert len(DESCRIBED["neither"]) > 200
     assert [text for text in DESCRIBED["neither"] if described_normality(text)] == []
 
 
