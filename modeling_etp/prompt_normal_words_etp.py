@@ -14,11 +14,12 @@ LIMITS: dict[str, dict[str, tuple[float, float]]] = {
     "st": {"mm": (0, 1), "mv": (0, 0.1)},
     "qt": {"": (350, 450), "ms": (350, 450), "s": (0.35, 0.45)},
 }
-SLOWEST = 60  # of a single rate; a range may begin at 50, where some draw the border
-WIDER = {
-    "qrs": 1.1,
-    "qt": 1.03,
-}  # what a bound or the end of a range may have beyond: "QRS under 120 ms", "QTc up to 460 ms"
+SLOWEST, FASTEST = (
+    60,
+    90,
+)  # of a single rate; a range may begin at 50, where some draw the border, if it ends at 90 or above
+# By how much a bound or the end of a range may pass the limit: "QRS under 120 ms", "QTc up to 460 ms".
+WIDER = {"qrs": 1.1, "qt": 1.03}
 LOWEST_BOUND = 0.9  # share of the limit that "under …" must reach: "PR under 120 ms" is short
 SECONDS = 2  # a number of an interval without a unit is in seconds below this, else in milliseconds
 
@@ -120,11 +121,12 @@ IN_PLACE = re.compile(
 )
 # The same words where they are not normal, and relations of P and QRS that no sinus rhythm has.
 OUT_OF_PLACE = re.compile(
-    r"[>≥?]|(?:upright|positive)[^.;]*\bavr\b|\bavr\b[^.;,]*\b(?:upright|positive)\b|\bavr: \w+ (?:upright|positive)"
+    r"[>≥?]|(?:upright|positive)[^.;]*\bavr\b|\bavr\b[^.;,]*\b(?:upright|positive)\b"
     r"|\b(?:positive|upright) (?:qrs|r|st)\b|\bqrs[^.;,]*\b(?:positive|upright|concordant)\b(?! in (?:leads? )?i and ii\b)"
     r"|(?<![\w-])t(?:[- ]waves?)?(?: (?:is|are|at|on|the|level|of)){0,5} (?:isoelectric|level|baseline)\b|\b(?:isoelectric|level) t\b"
     r"|\bp(?:[- ]waves?)? follow|\bqrs(?: complex(?:es)?)?(?: is| are)? followed by (?:an? |each |every |the |one )?p\b"
-    r"|\bprecedes? (?:each|every|the|a) p\b|\bp(?:[- ]waves?)? (?:in|on|within) (?:the )?(?:st|t|qrs)\b"
+    r"|\bpreced(?:es?|ing) (?:each |every |all |the |an? )?p\b|\bp(?:[- ]waves?)?(?: is| are)? preceded\b|\bcomes? last\b"
+    r"|\bp(?:[- ]waves?)? (?:in|on|within) (?:the )?(?:st|t|qrs)\b"
     r"|\b(?:av|atrioventricular) (?:node |nodal )?(?:rhythm|beats)|\b(?:aris|originat|start)\w* (?:in|from) the ventric"
     r"|\btransition[^.;,]*\bv[126]\b|\bfrom v6 to v1\b"
 )
@@ -142,6 +144,7 @@ __all__ = [
     "BESIDE_AN_ABNORMALITY",
     "DENIAL",
     "DENIED_TOGETHER",
+    "FASTEST",
     "IN_PLACE",
     "LIMITS",
     "LOWEST_BOUND",

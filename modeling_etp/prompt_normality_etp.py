@@ -9,6 +9,7 @@ from .prompt_normal_words_etp import (
     BESIDE_AN_ABNORMALITY,
     DENIAL,
     DENIED_TOGETHER,
+    FASTEST,
     IN_PLACE,
     LIMITS,
     LOWEST_BOUND,
@@ -120,7 +121,10 @@ def _without_numbers(plain: str) -> _Rest | None:
     plain = re.sub(r"\b12[- ]leads?\b", " ", plain)
     plain = re.sub(r"\bv\d(?:-v?\d| to v?\d| - v\d)?\b", "v1", plain)  # leads are no values
     kept, last, count = "", 0, 0
-    rates: set[str] = set()
+    values: dict[str, set[float]] = {
+        "rhythm": set(),
+        "pr": set(),
+    }  # two of one are of beats that differ, or of P and of QRS
     for match in MEASURED.finditer(plain):
         kept += plain[last : match.start()]
         last, count = match.end(), count + 1
@@ -129,10 +133,11 @@ def _without_numbers(plain: str) -> _Rest | None:
             return None
         if match["and"] and not re.search(r"\bbetween\s*$", kept):  # "PR and QRS are 180 and 90 ms"
             return None
-        if part in ("rate", "rhythm"):
-            rates.add(f"{float(match['low'])} {match['unit']}")
-            kept += " rate "
-    return None if len(rates) > 1 else _Rest(kept + plain[last:], count)  # of P and of QRS: they beat apart
+        if part == "rate":
+            part, kept = "rhythm", kept + " rate "
+        if part in values and not (match["high"] or match["under"]):
+            values[part].add(float(match["low"]))
+    return None if any(len(different) > 1 for different in values.values()) else _Rest(kept + plain[last:], count)
 
 
 def _measured_part(before: str, unit: str | None) -> str | None:
@@ -159,7 +164,7 @@ def _is_normal(part: str, match: re.Match) -> bool:
         return False
     if is_bound:
         lowest = LOWEST_BOUND * highest
-    elif is_rate and not is_range:
+    elif is_rate and high < FASTEST:
         lowest = SLOWEST
     return lowest <= low <= high <= highest * (WIDER.get(part, 1) if is_bound or is_range else 1)
 
