@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # A namespace in which /tmp is empty and in memory, and everything else can't be written: what is deleted here is lost
-# to nobody. The order matters: /tmp is mounted last, and above the root that has become read-only.
+# to nobody. The order matters: /tmp is mounted last, and above the root that has become read-only. A clone that lies in /tmp
+# is seen at /mnt.
 PRIVATE = """
 set -e
 mount --make-rprivate /
@@ -18,10 +19,11 @@ while read -r _ place kind _; do
     case $kind in proc|sysfs|cgroup*|devpts|devtmpfs|mqueue|securityfs|bpf|debugfs|tracefs|pstore) ;;
     *) mount -o remount,bind,ro "$place" || exit 3;; esac
 done < /proc/self/mounts
+if [ "$1" != "$2" ]; then mount --bind "$1" "$2"; fi
 mount -t tmpfs -o size=64m tmpfs /tmp
-for folder in / "$1" "$2"; do if touch "$folder/etp-can-write"; then rm "$folder/etp-can-write"; exit 3; fi; done
+for folder in / "$2" "$3"; do if touch "$folder/etp-can-write"; then rm "$folder/etp-can-write"; exit 3; fi; done
 echo private
-shift 2
+shift 3
 exec "$@"
 """
 
@@ -30,9 +32,10 @@ exec "$@"
 def outcome() -> dict:
     """What `app_attacks.py` prints in a mount namespace of its own."""
     unshare = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
-    script = [sys.executable, str(ROOT / "tests/robustness/app_attacks.py")]
-    command = [*unshare, "sh", "-c", PRIVATE, "sh", str(ROOT), str(Path.home()), *script]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": "/tmp"}
+    root = "/mnt" if ROOT.is_relative_to("/tmp") else str(ROOT)
+    script = [sys.executable.replace(str(ROOT), root), f"{root}/tests/robustness/app_attacks.py"]
+    command = [*unshare, "sh", "-c", PRIVATE, "sh", str(ROOT), root, str(Path.home()), *script]
+    environment = {**os.environ, "PYTHONPATH": root, "TMPDIR": "/tmp"}
     environment.update(PYTHONDONTWRITEBYTECODE="1", HF_HOME="/tmp/hf", MPLCONFIGDIR="/tmp/mpl", HOME="/tmp/home")
     run = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=300)
     if not run.stdout.startswith("private\n"):
